@@ -32,3 +32,10 @@ def check_number(name: str, value: Any, *, zero: bool = False, also: str = "") -
         raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Refuse what does not lie in [0, 1]."""
+    check_real(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}.")

@@ -1,14 +1,14 @@
-"""A skorch iterator that slices whole batches out of tensors, instead of collating row by row."""
+"""Training batches: slices of tensors instead of row-by-row collation, and rows that know their number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from skorch.dataset import Dataset
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 
 class TensorLoader:
@@ -18,7 +18,7 @@ class TensorLoader:
 
     Parameters
     ----------
-    dataset : skorch.dataset.Dataset or torch.utils.data.Subset
+    dataset : skorch.dataset.Dataset, torch.utils.data.Subset or NumberedRows
     batch_size : int, default=1
         -1: all rows at once, as skorch has it.
     shuffle : bool, default=False
@@ -32,40 +32,85 @@ class TensorLoader:
         self.batch_size = len(dataset) if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self._X, self._y = _tensors(dataset)
+        self._numbered = isinstance(dataset, NumberedRows)
+        self._X, self._y, self._rows = _tensors(dataset.dataset if self._numbered else dataset)
 
     def __len__(self) -> int:
         """Return the number of batches of a pass."""
-        n_rows = len(self._X)
+        n_rows = len(self.dataset)
         if self.drop_last:
             return n_rows // self.batch_size
         n_batches = -(-n_rows // self.batch_size)
         lone_row = n_batches > 1 and self.batch_size > 1 and n_rows % self.batch_size == 1
         return n_batches - lone_row
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches ``(X, y)``."""
-        n_rows, n_batches = len(self._X), len(self)
+    def __iter__(self) -> Iterator[Any]:
+        """Yield batches ``(X, y)``, or ``((X, y), ids)`` of numbered rows."""
+        n_rows, n_batches = len(self.dataset), len(self)
         order = torch.randperm(n_rows).to(self._X.device) if self.shuffle else None
         for i in range(n_batches):
             stop = (i + 1) * self.batch_size
             if i == n_batches - 1 and not self.drop_last:
                 stop = n_rows
-            rows: Any = slice(i * self.batch_size, stop)
+            batch: Any = slice(i * self.batch_size, stop)
             if order is not None:
-                rows = order[rows]
-            yield self._X[rows], self._y[rows]
+                batch = order[batch]
+            rows = batch if self._rows is None else self._rows[batch]
+            xy = self._X[rows], self._y[rows]
+            yield (xy, _numbers(batch)) if self._numbered else xy
 
 
-def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
+def _numbers(batch: Any) -> Tensor:
+    return torch.arange(batch.start, batch.stop) if isinstance(batch, slice) else batch.cpu()
+
+
+def _tensors(dataset: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Give X, y and which of their rows the data set holds; None: all, in order."""
     if isinstance(dataset, Subset):
-        X, y = _tensors(dataset.dataset)
-        rows = torch.as_tensor(dataset.indices, device=X.device)
-        return X[rows], y[rows]
+        X, y, rows = _tensors(dataset.dataset)
+        chosen = torch.as_tensor(dataset.indices, device=X.device)
+        return X, y, chosen if rows is None else rows[chosen]
     if not isinstance(dataset, Dataset) or not isinstance(dataset.X, Tensor):
         raise TypeError(
             f"TensorLoader takes a skorch Dataset of tensors, got {type(dataset).__name__}. "
             "For other data set iterator_train=torch.utils.data.DataLoader on the net."
         )
     y = dataset.y
-    return dataset.X, torch.zeros(len(dataset.X)) if y is None else torch.as_tensor(y)
+    return dataset.X, torch.zeros(len(dataset.X)) if y is None else torch.as_tensor(y), None
+
+
+class NumberedRows(torch.utils.data.Dataset):
+    """A data set whose samples come with their position: ``(sample, i)``."""
+
+    def __init__(self, dataset: Any):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, i: int) -> tuple[Any, int]:
+        return self.dataset[i], i
+
+
+class _NumberedCollate:
+    """Collate samples as the loader would, and their positions beside them."""
+
+    def __init__(self, collate: Callable[[list], Any]):
+        self.collate = collate
+
+    def __call__(self, samples: list[tuple[Any, int]]) -> tuple[Any, Tensor]:
+        rows, ids = zip(*samples, strict=True)
+        return self.collate(list(rows)), torch.tensor(ids)
+
+
+def can_number(iterator: Any, dataset: Any) -> bool:
+    """Whether batches of a loader class can come with the positions of their rows."""
+    known = isinstance(iterator, type) and issubclass(iterator, DataLoader | TensorLoader)
+    return known and not isinstance(dataset, IterableDataset)
+
+
+def number_batches(iterator: Any) -> Any:
+    """Let a loader of `NumberedRows` yield ``(batch, ids)``, whatever its own way to collate."""
+    if isinstance(iterator, DataLoader) and iterator.batch_sampler is not None:
+        iterator.collate_fn = _NumberedCollate(iterator.collate_fn)
+    return iterator

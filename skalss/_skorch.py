@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -134,25 +135,43 @@ def positive_probability(net: Any, output: Tensor) -> Tensor:
     return output.sigmoid() if isinstance(net.criterion_, nn.BCEWithLogitsLoss) else output
 
 
+def gives_probabilities(net: Any) -> bool:
+    """Whether the module's output is taken for probabilities; logits otherwise."""
+    return isinstance(net.criterion_, nn.NLLLoss | nn.BCELoss)
+
+
 def dry_run(net: Any, rows: Tensor) -> tuple[Tensor, str | None]:
-    """Pass a few rows through the net.
+    """Pass a few rows through the net, in eval mode.
 
     Returns
     -------
     output : tensor of shape (n_rows, ...)
     head_name : str or None
+        As `find_head` gives it.
+    """
+    module = plain_module(net).eval()
+    with torch.no_grad():
+        return find_head(module, lambda: module(rows))
+
+
+def find_head(module: nn.Module, forward: Callable[[], Any]) -> tuple[Tensor, str | None]:
+    """Run a forward pass and see which linear layer made its output.
+
+    Returns
+    -------
+    output : tensor of shape (n_rows, ...)
+        The first, of a module that returns several.
+    head_name : str or None
         The last linear layer that ran and is as wide as the output; None if there is none.
     """
-    module, called = plain_module(net), []
+    called: list[tuple[str, nn.Linear, Tensor]] = []
     hooks = [
         layer.register_forward_hook(lambda layer, _, out, name=name: called.append((name, layer, out)))
         for name, layer in module.named_modules()
         if isinstance(layer, nn.Linear)
     ]
     try:
-        module.eval()
-        with torch.no_grad():
-            output = first_output(module(rows))
+        output = first_output(forward())
     finally:
         for hook in hooks:
             hook.remove()

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
@@ -75,11 +76,11 @@ class LeNet(nn.Module):
         channels, height, width = self.input_shape
         self.body = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=2),
+            _MaxPool(),
             nn.ReLU(),
-            nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5, padding=2),
+            _MaxPool(),
             nn.ReLU(),
-            nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Linear(16 * (height // 4) * (width // 4), 120),
             nn.ReLU(),
@@ -91,6 +92,21 @@ class LeNet(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
         return self.head(self.body(X.reshape(len(X), *self.input_shape)))
+
+
+class _MaxPool(nn.Module):
+    """Maximum of each 2 × 2 square.
+
+    Without a graph it is taken by whole slices: on a CPU several times faster than torch's pooling, which
+    otherwise is most of the price of a forward pass of LeNet.
+    """
+
+    def forward(self, X: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or X.device.type != "cpu":
+            return F.max_pool2d(X, 2)
+        X = X[..., : X.shape[-2] // 2 * 2, : X.shape[-1] // 2 * 2]
+        rows = torch.maximum(X[..., ::2, :], X[..., 1::2, :])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 class ResNet8(nn.Module):

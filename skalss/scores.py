@@ -1,11 +1,16 @@
 """Hardness scores: class scores (n, k) in, one number per row out.
 
-The first layer: imports nothing of skalss. Used by strategies and, with training, by selection.
+The first layer: imports nothing of skalss. Used by strategies and by selective training.
+
+Scores are logits unless said otherwise; ``probabilities=True`` says that they are probabilities. The gap of
+two log-probabilities is the gap of their logits, so nothing is lost. A binary head of one output passes
+through `two_columns` first.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -32,11 +37,11 @@ def margin(scores: Tensor) -> Tensor:
     >>> margin(torch.tensor([[0.75, 0.25, 0.0], [0.5, 0.0, 0.5]]))
     tensor([0.5000, 0.0000])
     """
-    top = _top_two(scores).values
+    top = _checked(scores).topk(2, dim=1).values
     return top[:, 0] - top[:, 1]
 
 
-def mms(logits: Tensor, weight: Tensor) -> Tensor:
+def mms(scores: Tensor, weight: Tensor, bias: Tensor | None = None, *, probabilities: bool = False) -> Tensor:
     """Minimal margin score: distance of the last features to the nearest class boundary.
 
     The gap of the two highest logits divided by the norm of the difference of their two rows of
@@ -45,9 +50,15 @@ def mms(logits: Tensor, weight: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits : tensor of shape (n_samples, n_classes)
+    scores : tensor of shape (n_samples, n_classes)
+        Logits, or probabilities.
     weight : tensor of shape (n_classes, n_features)
-        Weights of the last linear layer.
+        Weights of the last linear layer. The single row of a one-output head serves two classes.
+    bias : tensor of shape (n_classes,), default=None
+        Biases to count as one more weight, as the method's authors do by giving their last layer a
+        constant feature 1 in place of a bias. None: the distance is that of the features alone.
+    probabilities : bool, default=False
+        Whether `scores` are probabilities.
 
     Returns
     -------
@@ -57,7 +68,7 @@ def mms(logits: Tensor, weight: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If `logits` is not 2-D, has a single class, or `weight` has another number of rows.
+        If `scores` is not 2-D, has a single class, or `weight` or `bias` has another number of rows.
 
     References
     ----------
@@ -69,24 +80,23 @@ def mms(logits: Tensor, weight: Tensor) -> Tensor:
     >>> mms(torch.tensor([[3.0, 1.0]]), torch.tensor([[0.0, 4.0], [0.0, 0.0]]))
     tensor([0.5000])
     """
-    top = _top_two(logits)
-    if weight.ndim != 2 or len(weight) != logits.shape[1]:
-        raise ValueError(
-            f"weight must have one row for each of the {logits.shape[1]} classes, got shape "
-            f"{tuple(weight.shape)}. Pass the weight of the layer that made these logits."
-        )
+    top = _logits(scores, probabilities).topk(2, dim=1)
+    weight = _class_rows(weight, bias, n_classes=scores.shape[1])
     first, second = weight[top.indices[:, 0]], weight[top.indices[:, 1]]
     gap = top.values[:, 0] - top.values[:, 1]
     norm = (first - second).norm(dim=1)
     return torch.where(gap == 0, gap, gap / norm)
 
 
-def entropy(logits: Tensor) -> Tensor:
+def entropy(scores: Tensor, *, probabilities: bool = False) -> Tensor:
     """Shannon entropy of the predicted class, in nats; a large entropy is a hard row.
 
     Parameters
     ----------
-    logits : tensor of shape (n_samples, n_classes)
+    scores : tensor of shape (n_samples, n_classes)
+        Logits, or probabilities.
+    probabilities : bool, default=False
+        Whether `scores` are probabilities.
 
     Returns
     -------
@@ -98,16 +108,19 @@ def entropy(logits: Tensor) -> Tensor:
     >>> entropy(torch.zeros(1, 2))
     tensor([0.6931])
     """
-    log_p = _checked(logits).log_softmax(dim=1)
+    log_p = _logits(scores, probabilities).log_softmax(dim=1)
     return -(log_p.exp() * log_p).sum(dim=1)
 
 
-def least_confident(logits: Tensor) -> Tensor:
+def least_confident(scores: Tensor, *, probabilities: bool = False) -> Tensor:
     """One minus the highest class probability; a large value is a hard row.
 
     Parameters
     ----------
-    logits : tensor of shape (n_samples, n_classes)
+    scores : tensor of shape (n_samples, n_classes)
+        Logits, or probabilities.
+    probabilities : bool, default=False
+        Whether `scores` are probabilities.
 
     Returns
     -------
@@ -120,17 +133,119 @@ def least_confident(logits: Tensor) -> Tensor:
     >>> least_confident(torch.zeros(1, 4))
     tensor([0.7500])
     """
-    return 1 - _checked(logits).softmax(dim=1).amax(dim=1)
+    return 1 - _logits(scores, probabilities).softmax(dim=1).amax(dim=1)
 
 
-def _top_two(scores: Tensor) -> torch.return_types.topk:
-    return _checked(scores).topk(2, dim=1)
+def loss(scores: Tensor, y: Tensor, *, probabilities: bool = False) -> Tensor:
+    """Cross entropy at the known class, in nats; a large loss is a hard row, or a wrong label.
+
+    Parameters
+    ----------
+    scores : tensor of shape (n_samples, n_classes)
+        Logits, or probabilities.
+    y : integer tensor of shape (n_samples,)
+        Class of each row.
+    probabilities : bool, default=False
+        Whether `scores` are probabilities.
+
+    Returns
+    -------
+    loss : tensor of shape (n_samples,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> loss(torch.tensor([[0.25, 0.75]]), torch.tensor([0]), probabilities=True)
+    tensor([1.3863])
+    """
+    return F.cross_entropy(_logits(scores, probabilities), y.long(), reduction="none")
+
+
+def gradient_norm(scores: Tensor, y: Tensor, *, probabilities: bool = False) -> Tensor:
+    """Norm of the gradient of the cross entropy with respect to the logits; a large norm is a hard row.
+
+    Parameters
+    ----------
+    scores : tensor of shape (n_samples, n_classes)
+        Logits, or probabilities.
+    y : integer tensor of shape (n_samples,)
+        Class of each row.
+    probabilities : bool, default=False
+        Whether `scores` are probabilities.
+
+    Returns
+    -------
+    norm : tensor of shape (n_samples,)
+        Between 0 and the square root of 2.
+
+    References
+    ----------
+    Not all samples are created equal: deep learning with importance sampling, arXiv:1803.00942.
+
+    Examples
+    --------
+    >>> import torch
+    >>> gradient_norm(torch.zeros(1, 2), torch.tensor([0]))
+    tensor([0.7071])
+    """
+    p = _logits(scores, probabilities).softmax(dim=1)
+    return (p - F.one_hot(y.long(), p.shape[1])).norm(dim=1)
+
+
+def two_columns(output: Tensor, *, probabilities: bool = False) -> Tensor:
+    """Turn the single output of a binary head into the scores of its two classes.
+
+    Parameters
+    ----------
+    output : tensor of shape (n_samples,) or (n_samples, 1)
+        Logit, or probability, of the second class.
+    probabilities : bool, default=False
+        Whether `output` is a probability.
+
+    Returns
+    -------
+    scores : tensor of shape (n_samples, 2)
+        0 and z for a logit z; 1 - p and p for a probability p.
+
+    Examples
+    --------
+    >>> import torch
+    >>> two_columns(torch.tensor([2.0]))
+    tensor([[0., 2.]])
+    """
+    output = output.reshape(len(output))
+    first = 1 - output if probabilities else torch.zeros_like(output)
+    return torch.stack([first, output], dim=1)
+
+
+def _logits(scores: Tensor, probabilities: bool) -> Tensor:
+    scores = _checked(scores)
+    return scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if probabilities else scores
+
+
+def _class_rows(weight: Tensor, bias: Tensor | None, n_classes: int) -> Tensor:
+    """Give the weights of each class, (n_classes, n_features), the bias as a last column if it counts."""
+    if weight.ndim == 2 and bias is not None:
+        if bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"bias must have one value for each of the {len(weight)} rows of weight, got shape "
+                f"{tuple(bias.shape)}. Pass the bias of the same layer, or None."
+            )
+        weight = torch.cat([weight, bias[:, None]], dim=1)
+    if weight.ndim == 2 and len(weight) == 1 and n_classes == 2:
+        weight = torch.cat([torch.zeros_like(weight), weight])
+    if weight.ndim != 2 or len(weight) != n_classes:
+        raise ValueError(
+            f"weight must have one row for each of the {n_classes} classes, got shape "
+            f"{tuple(weight.shape)}. Pass the weight of the layer that made these scores."
+        )
+    return weight
 
 
 def _checked(scores: Tensor) -> Tensor:
     if scores.ndim != 2 or scores.shape[1] < 2:
         raise ValueError(
             f"class scores must have shape (n_samples, n_classes >= 2), got {tuple(scores.shape)}. "
-            "For one sigmoid output p, pass torch.stack([1 - p, p], dim=1)."
+            "For one output of a binary head, pass skalss.scores.two_columns(output)."
         )
     return scores

@@ -1,0 +1,157 @@
+"""Rows of a training iterator: joined, cut, left out and dealt in the numbers a selector asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.dataset import get_len
+from torch import Tensor
+
+NumberedBatch = tuple[Any, Tensor]  # what the loader yields when its rows are numbered
+
+
+@dataclass
+class Rows:
+    """Some rows as a loader collates them.
+
+    Parameters
+    ----------
+    batch : nested tensors
+        What the loader yields: ``(X, y)``, X being a tensor or a dict, list or tuple of tensors.
+    ids : tensor of shape (n_rows,) or None
+        Positions in the data set; None where the loader cannot tell them.
+    weights : tensor of shape (n_rows,) or None
+        What each row weighs in the loss; None: all the same.
+    """
+
+    batch: Any
+    ids: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(get_len(self.batch[0] if isinstance(self.batch, list | tuple) else self.batch))
+
+    def pick(self, rows: Tensor | slice) -> Rows:
+        """Give the rows at some positions; a slice gives views."""
+        return Rows(*(None if part is None else _pick(part, rows) for part in vars(self).values()))
+
+    @staticmethod
+    def join(parts: list[Rows]) -> Rows:
+        """Put rows end to end."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return Rows(*(None if column[0] is None else _join(list(column)) for column in columns))
+
+
+def _pick(nested: Any, rows: Tensor | slice) -> Any:
+    if isinstance(nested, Tensor):
+        return nested[rows if isinstance(rows, slice) else rows.to(nested.device)]
+    if isinstance(nested, Mapping):
+        return {name: _pick(part, rows) for name, part in nested.items()}
+    if isinstance(nested, list | tuple):
+        return type(nested)(_pick(part, rows) for part in nested)
+    return np.asarray(nested)[rows if isinstance(rows, slice) else rows.cpu().numpy()]
+
+
+def _join(parts: list[Any]) -> Any:
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(parts)
+    if isinstance(first, Mapping):
+        return {name: _join([part[name] for part in parts]) for name in first}
+    if isinstance(first, list | tuple):
+        return type(first)(_join(list(piece)) for piece in zip(*parts, strict=True))
+    return np.concatenate(parts)
+
+
+class RowStream:
+    """The rows of a training iterator, pass after pass.
+
+    Parameters
+    ----------
+    iterator : iterable
+        Yields batches, or ``(batch, ids)`` if `numbered`. Each pass starts it anew.
+    numbered : bool
+        Whether the iterator tells the positions of its rows.
+    keep : callable, default=None
+        Takes the `Rows` of one batch and gives those that are wanted.
+
+    Attributes
+    ----------
+    batch_size : int
+        Rows of the first batch of the loader, before any are left out.
+    n_batches : float
+        Batches of one pass; infinity while nobody can know.
+    """
+
+    def __init__(self, iterator: Any, *, numbered: bool, keep: Callable[[Rows], Rows] | None = None):
+        self._iterator = iterator
+        self._numbered = numbered
+        self._keep = keep
+        self._pass: Iterator[Any] | None = None
+        self._waiting: list[Rows] = []
+        self.batch_size = 0
+        try:
+            self.n_batches = float(len(iterator))
+        except TypeError:  # an iterator without a length shows it at the end of its first pass
+            self.n_batches = float("inf")
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the next call starts a pass."""
+        return self._pass is None
+
+    def take(self, factor: float = 1.0, *, min_tail: int | None = None) -> Rows | None:
+        """Give `factor` batches' worth of rows of one pass.
+
+        No row comes twice in one answer, since none crosses the end of a pass. What would be left for a last
+        answer of fewer than `min_tail` rows (None: a batch) comes along.
+
+        Returns
+        -------
+        rows : Rows or None
+            Fewer at the end of a pass; None if nothing is left of it.
+        """
+        if self._pass is None:
+            self._pass, self._n_yielded = iter(self._iterator), 0
+        if factor == 1 and self._keep is None and not self._waiting:
+            return self._next_batch()  # as the loader made it
+        n_waiting, over = sum(map(len, self._waiting)), False
+        while not over and (self.batch_size == 0 or n_waiting < self._enough(factor, min_tail)):
+            part = self._next_batch()
+            over = part is None
+            if part is not None and len(part):
+                self._waiting.append(part)
+                n_waiting += len(part)
+        if n_waiting < self._enough(factor, min_tail):
+            self._pass = None
+            return self._cut(n_waiting)
+        return self._cut(self._wanted(factor))
+
+    def _wanted(self, factor: float) -> int:
+        return max(1, round(factor * self.batch_size))
+
+    def _enough(self, factor: float, min_tail: int | None) -> int:
+        return self._wanted(factor) + (self.batch_size if min_tail is None else min_tail)
+
+    def _next_batch(self) -> Rows | None:
+        item = next(self._pass, None) if self._pass is not None else None
+        if item is None:
+            self._pass, self.n_batches = None, float(self._n_yielded)
+            return None
+        self._n_yielded += 1
+        rows = Rows(*item) if self._numbered else Rows(item)
+        self.batch_size = self.batch_size or len(rows)
+        return rows if self._keep is None else self._keep(rows)
+
+    def _cut(self, n_rows: int) -> Rows | None:
+        if n_rows == 0:
+            return None
+        waiting = Rows.join(self._waiting)
+        self._waiting = [] if n_rows == len(waiting) else [waiting.pick(slice(n_rows, None))]
+        return waiting.pick(slice(n_rows))

@@ -1,0 +1,156 @@
+"""What a selector is: which rows of the training stream get a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from skorch.dataset import unpack_data
+from skorch.utils import to_device
+from torch import Tensor
+
+from .._checks import check_real, check_share
+from ._rows import Rows, RowStream
+from ._scoring import device_of, seconds
+
+
+@dataclass
+class Selection:
+    """One step's choice, for callbacks to look at: ``net.selection_``.
+
+    Parameters
+    ----------
+    rows : Rows
+        The pool: its batch, on the net's device, and the positions of its rows in the training set.
+    picked : tensor of shape (n_batch,) or None
+        Which of them are trained on; None: all.
+    output : float32 tensor of shape (n_pool, ...) or None
+        What the network said of them in eval mode; None: it was not asked.
+    seconds : float
+        Time spent on the choice.
+    """
+
+    rows: Rows
+    picked: Tensor | None = None
+    output: Tensor | None = None
+    seconds: float = 0.0
+
+    @property
+    def y(self) -> Any:
+        """The targets of the pool's rows."""
+        return unpack_data(self.rows.batch)[1]
+
+
+class BaseSelector(BaseEstimator):
+    """Base of selectors: a training iterator in, the batches that get a step out.
+
+    A net clones its selector at the start of `fit`, so that what a selector remembers of rows belongs to one
+    training set.
+    """
+
+    needs_ids = False  # whether it cannot do without the positions of rows
+
+    def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
+        """Yield the training batches of one epoch.
+
+        Parameters
+        ----------
+        net : SelectiveNetClassifier
+            ``net.numbered_`` says whether `iterator` yields ``(batch, ids)`` or batches;
+            ``net.progress(share_of_epoch)`` gives the share of the training that is done. Set
+            ``net.selection_`` before each batch.
+        iterator : iterable
+            The loader. Each ``iter`` of it is a pass.
+        **fit_params
+            What `fit` passes on to the module.
+
+        Yields
+        ------
+        batch : what the loader would yield
+        """
+        raise NotImplementedError
+
+    def row_weights(self, net: Any) -> Tensor | None:
+        """Give the weight in the loss of each row of the batch at hand; None: all weigh the same."""
+        return None
+
+    def after_step(self, net: Any, output: Any) -> None:
+        """See the module's output on the batch yielded last, in training mode, after its step."""
+
+    def check(self) -> None:
+        """Refuse wrong parameters before training starts.
+
+        Raises
+        ------
+        ValueError
+        """
+
+
+class PoolSelector(BaseSelector):
+    """Base of selectors that take a pool of several batches and train on a batch of it.
+
+    An epoch has as many updates as one pass over the data has batches, and passes over the data
+    `pool_factor` times. Before the share `start` of the training and after the share `end` each batch of the
+    loader is trained on.
+    """
+
+    pool_factor: float
+    start: float
+    end: float
+
+    def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
+        """Yield as many batches as one pass has, each chosen from a pool of its own."""
+        stream = RowStream(iterator, numbered=net.numbered_, keep=self.keep(net))
+        n_done = 0
+        while n_done < stream.n_batches:
+            selective = self.start <= net.progress(n_done / stream.n_batches) < self.end
+            rows = stream.take(self.pool_factor if selective else 1)
+            if rows is None:
+                continue
+            n_done += 1
+            if selective:
+                rows = self._choose(net, rows, stream.batch_size, fit_params)
+            else:
+                net.selection_ = Selection(rows)
+            yield rows.batch
+
+    def _choose(self, net: Any, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
+        """Pick `n` rows of the pool, and time it."""
+        device = device_of(net)
+        began = seconds(device)
+        pool.batch = to_device(pool.batch, device)
+        net.selection_ = selection = Selection(pool)
+        if len(pool) > n:
+            selection.output = self.look(net, pool, **fit_params)
+            selection.picked = self.pick(net, selection, n)
+        selection.seconds = seconds(device) - began
+        return pool if selection.picked is None else pool.pick(selection.picked)
+
+    def keep(self, net: Any) -> Callable[[Rows], Rows] | None:
+        """Give what leaves rows out before they get into a pool; None: all get in."""
+        return None
+
+    def look(self, net: Any, pool: Rows, **fit_params) -> Tensor | None:
+        """Ask the network about the rows of the pool."""
+        return None
+
+    def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
+        """Give the positions in the pool of the `n` rows to train on."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse a pool smaller than a batch, and shares outside [0, 1].
+
+        Raises
+        ------
+        ValueError
+        """
+        check_real("pool_factor", self.pool_factor)
+        if self.pool_factor < 1:
+            raise ValueError(f"pool_factor must be at least 1, got {self.pool_factor!r}.")
+        check_share("start", self.start)
+        check_share("end", self.end)
+        if self.start > self.end:
+            raise ValueError(f"start must not exceed end, got start={self.start!r} and end={self.end!r}.")

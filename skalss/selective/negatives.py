@@ -1,0 +1,76 @@
+"""HardNegatives: hard-negative mining, the baseline of the selective-sampling paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._checks import check_positive_int
+from .._torch import resolve_dtype
+from ._rows import Rows
+from ._scoring import outputs, row_losses
+from .base import PoolSelector, Selection
+from .hardest import hardest_by_class
+
+
+class HardNegatives(PoolSelector):
+    """Train on the rows of highest loss, class by class, and on ever fewer random rows beside them.
+
+    The share of hard rows grows with the epochs; the rest of a batch is random and balanced over classes.
+
+    Parameters
+    ----------
+    pool_factor : float, default=3
+        Rows of a pool in batches.
+    ramp_epochs : int, default=10
+        In epoch e, from 1, ``min(1, e / ramp_epochs)`` of a batch are hard rows.
+    start, end : float, default=0.0 and 0.9
+        Select between these shares of the training.
+    score_dtype : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the scoring pass.
+    score_chunk : int, default=128
+        Rows a scoring pass takes at a time.
+
+    References
+    ----------
+    The baseline of arXiv:1911.06996.
+    """
+
+    def __init__(
+        self, *, pool_factor=3, ramp_epochs=10, start=0.0, end=0.9, score_dtype="auto", score_chunk=128
+    ):
+        self.pool_factor = pool_factor
+        self.ramp_epochs = ramp_epochs
+        self.start = start
+        self.end = end
+        self.score_dtype = score_dtype
+        self.score_chunk = score_chunk
+
+    def check(self) -> None:
+        """Refuse wrong parameters before training starts.
+
+        Raises
+        ------
+        ValueError
+        """
+        super().check()
+        check_positive_int("ramp_epochs", self.ramp_epochs)
+        check_positive_int("score_chunk", self.score_chunk)
+        resolve_dtype(self.score_dtype, torch.device("cpu"))
+
+    def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
+        """Pass the pool through the network, in eval mode."""
+        return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, **fit_params)
+
+    def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
+        """Give the rows of highest loss, then random ones of those left."""
+        y = selection.y
+        loss = torch.nan_to_num(row_losses(net, selection.output, y), nan=-torch.inf)
+        n_hard = round(n * min(1.0, net.epoch_ / self.ramp_epochs))
+        hard = hardest_by_class(loss, y, n_hard)
+        chance = torch.rand(len(y), device=y.device)
+        chance[hard] = -1.0  # taken
+        rest = torch.arange(len(y), device=y.device)[chance >= 0]
+        return torch.cat([hard, rest[hardest_by_class(chance[rest], y[rest], n - n_hard)]])

@@ -1,0 +1,277 @@
+"""Skorch nets that train on chosen rows of their training stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from torch import Tensor, nn
+
+from .._iterator import NumberedRows, can_number, number_batches
+from .._torch import resolve_dtype
+from ._scoring import device_of, row_losses
+from .base import BaseSelector
+from .hardest import HardestRows
+from .negatives import HardNegatives
+from .prune import PruneEasyRows
+from .random import RandomRows
+
+SELECTORS = {
+    "mms": HardestRows,
+    "margin": lambda: HardestRows("margin"),
+    "entropy": lambda: HardestRows("entropy"),
+    "loss": lambda: HardestRows("loss"),
+    "hard_negatives": HardNegatives,
+    "random": RandomRows,
+    "prune": PruneEasyRows,
+}
+
+
+def make_selector(selector: str | BaseSelector | None, **params: Any) -> BaseSelector | None:
+    """Give a fresh selector with its parameters checked.
+
+    Parameters
+    ----------
+    selector : str, BaseSelector or None
+        A name of `SELECTORS`, or an object to clone. None: no selection.
+    **params
+        Overrule those of the object.
+
+    Returns
+    -------
+    selector : BaseSelector or None
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a parameter is wrong.
+    TypeError
+        If it is something else.
+    """
+    if selector is None:
+        return None  # a grid over selector=[None, "mms"] and its parameters is meant to work
+    if isinstance(selector, str):
+        if selector not in SELECTORS:
+            raise ValueError(
+                f"selector must be one of {sorted(SELECTORS)}, an object or None, got {selector!r}."
+            )
+        made = SELECTORS[selector]()
+    elif isinstance(selector, BaseSelector):
+        made = clone(selector)
+    else:
+        raise TypeError(
+            f"selector must be one of {sorted(SELECTORS)}, an object such as HardestRows() or None, got "
+            f"{selector!r}."
+        )
+    made.set_params(**params).check()
+    return made
+
+
+class _Selective(NeuralNet):
+    """What selection adds to any skorch net; the classes below say which."""
+
+    prefixes_ = [*NeuralNet.prefixes_, "selector"]
+
+    def __init__(self, module, *args, selector="mms", dtype="float32", channels_last=False, **kwargs):
+        super().__init__(module, *args, **kwargs)
+        self.selector = selector
+        self.dtype = dtype
+        self.channels_last = channels_last
+
+    # -- selection --------------------------------------------------------------------------------
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
+        self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
+        self.selection_ = None
+        self.epoch_ = 0
+        self.n_epochs_ = self.max_epochs if epochs is None else epochs
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        finally:
+            self.selection_ = None  # its pool would be pickled with the net
+
+    def get_iterator(self, dataset, training=False):
+        """Let the training iterator tell the positions of rows. See `skorch.NeuralNet.get_iterator`."""
+        selector = getattr(self, "selector_", None)
+        if not training or selector is None:
+            return super().get_iterator(dataset, training=training)
+        self.numbered_ = can_number(self.iterator_train, dataset)
+        if self.numbered_:
+            return number_batches(super().get_iterator(NumberedRows(dataset), training=True))
+        if selector.needs_ids:
+            raise TypeError(
+                f"{type(selector).__name__} must know rows again, but iterator_train="
+                f"{self.iterator_train!r} over {type(dataset).__name__} cannot tell their positions. Use a "
+                "DataLoader over a data set with a length, or a selector such as 'mms'."
+            )
+        return super().get_iterator(dataset, training=True)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Filter the training iterator. See `skorch.NeuralNet.run_single_epoch`."""
+        if training and iterator is not None:
+            self.epoch_ += 1
+            if self.selector_ is not None:
+                iterator = self.selector_.select(self, iterator, **fit_params)
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
+    def progress(self, share_of_epoch: float) -> float:
+        """Give the share of the epochs of this training that is done, in [0, 1]."""
+        return (self.epoch_ - 1 + share_of_epoch) / self.n_epochs_
+
+    def train_step(self, batch, **fit_params):
+        """Make a step and show its outputs to the selector. See `skorch.NeuralNet.train_step`."""
+        step = super().train_step(batch, **fit_params)
+        if self.selector_ is not None:
+            self.selector_.after_step(self, step["y_pred"])
+        return step
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Weigh the rows as the selector says. See `skorch.NeuralNet.get_loss`."""
+        weights = self.selector_.row_weights(self) if training and self.selector_ is not None else None
+        if weights is None:
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+        losses = row_losses(self, y_pred, y_true)
+        weighted = losses * weights.to(losses.device)
+        return weighted.sum() if self.criterion_.reduction == "sum" else weighted.mean()
+
+    # -- precision and layout ---------------------------------------------------------------------
+
+    def initialize_module(self):
+        """Lay the weights out as asked. See `skorch.NeuralNet.initialize_module`."""
+        super().initialize_module()
+        if self.channels_last:
+            self.module_.to(memory_format=torch.channels_last)  # in place
+        return self
+
+    def infer(self, x, **fit_params):
+        """Compute in the precision asked for, in training only. See `skorch.NeuralNet.infer`."""
+        device = device_of(self)
+        compute = resolve_dtype(self.dtype, device)
+        if compute == torch.float32 or not self.module_.training:
+            return super().infer(x, **fit_params)
+        with torch.autocast(device.type, compute):
+            return _float32(super().infer(x, **fit_params))
+
+    # -- parameters -------------------------------------------------------------------------------
+
+    def set_params(self, **params):
+        """Set parameters; a selector's count from the next fit. See `skorch.NeuralNet.set_params`."""
+        for name in [n for n in params if n in ("selector", "dtype") or n.startswith("selector__")]:
+            setattr(self, name, params.pop(name))
+        return super().set_params(**params) if params else self
+
+    def get_params(self, deep=True, **kwargs):
+        """Give the parameters; those set through the net overrule the selector object's own."""
+        params = super().get_params(deep=deep, **kwargs)
+        params.update({k: v for k, v in vars(self).items() if k.startswith("selector__")})
+        return params
+
+
+def _float32(output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.float() if output.is_floating_point() else output
+    if isinstance(output, tuple):
+        return tuple(map(_float32, output))
+    return output
+
+
+class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
+    """A skorch classifier that trains on well-chosen rows only.
+
+    Parameters
+    ----------
+    module : torch module (class or instance)
+    *args, **kwargs
+        As for `skorch.NeuralNetClassifier`.
+    selector : str, BaseSelector or None, default="mms"
+        Which rows of the training stream get a step: "mms", "margin", "entropy", "loss", "hard_negatives",
+        "random", "prune", or an object such as ``HardestRows(pool_factor=5)``. None trains on every row, and
+        is plain skorch bit by bit. Set its parameters with ``selector__pool_factor=5``.
+    dtype : {"float32", "auto", "bfloat16"}, default="float32"
+        Precision of the forward pass in training; weights, loss and predictions stay float32. "auto" takes
+        bfloat16 where the hardware multiplies it.
+    channels_last : bool, default=False
+        Whether convolutions keep their weights channels-last, which is faster on most hardware.
+
+    Attributes
+    ----------
+    selector_ : BaseSelector or None
+        The selector of the last fit.
+    selection_ : Selection or None
+        The choice of the step at hand, for callbacks.
+
+    Notes
+    -----
+    An epoch is as many updates as a pass over the data has batches, also where each update looks at a pool
+    of several batches; with "prune" it is fewer. The history counts the rows trained on.
+
+    References
+    ----------
+    Selective sampling for accelerating training of deep neural networks, arXiv:1911.06996.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skalss.nets import MLP
+    >>> from skalss.selective import SelectiveNetClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = SelectiveNetClassifier(
+    ...     MLP, module__input_dim=4, module__output_dim=3, criterion=torch.nn.CrossEntropyLoss,
+    ...     iterator_train__shuffle=True, batch_size=16, lr=0.05, max_epochs=20, verbose=0)
+    >>> net.fit(X.astype(np.float32), y).predict(X[:2].astype(np.float32)).tolist()
+    [0, 0]
+    """
+
+    @classmethod
+    def paper(cls, module, **overrides) -> SelectiveNetClassifier:
+        """Give a net with the published set-up.
+
+        The 64 rows of smallest minimal margin score of 640, all scored in float32, the bias counted in the
+        norm, to the end of training; SGD with a learning rate of 0.1, momentum 0.9 and weight decay 1e-4.
+
+        Parameters
+        ----------
+        module : torch module
+            Must return logits.
+        **overrides
+            Any parameter of the net.
+
+        Returns
+        -------
+        net : SelectiveNetClassifier
+        """
+        selector = HardestRows(
+            "mms", pool_factor=10, start=0.0, end=1.0, skip=0.0, bias="include", score_dtype="float32"
+        )
+        published = {
+            "criterion": nn.CrossEntropyLoss,
+            "optimizer": torch.optim.SGD,
+            "optimizer__momentum": 0.9,
+            "optimizer__weight_decay": 1e-4,
+            "lr": 0.1,
+            "batch_size": 64,
+            "iterator_train__shuffle": True,
+        }
+        return cls(module, **{"selector": selector, **published, **overrides})
+
+
+class SelectiveNetBinaryClassifier(_Selective, NeuralNetBinaryClassifier):
+    """A skorch classifier of one output that trains on well-chosen rows only.
+
+    As `SelectiveNetClassifier`, for a module that gives one logit a row.
+    """
+
+
+class SelectiveNetRegressor(_Selective, NeuralNetRegressor):
+    """A skorch regressor that trains on well-chosen rows only.
+
+    As `SelectiveNetClassifier`; needs a selector that makes do without classes: ``"loss"``, ``"random"`` or
+    ``HardestRows(callable)``.
+    """
+
+    def __init__(self, module, *args, selector="loss", **kwargs):
+        super().__init__(module, *args, selector=selector, **kwargs)

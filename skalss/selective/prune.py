@@ -1,0 +1,86 @@
+"""PruneEasyRows: leave out a share of the easy rows, at no forward pass more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from .._checks import check_share
+from .._skorch import first_output
+from ._memory import RowMemory
+from ._rows import RowStream
+from ._scoring import Head
+from .base import BaseSelector, Selection
+
+
+class PruneEasyRows(BaseSelector):
+    """Skip a random share of the easy rows in each epoch, and let the easy rows that stay weigh more.
+
+    The margins come from the training pass itself, so nothing is scored. A skipped row's share of the
+    gradient goes to the easy rows that stay, so that the sum over an epoch keeps its expectation. An epoch
+    then has fewer updates than a pass has batches; that is what is saved.
+
+    Parameters
+    ----------
+    easy : float, default=0.5
+        Share of the rows that are called easy: those whose margin was largest when last trained on.
+    skip : float, default=0.5
+        Probability that an easy row is skipped in an epoch; the others weigh ``1 / (1 - skip)``. Below 1.
+    end : float, default=0.875
+        After this share of the epochs all rows are trained on.
+    head : str, default=None
+        Name of the last linear layer; None: found by a dry run.
+
+    References
+    ----------
+    The rule of InfoBatch, arXiv:2303.04947, which prunes by the loss; here by the score of arXiv:1911.06996.
+    """
+
+    needs_ids = True
+
+    def __init__(self, *, easy=0.5, skip=0.5, end=0.875, head=None):
+        self.easy = easy
+        self.skip = skip
+        self.end = end
+        self.head = head
+
+    def check(self) -> None:
+        """Refuse wrong parameters before training starts.
+
+        Raises
+        ------
+        ValueError
+        """
+        check_share("easy", self.easy)
+        check_share("skip", self.skip)
+        check_share("end", self.end)
+        if self.skip == 1:
+            raise ValueError("skip must be below 1: some easy rows must stay to speak for the others, got 1.")
+
+    def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
+        """Yield the batches of one pass without the rows that are skipped."""
+        if not hasattr(self, "_memory"):
+            self._memory = RowMemory(self.easy)
+        prune = net.progress(0) < self.end
+        keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
+        stream = RowStream(iterator, numbered=True, keep=keep)
+        over = False
+        while not over:
+            rows = stream.take(min_tail=2)  # batch normalisation cannot train on a single row
+            over = stream.at_start
+            if rows is not None:
+                if not hasattr(self, "_head"):
+                    self._head = Head.find(net, rows, self.head, **fit_params)
+                net.selection_ = Selection(rows)
+                yield rows.batch
+
+    def row_weights(self, net: Any) -> Tensor | None:
+        """Give more weight to the easy rows that stay."""
+        return net.selection_.rows.weights
+
+    def after_step(self, net: Any, output: Any) -> None:
+        """Remember the margins of the training pass."""
+        margin = self._head.margin(first_output(output).detach().float())
+        self._memory.record(net.selection_.rows, margin)
