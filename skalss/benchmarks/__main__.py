@@ -8,6 +8,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     "campaign-rounds": "training of a round against a torch loop written by hand",
+    "selective": "selective training: steps and seconds to a target accuracy",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
     "vae-fit": "fit of a VAE against a torch loop written by hand",

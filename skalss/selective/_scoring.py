@@ -128,13 +128,13 @@ def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, **fit_params) -> Te
     output : float32 tensor of shape (n_rows, ...)
         The first output of the module, in eval mode.
     """
-    module, device = plain_module(net).eval(), device_of(net)
+    plain_module(net).eval()  # a training step sets its own mode
+    device = device_of(net)
     compute = resolve_dtype(dtype, device)
     with torch.no_grad(), torch.autocast(device.type, compute, enabled=compute != torch.float32):
         parts = [
             first_output(forward(net, rows.pick(piece), fit_params)) for piece in chunks(len(rows), chunk)
         ]
-    module.train()
     return torch.cat(parts).float()
 
 

@@ -50,7 +50,7 @@ class HardestRows(PoolSelector):
         Whether the bias counts in the norm of weights, as in the authors' code.
     score_dtype : {"auto", "float32", "bfloat16"}, default="auto"
         Precision of the scoring pass; "auto" takes bfloat16 where the hardware multiplies it.
-    score_chunk : int, default=128
+    score_chunk : int, default=256
         Rows a scoring pass takes at a time.
     class_balance : bool, default=False
         Whether each class gets the same share of a batch, as far as the pool has it: the hardest of each
@@ -79,7 +79,7 @@ class HardestRows(PoolSelector):
         head=None,
         bias="exclude",
         score_dtype="auto",
-        score_chunk=128,
+        score_chunk=256,
         class_balance=False,
     ):
         self.score = score

@@ -30,7 +30,7 @@ class HardNegatives(PoolSelector):
         Select between these shares of the training.
     score_dtype : {"auto", "float32", "bfloat16"}, default="auto"
         Precision of the scoring pass.
-    score_chunk : int, default=128
+    score_chunk : int, default=256
         Rows a scoring pass takes at a time.
 
     References
@@ -39,7 +39,7 @@ class HardNegatives(PoolSelector):
     """
 
     def __init__(
-        self, *, pool_factor=3, ramp_epochs=10, start=0.0, end=0.9, score_dtype="auto", score_chunk=128
+        self, *, pool_factor=3, ramp_epochs=10, start=0.0, end=0.9, score_dtype="auto", score_chunk=256
     ):
         self.pool_factor = pool_factor
         self.ramp_epochs = ramp_epochs

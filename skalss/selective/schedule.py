@@ -1,4 +1,4 @@
-"""EarlyDropLR: an earlier, steeper drop of the learning rate, in shares of the training."""
+"""EarlyDropLR: an earlier drop of the learning rate, in shares of the training."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from skorch.callbacks import Callback
 
 from .._checks import check_real, check_share
 
+LEAST = 1e-3  # of the learning rate
+
 
 class EarlyDropLR(Callback):
-    """Drop the learning rate early and steeply, at shares of the training.
+    """Drop the learning rate early, at shares of the training.
 
-    A network that trains on hard rows only is ready for the smaller learning rate sooner; the drops come
-    early, and the training they leave is short. The learning rate rises linearly over the share `warmup`,
-    stays, and is multiplied by `factor` at each of the `drops`.
+    A network that trains on hard rows only is ready for smaller learning rates sooner, so the drop comes
+    early and the training is short. The learning rate rises linearly over the share `warmup`, and then either
+    falls linearly to 0, from the first moment on, or is multiplied by `factor` at each of the `drops`.
 
     Parameters
     ----------
-    drops : sequence of float, default=(0.5, 0.7, 0.85)
-        Shares of the training, in (0, 1], in ascending order.
-    factor : float, default=0.2
+    drops : "linear" or sequence of float, default="linear"
+        Shares of the training, in [0, 1], in ascending order.
+    factor : float, default=0.1
         What the learning rate is multiplied by at each drop.
-    warmup : float, default=0.05
+    warmup : float, default=0.1
         Share of the training over which the learning rate rises from near 0.
 
     Notes
@@ -39,12 +41,12 @@ class EarlyDropLR(Callback):
     --------
     >>> from skalss.nets import MLP
     >>> from skalss.selective import EarlyDropLR, SelectiveNetClassifier
-    >>> net = SelectiveNetClassifier(MLP, callbacks=[("lr", EarlyDropLR())], callbacks__lr__factor=0.1)
-    >>> EarlyDropLR(drops=(0.5, 0.75), factor=0.1, warmup=0.1).scale(0.6)
-    0.1
+    >>> net = SelectiveNetClassifier(MLP, callbacks=[("lr", EarlyDropLR())], callbacks__lr__warmup=0.05)
+    >>> round(EarlyDropLR().scale(0.55), 3), EarlyDropLR(drops=(0.5, 0.75)).scale(0.6)
+    (0.5, 0.1)
     """
 
-    def __init__(self, drops=(0.5, 0.7, 0.85), factor=0.2, warmup=0.05):
+    def __init__(self, drops="linear", factor=0.1, warmup=0.1):
         self.drops = drops
         self.factor = factor
         self.warmup = warmup
@@ -69,10 +71,12 @@ class EarlyDropLR(Callback):
         Returns
         -------
         scale : float
-            In (0, 1] for a factor up to 1.
+            Never 0: an update of nothing would be lost.
         """
         if progress < self.warmup:
-            return max(progress / self.warmup, 0.01)  # a first update of nothing would be lost
+            return max(progress / self.warmup, LEAST)
+        if isinstance(self.drops, str):
+            return max((1 - progress) / max(1 - self.warmup, LEAST), LEAST)
         return self.factor ** sum(progress >= drop for drop in self.drops)
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -116,6 +120,10 @@ class EarlyDropLR(Callback):
     def _check(self) -> None:
         check_share("warmup", self.warmup)
         check_real("factor", self.factor)
+        if self.drops == "linear":
+            return
+        if isinstance(self.drops, str):
+            raise ValueError(f"drops must be 'linear' or shares of the training, got {self.drops!r}.")
         for drop in self.drops:
             check_share("drops", drop)
         if self.factor <= 0 or list(self.drops) != sorted(self.drops):
