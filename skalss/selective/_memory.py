@@ -1,45 +1,48 @@
-"""How easy each row was when last seen, so that easy rows need not be looked at each time."""
+"""How hard each row was when last seen, so that easy rows need not be looked at each time."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ._rows import Rows
 
-_SAMPLE = 10_000  # rows that tell the quantile
+_SAMPLE = 10_000  # rows that tell the threshold
 
 
 class RowMemory:
-    """The last margin of every row, and the margin above which a row is easy.
-
-    A row that was never seen is not easy.
+    """How hard every row was when last seen. A row that was never seen is not easy.
 
     Parameters
     ----------
-    easy : float
-        Share of the rows seen that are called easy: those with the largest margins.
+    rule : callable
+        Takes a sample of what is remembered, ascending, and gives the value below which a row is easy:
+        `share_of_rows` or `share_of_total`.
     """
 
-    def __init__(self, easy: float):
-        self._easy = easy
-        self._margin = torch.empty(0)
-        self._threshold = float("inf")
+    def __init__(self, rule: Callable[[Tensor], Tensor]):
+        self._rule = rule
+        self._hard = torch.empty(0)
+        self._threshold = -math.inf
         self._n_new = 0
 
-    def record(self, rows: Rows, margin: Tensor) -> None:
-        """Remember the margins of rows, if they have numbers."""
+    def record(self, rows: Rows, hard: Tensor) -> None:
+        """Remember how hard rows are, if they have numbers."""
         if rows.ids is None:
             return
-        ids, margin = rows.ids.cpu(), margin.detach().float().cpu()
-        missing = int(ids.max()) + 1 - len(self._margin)
+        ids, hard = rows.ids.cpu(), hard.detach().float().cpu()
+        missing = int(ids.max()) + 1 - len(self._hard)
         if missing > 0:
-            self._margin = torch.cat([self._margin, self._margin.new_full((missing,), torch.nan)])
-        self._margin[ids] = margin
+            self._hard = torch.cat([self._hard, self._hard.new_full((missing,), torch.nan)])
+        self._hard[ids] = hard
         self._n_new += len(ids)
-        if self._n_new >= max(500, len(self._margin) // 20):  # a network in training moves on
+        if self._n_new >= max(500, len(self._hard) // 20):  # a network in training moves on
             self._n_new = 0
-            self._threshold = self._quantile(1 - self._easy)
+            self._threshold = self._find_threshold()
 
     def thin(self, rows: Rows, skip: float) -> Rows:
         """Leave out each easy row with probability `skip`; those that stay weigh ``1 / (1 - skip)``."""
@@ -52,12 +55,37 @@ class RowMemory:
         easy = torch.zeros(len(rows), dtype=torch.bool)
         if rows.ids is not None:
             ids = rows.ids.cpu()
-            known = ids < len(self._margin)
-            easy[known] = self._margin[ids[known]] > self._threshold  # never seen: NaN, which is not easy
+            known = ids < len(self._hard)
+            easy[known] = self._hard[ids[known]] < self._threshold  # never seen: NaN, which is not easy
         return easy
 
-    def _quantile(self, q: float) -> float:
-        seen = self._margin[~self._margin.isnan()]
+    def _find_threshold(self) -> float:
+        seen = self._hard[~self._hard.isnan()]
         if len(seen) > _SAMPLE:
             seen = seen[:: len(seen) // _SAMPLE]
-        return float(seen.quantile(q))
+        return float(self._rule(seen.sort().values))
+
+
+@dataclass
+class share_of_rows:  # noqa: N801 - reads as a function, pickles as an object
+    """Call a share of the rows easy."""
+
+    share: float
+
+    def __call__(self, ascending: Tensor) -> Tensor:
+        return ascending.quantile(self.share)
+
+
+@dataclass
+class share_of_total:  # noqa: N801
+    """Call the rows easy that together hold a share of all hardness.
+
+    How many they are follows from the data and the state of training: few at first, later, on an easy set,
+    most of them.
+    """
+
+    share: float
+
+    def __call__(self, ascending: Tensor) -> Tensor:
+        n_easy = (ascending.cumsum(dim=0) < self.share * ascending.sum()).sum()
+        return ascending[n_easy.clamp(max=len(ascending) - 1)]

@@ -39,6 +39,13 @@ class Rows:
         """Give the rows at some positions; a slice gives views."""
         return Rows(*(None if part is None else _pick(part, rows) for part in vars(self).values()))
 
+    def mean(self, values: Tensor) -> Tensor:
+        """Average over the data set, of which easy rows may have been left out."""
+        if self.weights is None:
+            return values.mean()
+        weights = self.weights.to(values.device)
+        return (values * weights).sum() / weights.sum()
+
     @staticmethod
     def join(parts: list[Rows]) -> Rows:
         """Put rows end to end."""
@@ -78,8 +85,6 @@ class RowStream:
         Yields batches, or ``(batch, ids)`` if `numbered`. Each pass starts it anew.
     numbered : bool
         Whether the iterator tells the positions of its rows.
-    keep : callable, default=None
-        Takes the `Rows` of one batch and gives those that are wanted.
 
     Attributes
     ----------
@@ -89,10 +94,9 @@ class RowStream:
         Batches of one pass; infinity while nobody can know.
     """
 
-    def __init__(self, iterator: Any, *, numbered: bool, keep: Callable[[Rows], Rows] | None = None):
+    def __init__(self, iterator: Any, *, numbered: bool):
         self._iterator = iterator
         self._numbered = numbered
-        self._keep = keep
         self._pass: Iterator[Any] | None = None
         self._waiting: list[Rows] = []
         self.batch_size = 0
@@ -106,25 +110,39 @@ class RowStream:
         """Whether the next call starts a pass."""
         return self._pass is None
 
-    def take(self, factor: float = 1.0, *, min_tail: int | None = None) -> Rows | None:
+    def take_batch(self) -> Rows | None:
+        """Give the next batch as the loader makes it; None at the end of a pass.
+
+        Rows that `take` read and did not give are passed over.
+        """
+        self._waiting = []
+        return self._next_batch()
+
+    def take(
+        self, factor: float, keep: Callable[[Rows], Rows] | None = None, *, min_tail: int | None = None
+    ) -> Rows | None:
         """Give `factor` batches' worth of rows of one pass.
 
         No row comes twice in one answer, since none crosses the end of a pass. What would be left for a last
         answer of fewer than `min_tail` rows (None: a batch) comes along.
+
+        Parameters
+        ----------
+        factor : float
+        keep : callable, default=None
+            Takes the `Rows` of one batch and gives those that are wanted.
+        min_tail : int, default=None
 
         Returns
         -------
         rows : Rows or None
             Fewer at the end of a pass; None if nothing is left of it.
         """
-        if self._pass is None:
-            self._pass, self._n_yielded = iter(self._iterator), 0
-        if factor == 1 and self._keep is None and not self._waiting:
-            return self._next_batch()  # as the loader made it
         n_waiting, over = sum(map(len, self._waiting)), False
         while not over and (self.batch_size == 0 or n_waiting < self._enough(factor, min_tail)):
             part = self._next_batch()
             over = part is None
+            part = part if part is None or keep is None else keep(part)
             if part is not None and len(part):
                 self._waiting.append(part)
                 n_waiting += len(part)
@@ -140,14 +158,16 @@ class RowStream:
         return self._wanted(factor) + (self.batch_size if min_tail is None else min_tail)
 
     def _next_batch(self) -> Rows | None:
-        item = next(self._pass, None) if self._pass is not None else None
+        if self._pass is None:
+            self._pass, self._n_yielded = iter(self._iterator), 0
+        item = next(self._pass, None)
         if item is None:
             self._pass, self.n_batches = None, float(self._n_yielded)
             return None
         self._n_yielded += 1
         rows = Rows(*item) if self._numbered else Rows(item)
         self.batch_size = self.batch_size or len(rows)
-        return rows if self._keep is None else self._keep(rows)
+        return rows
 
     def _cut(self, n_rows: int) -> Rows | None:
         if n_rows == 0:

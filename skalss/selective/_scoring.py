@@ -85,6 +85,15 @@ class Head:
         bias = self.layer.bias.detach().float() if self.with_bias and self.layer.bias is not None else None
         return scores.mms(self.scores(output), weight, bias, probabilities=self.probabilities)
 
+    def doubt(self, output: Tensor) -> Tensor:
+        """One minus the highest class probability of each row."""
+        return scores.least_confident(self.scores(output), probabilities=self.probabilities)
+
+    def pull(self, output: Tensor, y: Tensor) -> Tensor:
+        """Norm of the loss gradient of each row, with respect to the logits."""
+        y = y.to(output.device).reshape(-1)
+        return scores.gradient_norm(self.scores(output), y, probabilities=self.probabilities)
+
     def margin(self, output: Tensor) -> Tensor:
         """Give the minimal margin score, or the gap of logits where there is no head to weigh it with."""
         if self.layer is not None:
@@ -165,6 +174,15 @@ def hardness(score: Score, net: Any, head: Head, output: Any, y: Any) -> Tensor:
             f"row; got {got}."
         )
     return torch.nan_to_num(hard.float(), nan=-torch.inf)
+
+
+def are_class_scores(output: Any, y: Any) -> bool:
+    """Whether margins mean something: class numbers as targets, or one output for two classes."""
+    if not isinstance(y, Tensor) or y.reshape(-1).shape != output.shape[:1] or output.ndim > 2:
+        return False
+    if output.ndim == 2 and output.shape[1] > 1:
+        return not y.is_floating_point()
+    return bool(((y == 0) | (y == 1)).all())
 
 
 def row_losses(net: Any, output: Any, y: Any) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Selection:
 
     rows: Rows
     picked: Tensor | None = None
-    output: Tensor | None = None
+    output: Any = None
     seconds: float = 0.0
 
     @property
@@ -51,6 +51,9 @@ class BaseSelector(BaseEstimator):
     """
 
     needs_ids = False  # whether it cannot do without the positions of rows
+
+    def start_training(self, net: Any) -> None:
+        """Get ready for the first epoch of a training."""
 
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield the training batches of one epoch.
@@ -102,11 +105,17 @@ class PoolSelector(BaseSelector):
 
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield as many batches as one pass has, each chosen from a pool of its own."""
-        stream = RowStream(iterator, numbered=net.numbered_, keep=self.keep(net))
+        stream = RowStream(iterator, numbered=net.numbered_)
         n_done = 0
         while n_done < stream.n_batches:
-            selective = self.start <= net.progress(n_done / stream.n_batches) < self.end
-            rows = stream.take(self.pool_factor if selective else 1)
+            in_time = self.start <= net.progress(n_done / stream.n_batches) < self.end
+            selective = in_time and self.pays(n_done)
+            if selective:
+                rows = stream.take(self.pool_factor, self.keep)
+            elif in_time and self.thins:
+                rows = stream.take(1, self.keep, min_tail=2)  # batch normalisation cannot train on one row
+            else:
+                rows = stream.take_batch()
             if rows is None:
                 continue
             n_done += 1
@@ -128,9 +137,18 @@ class PoolSelector(BaseSelector):
         selection.seconds = seconds(device) - began
         return pool if selection.picked is None else pool.pick(selection.picked)
 
-    def keep(self, net: Any) -> Callable[[Rows], Rows] | None:
-        """Give what leaves rows out before they get into a pool; None: all get in."""
-        return None
+    @property
+    def thins(self) -> bool:
+        """Whether `keep` leaves rows out."""
+        return False
+
+    def keep(self, rows: Rows) -> Rows:
+        """Leave rows out before they get into a pool."""
+        return rows
+
+    def pays(self, n_done: int) -> bool:
+        """Whether to select for the next update of an epoch that had `n_done`."""
+        return True
 
     def look(self, net: Any, pool: Rows, **fit_params) -> Tensor | None:
         """Ask the network about the rows of the pool."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .._checks import check_positive_int, check_share
+from .._checks import check_number, check_positive_int, check_share
+from .._skorch import first_output
 from .._torch import resolve_dtype
-from ._memory import RowMemory
+from ._memory import RowMemory, share_of_total
 from ._rows import Rows
-from ._scoring import SCORES, Head, hardness, outputs
+from ._scoring import SCORES, Head, are_class_scores, hardness, outputs
 from .base import PoolSelector, Selection
+
+PROBE = 32  # updates between two looks at what scoring would give
 
 
 class HardestRows(PoolSelector):
@@ -21,10 +23,8 @@ class HardestRows(PoolSelector):
 
     Of `pool_factor` batches a forward pass in eval mode scores the rows, and the hardest batch of them is
     trained on. A step then costs ``1 + pool_factor * rho`` plain steps, rho being the price of scoring a row
-    in that of training on it, about 0.1 to 0.3: selection saves time only where it saves more steps.
-
-    Rows that were easy when last scored are mostly kept out of the pool (`easy`, `skip`): they would be
-    scored for nothing.
+    in that of training on it. With ``when="pays"`` a pool is scored only while that pays, and what costs
+    nothing is done first: rows that were easy when last seen are mostly left out (`easy`, `skip`).
 
     Parameters
     ----------
@@ -38,12 +38,21 @@ class HardestRows(PoolSelector):
     start, end : float, default=0.0 and 0.9
         Select between these shares of the training. The uniform phase at the end undoes the bias towards
         hard rows, in the weights and in the statistics of batch normalisation.
-    easy : float, default=0.7
-        Share of the rows seen that are called easy: those whose margin was largest when last scored.
+    when : {"pays", "always"}, default="pays"
+        "pays" scores a pool while the loss gradient of the rows chosen, with respect to the logits, is at
+        least ``1 + pool_factor * rho`` times that of the pool; one update in 32 looks. In between, the rows
+        that are not left out are trained on as they come. "always" is the paper's way. A callable score is
+        always used.
+    rho : float, default=0.25
+        The price of scoring a row in that of training on it, to decide by. A constant, not measured, so that
+        the same seed trains on the same rows. `MarginMonitor` records what was paid.
+    easy : float, default=0.1
+        Rows are easy that together hold at most this share of the network's doubt, one minus the highest
+        class probability, when last seen; with ``score="loss"``, of its loss gradient.
     skip : float, default=0.9
-        Probability that an easy row is left out of the pool; 0 scores every row, as the paper does. Needs
-        a loader that tells the positions of rows, a DataLoader over a data set with a length; with others
-        nothing is left out.
+        Probability that an easy row is left out; 0 leaves none out, as the paper does. Needs a loader that
+        tells the positions of rows: a DataLoader over a data set with a length. Does nothing with a callable
+        score, or without classes.
     head : str, default=None
         Name of the last linear layer, such as ``"classifier"``; None: found by a dry run.
     bias : {"exclude", "include"}, default="exclude"
@@ -74,7 +83,9 @@ class HardestRows(PoolSelector):
         pool_factor=3,
         start=0.0,
         end=0.9,
-        easy=0.7,
+        when="pays",
+        rho=0.25,
+        easy=0.1,
         skip=0.9,
         head=None,
         bias="exclude",
@@ -86,6 +97,8 @@ class HardestRows(PoolSelector):
         self.pool_factor = pool_factor
         self.start = start
         self.end = end
+        self.when = when
+        self.rho = rho
         self.easy = easy
         self.skip = skip
         self.head = head
@@ -106,31 +119,71 @@ class HardestRows(PoolSelector):
             raise ValueError(f"score must be one of {SCORES} or a callable, got {self.score!r}.")
         if self.bias not in ("exclude", "include"):
             raise ValueError(f"bias must be 'exclude' or 'include', got {self.bias!r}.")
+        if self.when not in ("pays", "always"):
+            raise ValueError(f"when must be 'pays' or 'always', got {self.when!r}.")
+        check_number("rho", self.rho, zero=True)
         check_share("easy", self.easy)
         check_share("skip", self.skip)
         resolve_dtype(self.score_dtype, torch.device("cpu"))
         check_positive_int("score_chunk", self.score_chunk)
 
-    def keep(self, net: Any) -> Callable[[Rows], Rows] | None:
-        """Leave out most of the rows that were easy when last scored."""
-        if not (self.skip and self.easy and net.numbered_):
-            return None
-        if not hasattr(self, "_memory"):
-            self._memory = RowMemory(self.easy)
-        return lambda rows: self._memory.thin(rows, self.skip)
+    def start_training(self, net: Any) -> None:
+        """Forget what was known of the rows and of what selection gives."""
+        self._head: Head | None = None
+        self._memory = RowMemory(share_of_total(self.easy))
+        self._thins = bool(self.skip and self.easy and net.numbered_ and not callable(self.score))
+        self._gain = 0.0
+
+    @property
+    def thins(self) -> bool:
+        """Whether easy rows are left out."""
+        return self._thins
+
+    def keep(self, rows: Rows) -> Rows:
+        """Leave out most of the rows that were easy when last seen."""
+        return self._memory.thin(rows, self.skip) if self._thins else rows
+
+    def pays(self, n_done: int) -> bool:
+        """Whether the rows chosen pull so much harder than their pool that scoring it is worth its price."""
+        always = self.when == "always" or callable(self.score)
+        return always or n_done % PROBE == 0 or self._gain >= 1 + self.pool_factor * self.rho
 
     def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
-        if not hasattr(self, "_head"):
-            self._head = Head.find(net, pool, self.head, with_bias=self.bias == "include", **fit_params)
+        self._find_head(net, pool, fit_params)
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, **fit_params)
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
         """Give the positions in the pool of the `n` hardest rows."""
-        hard = hardness(self.score, net, self._head, selection.output, selection.y)
-        if hasattr(self, "_memory"):
-            self._memory.record(selection.rows, -hard)
-        return hardest_by_class(hard, selection.y, n) if self.class_balance else hard.topk(n).indices
+        head, output, y = self._find_head(net, selection.rows, {}), selection.output, selection.y
+        hard = hardness(self.score, net, head, output, y)
+        picked = hardest_by_class(hard, y, n) if self.class_balance else hard.topk(n).indices
+        if are_class_scores(output, y):
+            pull = head.pull(output, y)
+            self._note_gain(float(pull[picked].mean() / pull.mean().clamp_min(1e-12)))
+            self._remember(head, selection.rows, output, y)
+        return picked
+
+    def after_step(self, net: Any, output: Any) -> None:
+        """Remember the rows that were trained on without having been scored."""
+        selection = net.selection_
+        if selection.output is None and self._thins:
+            output = first_output(output).detach().float()
+            if are_class_scores(output, selection.y):
+                head = self._find_head(net, selection.rows, {})
+                self._remember(head, selection.rows, output, selection.y)
+
+    def _find_head(self, net: Any, rows: Rows, fit_params: dict[str, Any]) -> Head:
+        if self._head is None:
+            self._head = Head.find(net, rows, self.head, with_bias=self.bias == "include", **fit_params)
+        return self._head
+
+    def _remember(self, head: Head, rows: Rows, output: Tensor, y: Tensor) -> None:
+        if self._thins:
+            self._memory.record(rows, head.pull(output, y) if self.score == "loss" else head.doubt(output))
+
+    def _note_gain(self, gain: float) -> None:
+        self._gain = gain if self._gain == 0 else self._gain + 0.2 * (gain - self._gain)
 
 
 def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:

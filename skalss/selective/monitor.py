@@ -10,10 +10,9 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from .. import scores
 from .._skorch import first_output
 from ._rows import Rows
-from ._scoring import Head, device_of, seconds
+from ._scoring import Head, are_class_scores, device_of, seconds
 from .base import Selection
 
 N_SMALLEST = 10  # as in the paper
@@ -52,7 +51,8 @@ class MarginMonitor(Callback):
     ``margin_median``
         Median margin of the pools' rows.
     ``error_pool``, ``error_selected``
-        Share of wrongly classified rows in the pools and among the rows trained on.
+        Share of wrongly classified rows in the pools, rows left out of them counted, and among the rows
+        trained on.
     ``seconds_scoring``, ``seconds_training``
         Wall seconds spent on choosing rows and on steps.
     ``selection_cost``
@@ -105,20 +105,21 @@ class MarginMonitor(Callback):
         self._note_used(selection)
         output = first_output(y_pred).detach().float() if selection.output is None else selection.output
         y = selection.y
-        if not _is_class_scores(output, y):
+        if not are_class_scores(output, y):
             return
         if self._head is None:
             self._head = Head.find(net, selection.rows)
         y = y.to(output.device).reshape(-1).long()
         picked = slice(None) if selection.output is None or selection.picked is None else selection.picked
-        class_scores, probabilities = self._head.scores(output), self._head.probabilities
+        class_scores = self._head.scores(output)
         margin = self._head.margin(output)
         wrong = (class_scores.argmax(dim=1) != y).float()
-        pull = scores.gradient_norm(class_scores, y, probabilities=probabilities)
+        pull = self._head.pull(output, y)
         smallest = margin.topk(min(N_SMALLEST, len(margin)), largest=False).values
         self._margins.append(torch.stack([smallest.mean(), margin.median()]))
+        mean = selection.rows.mean
         self._rows.append(
-            (len(y), torch.stack([wrong.mean(), wrong[picked].mean(), pull.mean(), pull[picked].mean()]))
+            (len(y), torch.stack([mean(wrong), wrong[picked].mean(), mean(pull), pull[picked].mean()]))
         )
         self._counts.append(torch.bincount(y[picked], minlength=class_scores.shape[1]))
 
@@ -175,12 +176,3 @@ def _length(dataset: Any) -> int | None:
         return len(dataset)
     except TypeError:
         return None
-
-
-def _is_class_scores(output: Tensor, y: Any) -> bool:
-    """Whether margins mean something: class numbers as targets, or one output for two classes."""
-    if not isinstance(y, Tensor) or y.reshape(-1).shape != output.shape[:1] or output.ndim > 2:
-        return False
-    if output.ndim == 2 and output.shape[1] > 1:
-        return not y.is_floating_point()
-    return bool(((y == 0) | (y == 1)).all())

@@ -114,6 +114,8 @@ class _Selective(NeuralNet):
         if training and iterator is not None:
             self.epoch_ += 1
             if self.selector_ is not None:
+                if self.epoch_ == 1:
+                    self.selector_.start_training(self)
                 iterator = self.selector_.select(self, iterator, **fit_params)
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 
@@ -245,7 +247,7 @@ class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
         net : SelectiveNetClassifier
         """
         selector = HardestRows(
-            "mms", pool_factor=10, start=0.0, end=1.0, skip=0.0, bias="include", score_dtype="float32"
+            pool_factor=10, end=1.0, when="always", skip=0.0, bias="include", score_dtype="float32"
         )
         published = {
             "criterion": nn.CrossEntropyLoss,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._checks import check_share
 from .._skorch import first_output
-from ._memory import RowMemory
+from ._memory import RowMemory, share_of_rows
 from ._rows import RowStream
 from ._scoring import Head
 from .base import BaseSelector, Selection
@@ -59,19 +59,22 @@ class PruneEasyRows(BaseSelector):
         if self.skip == 1:
             raise ValueError("skip must be below 1: some easy rows must stay to speak for the others, got 1.")
 
+    def start_training(self, net: Any) -> None:
+        """Forget the rows of the last training."""
+        self._head: Head | None = None
+        self._memory = RowMemory(share_of_rows(self.easy))
+
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield the batches of one pass without the rows that are skipped."""
-        if not hasattr(self, "_memory"):
-            self._memory = RowMemory(self.easy)
         prune = net.progress(0) < self.end
         keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
-        stream = RowStream(iterator, numbered=True, keep=keep)
+        stream = RowStream(iterator, numbered=True)
         over = False
         while not over:
-            rows = stream.take(min_tail=2)  # batch normalisation cannot train on a single row
+            rows = stream.take(1, keep, min_tail=2)  # batch normalisation cannot train on a single row
             over = stream.at_start
             if rows is not None:
-                if not hasattr(self, "_head"):
+                if self._head is None:
                     self._head = Head.find(net, rows, self.head, **fit_params)
                 net.selection_ = Selection(rows)
                 yield rows.batch
@@ -82,5 +85,6 @@ class PruneEasyRows(BaseSelector):
 
     def after_step(self, net: Any, output: Any) -> None:
         """Remember the margins of the training pass."""
-        margin = self._head.margin(first_output(output).detach().float())
-        self._memory.record(net.selection_.rows, margin)
+        if self._head is not None:
+            margin = self._head.margin(first_output(output).detach().float())
+            self._memory.record(net.selection_.rows, -margin)
