@@ -2,6 +2,7 @@
 
 from .campaign import Batch, Campaign, OracleAnswerError, OracleError
 from .sampler import AdaptiveLatentSampler
+from .selective import SelectiveNetClassifier
 from .tasknet import TaskNet
 
 __version__ = "0.1.0.dev0"
@@ -12,5 +13,6 @@ __all__ = [
     "Campaign",
     "OracleAnswerError",
     "OracleError",
+    "SelectiveNetClassifier",
     "TaskNet",
 ]

@@ -30,12 +30,15 @@ class Selection:
         What the network said of them in eval mode; None: it was not asked.
     seconds : float
         Time spent on the choice.
+    biased : bool
+        Whether the rows trained on are not like the data set, and nothing makes up for it.
     """
 
     rows: Rows
     picked: Tensor | None = None
     output: Any = None
     seconds: float = 0.0
+    biased: bool = False
 
     @property
     def y(self) -> Any:
@@ -54,6 +57,11 @@ class BaseSelector(BaseEstimator):
 
     def start_training(self, net: Any) -> None:
         """Get ready for the first epoch of a training."""
+
+    def end_training(self) -> None:
+        """Forget rows and layers: they would be pickled with the net."""
+        for name in [name for name in vars(self) if name.startswith("_")]:
+            delattr(self, name)
 
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield the training batches of one epoch.
@@ -122,7 +130,7 @@ class PoolSelector(BaseSelector):
             if selective:
                 rows = self._choose(net, rows, stream.batch_size, fit_params)
             else:
-                net.selection_ = Selection(rows)
+                net.selection_ = Selection(rows, biased=rows.weights is not None)
             yield rows.batch
 
     def _choose(self, net: Any, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
@@ -130,7 +138,7 @@ class PoolSelector(BaseSelector):
         device = device_of(net)
         began = seconds(device)
         pool.batch = to_device(pool.batch, device)
-        net.selection_ = selection = Selection(pool)
+        net.selection_ = selection = Selection(pool, biased=True)
         if len(pool) > n:
             selection.output = self.look(net, pool, **fit_params)
             selection.picked = self.pick(net, selection, n)

@@ -46,7 +46,7 @@ class HardestRows(PoolSelector):
     rho : float, default=0.25
         The price of scoring a row in that of training on it, to decide by. A constant, not measured, so that
         the same seed trains on the same rows. `MarginMonitor` records what was paid.
-    easy : float, default=0.1
+    easy : float, default=0.15
         Rows are easy that together hold at most this share of the network's doubt, one minus the highest
         class probability, when last seen; with ``score="loss"``, of its loss gradient.
     skip : float, default=0.9
@@ -85,7 +85,7 @@ class HardestRows(PoolSelector):
         end=0.9,
         when="pays",
         rho=0.25,
-        easy=0.1,
+        easy=0.15,
         skip=0.9,
         head=None,
         bias="exclude",

@@ -157,6 +157,7 @@ class MarginMonitor(Callback):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Warn if selection did not pay."""
+        self._head = None  # it would be pickled with the net, once more
         if not self.warn or not self._balance:
             return
         cost, gain = np.median(self._balance, axis=0)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from .._iterator import NumberedRows, can_number, number_batches
 from .._torch import resolve_dtype
+from ._batchnorm import recalibrate
 from ._scoring import device_of, row_losses
-from .base import BaseSelector
+from .base import BaseSelector, Selection
 from .hardest import HardestRows
 from .negatives import HardNegatives
 from .prune import PruneEasyRows
@@ -74,6 +75,13 @@ class _Selective(NeuralNet):
 
     prefixes_ = [*NeuralNet.prefixes_, "selector"]
 
+    # What a net says before it was trained, or when `train_step` is called by hand.
+    selector_: BaseSelector | None = None
+    selection_: Selection | None = None
+    numbered_ = False
+    epoch_ = 0
+    n_epochs_ = 1
+
     def __init__(self, module, *args, selector="mms", dtype="float32", channels_last=False, **kwargs):
         super().__init__(module, *args, **kwargs)
         self.selector = selector
@@ -92,10 +100,12 @@ class _Selective(NeuralNet):
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
             self.selection_ = None  # its pool would be pickled with the net
+            if self.selector_ is not None:
+                self.selector_.end_training()
 
     def get_iterator(self, dataset, training=False):
         """Let the training iterator tell the positions of rows. See `skorch.NeuralNet.get_iterator`."""
-        selector = getattr(self, "selector_", None)
+        selector = self.selector_
         if not training or selector is None:
             return super().get_iterator(dataset, training=training)
         self.numbered_ = can_number(self.iterator_train, dataset)
@@ -109,15 +119,22 @@ class _Selective(NeuralNet):
             )
         return super().get_iterator(dataset, training=True)
 
+    def on_epoch_begin(self, net, **kwargs):
+        """Count the epochs of this training. See `skorch.NeuralNet.on_epoch_begin`."""
+        super().on_epoch_begin(net, **kwargs)
+        self.epoch_ += 1
+
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Filter the training iterator. See `skorch.NeuralNet.run_single_epoch`."""
-        if training and iterator is not None:
-            self.epoch_ += 1
-            if self.selector_ is not None:
-                if self.epoch_ == 1:
-                    self.selector_.start_training(self)
-                iterator = self.selector_.select(self, iterator, **fit_params)
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        selector = self.selector_ if training and iterator is not None else None
+        if selector is None:
+            return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if self.epoch_ == 1:
+            selector.start_training(self)
+        chosen = selector.select(self, iterator, **fit_params)
+        super().run_single_epoch(chosen, training, prefix, step_fn, **fit_params)
+        if self.selection_ is not None and self.selection_.biased:
+            recalibrate(self, iterator, numbered=self.numbered_, **fit_params)
 
     def progress(self, share_of_epoch: float) -> float:
         """Give the share of the epochs of this training that is done, in [0, 1]."""
@@ -126,13 +143,14 @@ class _Selective(NeuralNet):
     def train_step(self, batch, **fit_params):
         """Make a step and show its outputs to the selector. See `skorch.NeuralNet.train_step`."""
         step = super().train_step(batch, **fit_params)
-        if self.selector_ is not None:
+        if self.selector_ is not None and self.selection_ is not None:
             self.selector_.after_step(self, step["y_pred"])
         return step
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Weigh the rows as the selector says. See `skorch.NeuralNet.get_loss`."""
-        weights = self.selector_.row_weights(self) if training and self.selector_ is not None else None
+        selector = self.selector_ if training and self.selection_ is not None else None
+        weights = None if selector is None else selector.row_weights(self)
         if weights is None:
             return super().get_loss(y_pred, y_true, X=X, training=training)
         losses = row_losses(self, y_pred, y_true)
@@ -209,6 +227,9 @@ class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
     -----
     An epoch is as many updates as a pass over the data has batches, also where each update looks at a pool
     of several batches; with "prune" it is fewer. The history counts the rows trained on.
+
+    An epoch that ends with chosen rows averages the statistics of batch normalisation anew, over 50 batches
+    as they come.
 
     References
     ----------

@@ -1,0 +1,50 @@
+"""Statistics of batch normalisation, which selected rows would bias."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import torch
+from skorch.dataset import unpack_data
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .._skorch import plain_module
+
+N_BATCHES = 50
+
+
+def recalibrate(net: Any, iterator: Any, *, numbered: bool, **fit_params) -> None:
+    """Average the statistics of batch normalisation anew, over batches as the loader makes them.
+
+    Hard rows are not like the others; the network would be judged and used with their means and variances.
+
+    Parameters
+    ----------
+    net : skorch net
+    iterator : iterable
+        The training loader.
+    numbered : bool
+        Whether it yields ``(batch, ids)``.
+    **fit_params
+        What `fit` passes on to the module.
+    """
+    module = plain_module(net).train()
+    layers = [
+        layer
+        for layer in module.modules()
+        if isinstance(layer, _BatchNorm) and layer.track_running_stats and layer.training
+    ]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # torch's word for a plain average
+    with torch.no_grad():
+        for item in islice(iterator, N_BATCHES):
+            X, _ = unpack_data(item[0] if numbered else item)
+            if len(X) > 1:
+                net.infer(X, **fit_params)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
