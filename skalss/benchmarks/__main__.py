@@ -9,6 +9,7 @@ from importlib import import_module
 BENCHMARKS = {
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "selective": "selective training: steps and seconds to a target accuracy",
+    "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
     "vae-fit": "fit of a VAE against a torch loop written by hand",
@@ -18,7 +19,7 @@ USAGE = "\n".join(
     [
         "usage: python -m skalss.benchmarks <name> [options]",
         "",
-        *(f"  {name:16} {what}" for name, what in BENCHMARKS.items()),
+        *(f"  {name:18} {what}" for name, what in BENCHMARKS.items()),
         "",
         "--help after a name lists its options.",
     ]

@@ -93,6 +93,7 @@ class _Selective(NeuralNet):
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
+        resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
         self.selection_ = None
         self.epoch_ = 0
         self.n_epochs_ = self.max_epochs if epochs is None else epochs
@@ -168,11 +169,11 @@ class _Selective(NeuralNet):
 
     def infer(self, x, **fit_params):
         """Compute in the precision asked for, in training only. See `skorch.NeuralNet.infer`."""
+        if self.dtype == "float32" or not self.module_.training:
+            return super().infer(x, **fit_params)
         device = device_of(self)
         compute = resolve_dtype(self.dtype, device)
-        if compute == torch.float32 or not self.module_.training:
-            return super().infer(x, **fit_params)
-        with torch.autocast(device.type, compute):
+        with torch.autocast(device.type, compute, enabled=compute != torch.float32):
             return _float32(super().infer(x, **fit_params))
 
     # -- parameters -------------------------------------------------------------------------------

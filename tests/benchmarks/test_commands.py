@@ -7,6 +7,7 @@ from skalss.benchmarks.__main__ import main
 TINY = {
     "campaign-rounds": ["--data", "random", "--labels", "40", "--epochs", "2", "--repeats", "1"],
     "selective": ["--data", "digits", "--net", "mlp", "--epochs", "2", "--repeats", "1", "--rows", "400"],
+    "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "snn-acquisition": ["--rows", "2000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "60"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
