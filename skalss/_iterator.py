@@ -46,29 +46,36 @@ class TensorLoader:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield batches ``(X, y)``, or ``((X, y), ids)`` of numbered rows."""
+        for ids in self.ids():
+            yield (self.fetch(ids), numbers(ids)) if self._numbered else self.fetch(ids)
+
+    def ids(self) -> Iterator[slice | Tensor]:
+        """Yield which rows the batches of a pass hold."""
         n_rows, n_batches = len(self.dataset), len(self)
-        order = torch.randperm(n_rows).to(self._X.device) if self.shuffle else None
+        order = torch.randperm(n_rows) if self.shuffle else None
         for i in range(n_batches):
-            stop = (i + 1) * self.batch_size
-            if i == n_batches - 1 and not self.drop_last:
-                stop = n_rows
-            batch: Any = slice(i * self.batch_size, stop)
-            if order is not None:
-                batch = order[batch]
-            rows = batch if self._rows is None else self._rows[batch]
-            xy = self._X[rows], self._y[rows]
-            yield (xy, _numbers(batch)) if self._numbered else xy
+            last = i == n_batches - 1 and not self.drop_last
+            rows = slice(i * self.batch_size, n_rows if last else (i + 1) * self.batch_size)
+            yield rows if order is None else order[rows]
+
+    def fetch(self, ids: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Give the rows ``(X, y)`` at some positions of the data set."""
+        rows = ids if self._rows is None else self._rows[ids]
+        if isinstance(rows, Tensor):
+            rows = rows.to(self._X.device)
+        return self._X[rows], self._y[rows]
 
 
-def _numbers(batch: Any) -> Tensor:
-    return torch.arange(batch.start, batch.stop) if isinstance(batch, slice) else batch.cpu()
+def numbers(ids: slice | Tensor) -> Tensor:
+    """Give positions as a tensor."""
+    return torch.arange(ids.start, ids.stop) if isinstance(ids, slice) else ids
 
 
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     """Give X, y and which of their rows the data set holds; None: all, in order."""
     if isinstance(dataset, Subset):
         X, y, rows = _tensors(dataset.dataset)
-        chosen = torch.as_tensor(dataset.indices, device=X.device)
+        chosen = torch.as_tensor(dataset.indices)
         return X, y, chosen if rows is None else rows[chosen]
     if not isinstance(dataset, Dataset) or not isinstance(dataset.X, Tensor):
         raise TypeError(

@@ -11,6 +11,8 @@ import torch
 from skorch.dataset import get_len
 from torch import Tensor
 
+from .._iterator import TensorLoader, numbers
+
 NumberedBatch = tuple[Any, Tensor]  # what the loader yields when its rows are numbered
 
 
@@ -21,7 +23,8 @@ class Rows:
     Parameters
     ----------
     batch : nested tensors
-        What the loader yields: ``(X, y)``, X being a tensor or a dict, list or tuple of tensors.
+        What the loader yields: ``(X, y)``, X being a tensor or a dict, list or tuple of tensors. None: not
+        fetched yet.
     ids : tensor of shape (n_rows,) or None
         Positions in the data set; None where the loader cannot tell them.
     weights : tensor of shape (n_rows,) or None
@@ -33,6 +36,8 @@ class Rows:
     weights: Tensor | None = None
 
     def __len__(self) -> int:
+        if self.batch is None and self.ids is not None:
+            return len(self.ids)
         return int(get_len(self.batch[0] if isinstance(self.batch, list | tuple) else self.batch))
 
     def pick(self, rows: Tensor | slice) -> Rows:
@@ -97,6 +102,8 @@ class RowStream:
     def __init__(self, iterator: Any, *, numbered: bool):
         self._iterator = iterator
         self._numbered = numbered
+        # A loader that can fetch any rows is asked for positions first, so that none is fetched in vain.
+        self._fetch = iterator.fetch if numbered and isinstance(iterator, TensorLoader) else None
         self._pass: Iterator[Any] | None = None
         self._waiting: list[Rows] = []
         self.batch_size = 0
@@ -116,7 +123,8 @@ class RowStream:
         Rows that `take` read and did not give are passed over.
         """
         self._waiting = []
-        return self._next_batch()
+        rows = self._next_batch()
+        return rows if rows is None else self._fetched(rows)
 
     def take(
         self, factor: float, keep: Callable[[Rows], Rows] | None = None, *, min_tail: int | None = None
@@ -159,13 +167,17 @@ class RowStream:
 
     def _next_batch(self) -> Rows | None:
         if self._pass is None:
-            self._pass, self._n_yielded = iter(self._iterator), 0
+            self._pass = iter(self._iterator) if self._fetch is None else self._iterator.ids()
+            self._n_yielded = 0
         item = next(self._pass, None)
         if item is None:
             self._pass, self.n_batches = None, float(self._n_yielded)
             return None
         self._n_yielded += 1
-        rows = Rows(*item) if self._numbered else Rows(item)
+        if self._fetch is not None:
+            rows = Rows(None, numbers(item))
+        else:
+            rows = Rows(*item) if self._numbered else Rows(item)
         self.batch_size = self.batch_size or len(rows)
         return rows
 
@@ -174,4 +186,9 @@ class RowStream:
             return None
         waiting = Rows.join(self._waiting)
         self._waiting = [] if n_rows == len(waiting) else [waiting.pick(slice(n_rows, None))]
-        return waiting.pick(slice(n_rows))
+        return self._fetched(waiting.pick(slice(n_rows)))
+
+    def _fetched(self, rows: Rows) -> Rows:
+        if rows.batch is None and rows.ids is not None and self._fetch is not None:
+            rows.batch = self._fetch(rows.ids)
+        return rows
