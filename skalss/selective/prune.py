@@ -24,9 +24,9 @@ class PruneEasyRows(BaseSelector):
 
     Parameters
     ----------
-    easy : float, default=0.5
+    easy : float, default=0.7
         Share of the rows that are called easy: those whose margin was largest when last trained on.
-    skip : float, default=0.5
+    skip : float, default=0.6
         Probability that an easy row is skipped in an epoch; the others weigh ``1 / (1 - skip)``. Below 1.
     end : float, default=0.875
         After this share of the epochs all rows are trained on.
@@ -40,7 +40,7 @@ class PruneEasyRows(BaseSelector):
 
     needs_ids = True
 
-    def __init__(self, *, easy=0.5, skip=0.5, end=0.875, head=None):
+    def __init__(self, *, easy=0.7, skip=0.6, end=0.875, head=None):
         self.easy = easy
         self.skip = skip
         self.end = end
