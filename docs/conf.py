@@ -39,6 +39,7 @@ html_sidebars = {"api": [], "changelog": []}
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "subsection_order": ExplicitOrder(["../examples/adaptive_sampling", "../examples/selective_training"]),
     "filename_pattern": r"plot_",
     "within_subsection_order": ExplicitOrder(["plot_digits.py", "*"]),
     "doc_module": ("skalss",),
