@@ -80,7 +80,7 @@ def _tensors(dataset: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     if not isinstance(dataset, Dataset) or not isinstance(dataset.X, Tensor):
         raise TypeError(
             f"TensorLoader takes a skorch Dataset of tensors, got {type(dataset).__name__}. "
-            "For other data set iterator_train=torch.utils.data.DataLoader on the net."
+            "For other data, set iterator_train=torch.utils.data.DataLoader on the net."
         )
     y = dataset.y
     return dataset.X, torch.zeros(len(dataset.X)) if y is None else torch.as_tensor(y), None

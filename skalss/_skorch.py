@@ -83,7 +83,8 @@ def _set_dimensions(net: Any, **dimensions: Any) -> None:
 
 
 def _has_default_split(net: Any) -> bool:
-    default = inspect.signature(type(net).__init__).parameters.get("train_split")
+    signatures = (inspect.signature(cls).parameters for cls in type(net).__mro__ if cls is not object)
+    default = next((names["train_split"] for names in signatures if "train_split" in names), None)
     default_split = ValidSplit(5) if default is None else default.default
     split = net.train_split
     return isinstance(split, ValidSplit) and vars(split) == vars(default_split)

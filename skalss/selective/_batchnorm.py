@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import islice
 from typing import Any
 
 import torch
-from skorch.dataset import unpack_data
+from skorch.dataset import get_len, unpack_data
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._skorch import plain_module
@@ -37,14 +38,20 @@ def recalibrate(net: Any, iterator: Any, *, numbered: bool, **fit_params) -> Non
     ]
     if not layers:
         return
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # torch's word for a plain average
-    with torch.no_grad():
-        for item in islice(iterator, N_BATCHES):
-            X, _ = unpack_data(item[0] if numbered else item)
-            if len(X) > 1:
-                net.infer(X, **fit_params)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    before = [(layer.momentum, copy.deepcopy(layer.state_dict())) for layer in layers]
+    seen = 0
+    try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # torch's word for a plain average
+        with torch.no_grad():
+            for item in islice(iterator, N_BATCHES):
+                X, _ = unpack_data(item[0] if numbered else item)
+                if get_len(X) > 1:  # a single row has no variance
+                    net.infer(X, **fit_params)
+                    seen += 1
+    finally:
+        for layer, (momentum, state) in zip(layers, before, strict=True):
+            layer.momentum = momentum
+            if not seen:
+                layer.load_state_dict(state)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -106,6 +108,7 @@ class RowStream:
         self._fetch = iterator.fetch if numbered and isinstance(iterator, TensorLoader) else None
         self._pass: Iterator[Any] | None = None
         self._waiting: list[Rows] = []
+        self._seconds, self._n_read = 0.0, 0
         self.batch_size = 0
         try:
             self.n_batches = float(len(iterator))
@@ -123,7 +126,7 @@ class RowStream:
         Rows that `take` read and did not give are passed over.
         """
         self._waiting = []
-        rows = self._next_batch()
+        rows = self._next()
         return rows if rows is None else self._fetched(rows)
 
     def take(
@@ -148,7 +151,7 @@ class RowStream:
         """
         n_waiting, over = sum(map(len, self._waiting)), False
         while not over and (self.batch_size == 0 or n_waiting < self._enough(factor, min_tail)):
-            part = self._next_batch()
+            part = self._next(self._enough(factor, min_tail) - n_waiting)
             over = part is None
             part = part if part is None or keep is None else keep(part)
             if part is not None and len(part):
@@ -165,21 +168,36 @@ class RowStream:
     def _enough(self, factor: float, min_tail: int | None) -> int:
         return self._wanted(factor) + (self.batch_size if min_tail is None else min_tail)
 
-    def _next_batch(self) -> Rows | None:
+    @property
+    def seconds_per_batch(self) -> float:
+        """What the loader takes for a batch, on average."""
+        return self._seconds / self._n_read * self.batch_size if self._n_read else 0.0
+
+    def _next(self, n_rows: int = 0) -> Rows | None:
+        """Give the next batch, or several where they need not be fetched; None: the pass is over."""
         if self._pass is None:
             self._pass = iter(self._iterator) if self._fetch is None else self._iterator.ids()
             self._n_yielded = 0
-        item = next(self._pass, None)
-        if item is None:
-            self._pass, self.n_batches = None, float(self._n_yielded)
-            return None
-        self._n_yielded += 1
         if self._fetch is not None:
-            rows = Rows(None, numbers(item))
+            n_wanted = max(1, -(-n_rows // (self.batch_size or 1))) if self.batch_size else 1
+            ids = [numbers(item) for item in islice(self._pass, n_wanted)]
+            self._n_yielded += len(ids)
+            rows = Rows(None, torch.cat(ids)) if ids else None
         else:
-            rows = Rows(*item) if self._numbered else Rows(item)
-        self.batch_size = self.batch_size or len(rows)
+            began = time.perf_counter()
+            item = next(self._pass, None)
+            self._n_yielded += item is not None
+            rows = None if item is None else Rows(*item) if self._numbered else Rows(item)
+            self._count(rows, began)
+        if rows is None:
+            self._pass, self.n_batches = None, float(self._n_yielded)
+        else:
+            self.batch_size = self.batch_size or len(rows)
         return rows
+
+    def _count(self, rows: Rows | None, began: float) -> None:
+        self._seconds += time.perf_counter() - began
+        self._n_read += 0 if rows is None else len(rows)
 
     def _cut(self, n_rows: int) -> Rows | None:
         if n_rows == 0:
@@ -190,5 +208,7 @@ class RowStream:
 
     def _fetched(self, rows: Rows) -> Rows:
         if rows.batch is None and rows.ids is not None and self._fetch is not None:
+            began = time.perf_counter()
             rows.batch = self._fetch(rows.ids)
+            self._count(rows, began)
         return rows

@@ -29,7 +29,11 @@ class Selection:
     output : float32 tensor of shape (n_pool, ...) or None
         What the network said of them in eval mode; None: it was not asked.
     seconds : float
-        Time spent on the choice.
+        Time from the step before to this one: loading, leaving out, scoring, choosing.
+    seconds_plain : float
+        Of it, what loading a batch as it comes would have taken.
+    seconds_after : float
+        Time in which the selector looked at the step, after it.
     biased : bool
         Whether the rows trained on are not like the data set, and nothing makes up for it.
     """
@@ -38,6 +42,8 @@ class Selection:
     picked: Tensor | None = None
     output: Any = None
     seconds: float = 0.0
+    seconds_plain: float = 0.0
+    seconds_after: float = 0.0
     biased: bool = False
 
     @property
@@ -114,7 +120,8 @@ class PoolSelector(BaseSelector):
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield as many batches as one pass has, each chosen from a pool of its own."""
         stream = RowStream(iterator, numbered=net.numbered_)
-        n_done = 0
+        n_done, device = 0, device_of(net)
+        began = seconds(device)
         while n_done < stream.n_batches:
             in_time = self.start <= net.progress(n_done / stream.n_batches) < self.end
             selective = in_time and self.pays(n_done)
@@ -131,18 +138,18 @@ class PoolSelector(BaseSelector):
                 rows = self._choose(net, rows, stream.batch_size, fit_params)
             else:
                 net.selection_ = Selection(rows, biased=rows.weights is not None)
+            net.selection_.seconds = seconds(device) - began
+            net.selection_.seconds_plain = stream.seconds_per_batch
             yield rows.batch
+            began = seconds(device)
 
     def _choose(self, net: Any, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
-        """Pick `n` rows of the pool, and time it."""
-        device = device_of(net)
-        began = seconds(device)
-        pool.batch = to_device(pool.batch, device)
+        """Pick `n` rows of the pool."""
+        pool.batch = to_device(pool.batch, device_of(net))
         net.selection_ = selection = Selection(pool, biased=True)
         if len(pool) > n:
             selection.output = self.look(net, pool, **fit_params)
             selection.picked = self.pick(net, selection, n)
-        selection.seconds = seconds(device) - began
         return pool if selection.picked is None else pool.pick(selection.picked)
 
     @property

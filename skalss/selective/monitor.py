@@ -54,9 +54,9 @@ class MarginMonitor(Callback):
         Share of wrongly classified rows in the pools, rows left out of them counted, and among the rows
         trained on.
     ``seconds_scoring``, ``seconds_training``
-        Wall seconds spent on choosing rows and on steps.
+        Wall seconds spent on choosing rows, loading them included, and on steps.
     ``selection_cost``
-        Seconds of a step with its selection over those of the step alone.
+        Seconds of a step with its selection over those of a step on a batch as it comes.
     ``selection_gain``
         Mean norm of the loss gradient, with respect to the logits, of the rows trained on over that of the
         pool: how many rows drawn at random pull as hard as one of those selected.
@@ -86,7 +86,8 @@ class MarginMonitor(Callback):
         self._margins: list[Tensor] = []
         self._rows: list[tuple[int, Tensor]] = []
         self._counts: list[Tensor] = []
-        self._seconds_scoring = self._seconds_training = 0.0
+        self._seconds_scoring = self._seconds_plain = self._seconds_training = 0.0
+        self._chose = False
 
     def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         """Start the clock."""
@@ -99,9 +100,12 @@ class MarginMonitor(Callback):
         """Look at the rows of a step."""
         if not training:
             return
-        self._seconds_training += seconds(device_of(net)) - self._began
+        elapsed = seconds(device_of(net)) - self._began
         selection = getattr(net, "selection_", None) or Selection(Rows(batch))
-        self._seconds_scoring += selection.seconds
+        self._seconds_training += elapsed - selection.seconds_after
+        self._seconds_scoring += selection.seconds + selection.seconds_after
+        self._seconds_plain += selection.seconds_plain
+        self._chose |= selection.picked is not None
         self._note_used(selection)
         output = first_output(y_pred).detach().float() if selection.output is None else selection.output
         y = selection.y
@@ -136,7 +140,8 @@ class MarginMonitor(Callback):
         record: dict[str, Any] = dict.fromkeys(COLUMNS)
         record["seconds_scoring"] = self._seconds_scoring
         record["seconds_training"] = self._seconds_training
-        record["selection_cost"] = 1 + self._seconds_scoring / max(self._seconds_training, 1e-9)
+        plain = self._seconds_training + self._seconds_plain
+        record["selection_cost"] = (self._seconds_training + self._seconds_scoring) / max(plain, 1e-9)
         if len(self._used):
             record["rows_used"] = float(self._used.float().mean())
         if self._margins:
@@ -152,7 +157,7 @@ class MarginMonitor(Callback):
             record["class_counts"] = torch.stack(self._counts).sum(dim=0).tolist()
         for name, value in record.items():
             net.history.record(name, value)
-        if self._seconds_scoring and record["selection_gain"] is not None:
+        if self._chose and record["selection_gain"] is not None:
             self._balance.append((record["selection_cost"], record["selection_gain"]))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:

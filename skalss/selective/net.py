@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -145,7 +146,9 @@ class _Selective(NeuralNet):
         """Make a step and show its outputs to the selector. See `skorch.NeuralNet.train_step`."""
         step = super().train_step(batch, **fit_params)
         if self.selector_ is not None and self.selection_ is not None:
+            began = time.perf_counter()
             self.selector_.after_step(self, step["y_pred"])
+            self.selection_.seconds_after = time.perf_counter() - began
         return step
 
     def get_loss(self, y_pred, y_true, X=None, training=False):

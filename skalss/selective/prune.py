@@ -11,7 +11,7 @@ from .._checks import check_share
 from .._skorch import first_output
 from ._memory import RowMemory, share_of_rows
 from ._rows import RowStream
-from ._scoring import Head
+from ._scoring import Head, device_of, seconds
 from .base import BaseSelector, Selection
 
 
@@ -69,15 +69,19 @@ class PruneEasyRows(BaseSelector):
         prune = net.progress(0) < self.end
         keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
         stream = RowStream(iterator, numbered=True)
-        over = False
+        over, device = False, device_of(net)
+        began = seconds(device)
         while not over:
             rows = stream.take(1, keep, min_tail=2)  # batch normalisation cannot train on a single row
             over = stream.at_start
             if rows is not None:
                 if self._head is None:
                     self._head = Head.find(net, rows, self.head, **fit_params)
-                net.selection_ = Selection(rows)
+                net.selection_ = Selection(
+                    rows, seconds=seconds(device) - began, seconds_plain=stream.seconds_per_batch
+                )
                 yield rows.batch
+                began = seconds(device)
 
     def row_weights(self, net: Any) -> Tensor | None:
         """Give more weight to the easy rows that stay."""
