@@ -2,7 +2,7 @@
 
 Every arm trains the same module with the same optimiser, batch size, precision, layout and schedule, for
 several lengths of training, each with a whole schedule of its own; "skorch" is what one gets without
-asking: float32, its default layout and loader. Learning rates are tuned for each arm by accuracy on held-out
+asking: float32, its default layout and loader. Learning rates are tuned for each arm by the loss on held-out
 rows, with a seed of their own. A validation pass per epoch, scoring and loading are counted in the seconds;
 the final test pass is not. The runs are interleaved, seed by seed, and written to a CSV file as they come,
 so that the command, called again, goes on.
@@ -195,6 +195,7 @@ def run(job: Job, data: Data, net_name: str) -> dict[str, Any]:
         "steps": sum(history[:, "train_batch_count"]),
         "cpu_seconds": round(cpu, 2),
         "wall_seconds": round(wall, 2),
+        "valid_loss": round(history[-1, "valid_loss"], 5),
         "valid_accuracy": round(100 * history[-1, "valid_acc"], 3),
         "test_accuracy": round(100 * float(np.mean(net.predict(data.X_test) == data.y_test)), 3),
     }
@@ -375,11 +376,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             best[arm] = best["uniform"]
             continue
         tried = {
-            (lr, schedule): get(Job("plain", arm, length, lr, schedule, TUNING_SEED))["valid_accuracy"]
+            (lr, schedule): get(Job("plain", arm, length, lr, schedule, TUNING_SEED))["valid_loss"]
             for schedule in options.schedules
             for lr in options.lr
         }
-        best[arm] = max(tried, key=lambda setting: tried[setting])
+        best[arm] = min(tried, key=lambda setting: tried[setting])
 
     jobs = [
         Job(variant, arm, length, *best[arm], seed)
