@@ -9,8 +9,8 @@ the steps on the others. Three ways to train the same network on the digits:
 * **mms**: a forward pass scores a pool of three batches, and the third with the smallest minimal margin score
   gets the step (arXiv:1911.06996), while that promises to pay; rows that were very easy when last seen are
   mostly left out;
-* **prune**: half of the easier half of the rows sits out each epoch, and the other half of it weighs double
-  (the rule of InfoBatch, arXiv:2303.04947, by margin instead of loss). Nothing is scored.
+* **prune**: a random share of the easier rows sits out each epoch, and those that stay weigh more, so that
+  all are counted (the rule of InfoBatch, arXiv:2303.04947, by margin instead of loss). Nothing is scored.
 
 Choosing rows takes time, too. So each arm is shown twice: by steps, and by seconds. The network comes in two
 widths, because the price depends on it: where a step is a moment's work, Python takes longer to choose the
