@@ -2,17 +2,47 @@
 
 import pytest
 import sklearn
+import torch
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
 from skalss import AdaptiveLatentSampler, TaskNet
-from skalss.nets import net_classifier, net_regressor
+from skalss.nets import MLP, net_classifier, net_regressor
+from skalss.selective import SelectiveNetClassifier
 
-CLASSIFIERS = [AdaptiveLatentSampler(), AdaptiveLatentSampler(net_classifier()), TaskNet()]
+
+def _selective_net(selector):
+    return SelectiveNetClassifier(
+        MLP,
+        selector=selector,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=5e-3,
+        batch_size=32,
+        max_epochs=25,
+        train_split=None,
+    )
+
+
+CLASSIFIERS = [
+    AdaptiveLatentSampler(),
+    AdaptiveLatentSampler(net_classifier()),
+    TaskNet(),
+    TaskNet(_selective_net("mms")),
+    TaskNet(_selective_net("prune")),
+]
 REGRESSORS = [AdaptiveLatentSampler(net_regressor()), TaskNet(net_regressor())]
 # The repr of a set differs between processes, and test workers must agree on the names of tests.
-IDS = ["sampler", "sampler of a classifier", "TaskNet", "sampler of a regressor", "TaskNet of a regressor"]
+IDS = [
+    "sampler",
+    "sampler of a classifier",
+    "TaskNet",
+    "TaskNet that chooses rows",
+    "TaskNet that prunes rows",
+    "sampler of a regressor",
+    "TaskNet of a regressor",
+]
 
 # What scikit-learn asks of a classifier or regressor and of no other estimator, in every version we serve.
 ONLY_CLASSIFIERS = {

@@ -20,8 +20,9 @@ from skorch.callbacks import Callback
 from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import VAE, ConvVAE, LinearLatent
 from skalss.latent._rows import is_memory_mapped
-from skalss.nets import LeNet, net_classifier, net_regressor
+from skalss.nets import MLP, LeNet, net_classifier, net_regressor
 from skalss.oracles import AnswerKey, Failed, FunctionOracle
+from skalss.selective import EarlyDropLR, MarginMonitor, SelectiveNetClassifier
 from skalss.strategies import InterpolationStrategy, NearestNeighborStrategy
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
@@ -306,6 +307,35 @@ def test_grid_search_reaches_every_part():
     assert best.strategy.step == search.best_params_["strategy__step"]
     assert best.n_labels_ == 30
     assert sampler.strategy.step == 0.5
+
+
+@pytest.mark.parametrize("strategy", ["snn", "mms", "random"])
+@pytest.mark.parametrize("selector", ["mms", "prune"])
+def test_a_net_that_chooses_its_rows(selector, strategy):
+    net = SelectiveNetClassifier(
+        LeNet,
+        module__input_shape=(1, 8, 8),
+        selector=selector,
+        criterion=torch.nn.CrossEntropyLoss,
+        batch_size=8,
+        max_epochs=5,
+        lr=0.05,
+        train_split=None,
+        callbacks=[MarginMonitor(warn=False), EarlyDropLR()],
+    )
+    sampler = make_sampler(net, strategy=strategy).fit(X, Y)
+    assert sampler.n_labels_ == 30
+    assert len(sampler.estimator_.net_.history) == 5
+    assert sampler.estimator_.net_.history[-1, "class_counts"] is not None
+    again = make_sampler(net, strategy=strategy).fit(X, Y)
+    np.testing.assert_array_equal(sampler.labeled_indices_, again.labeled_indices_)
+    np.testing.assert_array_equal(sampler.predict(X_TEST), again.predict(X_TEST))
+
+
+def test_parameters_of_a_selector_are_reached_through_a_sampler():
+    net = SelectiveNetClassifier(MLP, criterion=torch.nn.CrossEntropyLoss, max_epochs=2, train_split=None)
+    sampler = make_sampler(net, strategy="random").set_params(estimator__selector__pool_factor=2)
+    assert sampler.fit(X, Y).estimator_.net_.selector_.pool_factor == 2
 
 
 def test_parameters_of_a_task_net_are_reached_too():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skalss.scores import entropy, least_confident, margin, mms
+from skalss.scores import entropy, gradient_norm, least_confident, loss, margin, mms, two_columns
 
 EVERY_SCORE = [margin, entropy, least_confident, lambda logits: mms(logits, torch.eye(logits.shape[-1]))]
 LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 5.0], [1.0, 3.0, 3.0]])
@@ -114,3 +114,124 @@ def test_no_rows_give_no_scores(score):
 def test_weight_of_another_layer_is_refused(shape):
     with pytest.raises(ValueError, match="one row for each of the 3 classes, got shape .*made these scores"):
         mms(LOGITS, torch.zeros(shape))
+
+
+# -- scores at a known class ----------------------------------------------------------------------
+
+
+def test_loss_by_hand():
+    p = torch.tensor([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1]])
+    by_hand = -np.log([0.25, 0.8])
+    np.testing.assert_allclose(loss(p.log(), torch.tensor([2, 0])), by_hand, rtol=1e-5)
+    np.testing.assert_allclose(loss(p, torch.tensor([2, 0]), probabilities=True), by_hand, rtol=1e-5)
+
+
+def test_gradient_norm_is_that_of_the_loss(seed):
+    """Row by row, against autograd."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(50, 4, generator=generator, dtype=torch.float64)
+    y = torch.randint(4, (50,), generator=generator)
+    for z, label, norm in zip(logits, y, gradient_norm(logits, y), strict=True):
+        z = z.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(z, label), z)
+        assert norm.item() == pytest.approx(gradient.norm().item(), rel=1e-6)
+
+
+def test_gradient_norm_lies_between_right_and_wrong_beyond_doubt():
+    sure = torch.tensor([[200.0, 0.0, 0.0]])
+    assert gradient_norm(sure, torch.tensor([0])).item() == 0.0
+    assert gradient_norm(sure, torch.tensor([1])).item() == pytest.approx(math.sqrt(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.float32])
+def test_classes_may_come_in_any_dtype(dtype):
+    y = torch.tensor([0, 1, 2])
+    assert torch.equal(loss(LOGITS, y.to(dtype)), loss(LOGITS, y))
+    assert torch.equal(gradient_norm(LOGITS, y.to(dtype)), gradient_norm(LOGITS, y))
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 2, 2)])
+@pytest.mark.parametrize("score", [loss, gradient_norm])
+def test_wrong_shapes_are_refused_with_labels_too(score, shape):
+    with pytest.raises(ValueError, match=r"shape \(n_samples, n_classes >= 2\), got \(5.*two_columns"):
+        score(torch.zeros(shape), torch.zeros(5, dtype=int))
+
+
+# -- probabilities --------------------------------------------------------------------------------
+
+Y = torch.tensor([0, 1, 2])
+WEIGHT = torch.tensor([[3.0, 4.0], [0.0, 1.0], [1.0, -6.0]])
+OF_PROBABILITIES = {
+    "entropy": lambda z, **kwargs: entropy(z, **kwargs),
+    "least_confident": lambda z, **kwargs: least_confident(z, **kwargs),
+    "mms": lambda z, **kwargs: mms(z, WEIGHT, **kwargs),
+    "loss": lambda z, **kwargs: loss(z, Y, **kwargs),
+    "gradient_norm": lambda z, **kwargs: gradient_norm(z, Y, **kwargs),
+}
+
+
+@pytest.mark.parametrize("score", OF_PROBABILITIES.values(), ids=OF_PROBABILITIES)
+def test_probabilities_score_as_their_logits(score):
+    p = LOGITS.softmax(dim=1)
+    torch.testing.assert_close(score(p, probabilities=True), score(LOGITS), rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(score(p), score(LOGITS))  # what is not said to be a probability is a logit
+
+
+@pytest.mark.parametrize("score", OF_PROBABILITIES.values(), ids=OF_PROBABILITIES)
+def test_a_probability_of_zero_gives_a_number(score):
+    p = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    assert torch.isfinite(score(p, probabilities=True)).all()
+
+
+# -- the weights of the minimal margin score ------------------------------------------------------
+
+
+def test_a_bias_counts_as_the_weight_of_a_constant_feature():
+    bias = torch.tensor([0.5, -2.0, 7.0])
+    with_constant = torch.cat([WEIGHT, bias[:, None]], dim=1)
+    torch.testing.assert_close(mms(LOGITS, WEIGHT, bias), mms(LOGITS, with_constant))
+    assert not torch.allclose(mms(LOGITS, WEIGHT, bias), mms(LOGITS, WEIGHT))
+
+
+def test_one_row_of_weights_serves_two_classes():
+    z, row, bias = torch.tensor([-2.0, 0.0, 5.0]), torch.tensor([[3.0, 4.0]]), torch.tensor([12.0])
+    scores = two_columns(z)
+    torch.testing.assert_close(mms(scores, row), z.abs() / 5)
+    torch.testing.assert_close(mms(scores, row, bias), z.abs() / 13)
+    torch.testing.assert_close(mms(scores, torch.cat([torch.zeros(1, 2), row])), z.abs() / 5)
+    with pytest.raises(ValueError, match=r"one row for each of the 3 classes, got shape \(1, 2\)"):
+        mms(LOGITS, row)
+
+
+def test_equal_weights_with_biases_that_differ_are_told_apart():
+    weight = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
+    logits = torch.tensor([[3.0, 1.0]])
+    assert mms(logits, weight).item() == math.inf
+    assert mms(logits, weight, torch.tensor([4.0, 0.0])).item() == 0.5
+    assert mms(logits, weight, torch.tensor([4.0, 4.0])).item() == math.inf
+    assert mms(torch.tensor([[3.0, 3.0]]), weight).item() == 0.0
+
+
+@pytest.mark.parametrize("shape", [(2,), (4,), (3, 1), ()])
+def test_a_bias_of_another_layer_is_refused(shape):
+    with pytest.raises(
+        ValueError, match="bias must have one value for each of the 3 rows of weight, got shape"
+    ):
+        mms(LOGITS, WEIGHT, torch.zeros(shape))
+
+
+# -- one output for two classes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_two_columns_of_logits_and_of_probabilities(shape):
+    z = torch.tensor([-1.0, 0.0, 2.0])
+    assert two_columns(z.reshape(shape)).tolist() == [[0.0, -1.0], [0.0, 0.0], [0.0, 2.0]]
+    p = z.sigmoid()
+    both = two_columns(p.reshape(shape), probabilities=True)
+    torch.testing.assert_close(both, two_columns(z).softmax(dim=1))
+    torch.testing.assert_close(entropy(both, probabilities=True), entropy(two_columns(z)))
+
+
+def test_two_columns_of_no_rows():
+    assert two_columns(torch.zeros(0)).shape == (0, 2)

@@ -19,6 +19,12 @@ from skalss import TaskNet
 from skalss._iterator import TensorLoader
 from skalss.nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
 from skalss.scores import mms
+from skalss.selective import (
+    HardestRows,
+    SelectiveNetBinaryClassifier,
+    SelectiveNetClassifier,
+    SelectiveNetRegressor,
+)
 
 X, Y = make_blobs(90, n_features=5, centers=3, random_state=0)
 Y_TWO = (Y > 0).astype(int)
@@ -346,6 +352,68 @@ def test_same_seed_same_net_whatever_the_global_seed(net, X, y):
     other = TaskNet(net, random_state=8).fit(X, y)
     np.testing.assert_array_equal(first.logits(X), second.logits(X))
     assert not np.array_equal(first.logits(X), other.logits(X))
+
+
+# -- nets that choose their rows ------------------------------------------------------------------
+
+
+def selective_net(selector="mms", kind=SelectiveNetClassifier, **params):
+    settings = {} if kind is not SelectiveNetClassifier else {"criterion": nn.CrossEntropyLoss}
+    return kind(MLP, **{"selector": selector, "lr": 0.1, "batch_size": 16, **settings, **FAST, **params})
+
+
+SELECTIVE = {
+    **{name: (selective_net(name), X, Y) for name in ("mms", "loss", "hard_negatives", "random", "prune")},
+    "None": (selective_net(None), X, Y),
+    "binary": (selective_net(kind=SelectiveNetBinaryClassifier), X, Y_TWO),
+    "regressor": (selective_net("loss", kind=SelectiveNetRegressor, lr=0.02), X_REG, Y_REG),
+}
+each_selective = pytest.mark.parametrize(("net", "X", "y"), SELECTIVE.values(), ids=SELECTIVE)
+
+
+@each_selective
+def test_a_net_that_chooses_its_rows(net, X, y):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = TaskNet(clone(net).set_params(train_split=None, max_epochs=30), random_state=0).fit(X, y)
+    assert torch.equal(torch.get_rng_state(), before)
+    second = clone(first).fit(X, y)
+    np.testing.assert_array_equal(first.predict(X), second.predict(X))
+    assert first.score(X, y) > 0.7
+    assert first.net_.iterator_train is TensorLoader
+    rows = [sum(batch["train_batch_size"] for batch in epoch["batches"]) for epoch in first.net_.history]
+    assert max(rows) <= 6 * 17
+    assert len(first.partial_fit(X, y).net_.history) == 60
+
+
+@each_selective
+def test_all_rows_are_trained_on_by_default_also_of_those(net, X, y):
+    """Its signature does not tell skorch's default split, which is left out all the same."""
+    model = TaskNet(net, random_state=0).fit(X, y)
+    assert model.net_.train_split is None
+    few = slice(0, 4)
+    assert TaskNet(net, random_state=0).fit(X[few], y[few]).predict(X).shape == (90,)
+
+
+def test_a_split_of_the_users_own_stays_also_of_those():
+    model = TaskNet(selective_net(train_split=ValidSplit(3)), random_state=0).fit(X, Y)
+    assert model.net_.train_split.cv == 3
+
+
+def test_parameters_of_a_selector_are_reached():
+    model = TaskNet(selective_net(HardestRows(), train_split=None), random_state=0)
+    search = GridSearchCV(model, {"estimator__selector__pool_factor": [1, 2]}, cv=2, error_score="raise")
+    best = search.fit(X, Y).best_estimator_
+    assert best.net_.selector_.pool_factor == search.best_params_["estimator__selector__pool_factor"]
+
+
+def test_a_net_that_chooses_its_rows_is_pickled():
+    model = TaskNet(selective_net(train_split=None), random_state=0).fit(X, Y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(
+        again.partial_fit(X, Y).predict_proba(X), model.partial_fit(X, Y).predict_proba(X)
+    )
 
 
 def test_random_state_as_an_object():

@@ -63,7 +63,7 @@ class RowMemory:
         seen = self._hard[~self._hard.isnan()]
         if len(seen) > _SAMPLE:
             seen = seen[:: len(seen) // _SAMPLE]
-        return float(self._rule(seen.sort().values))
+        return float(self._rule(seen.sort().values)) if len(seen) else -math.inf
 
 
 @dataclass

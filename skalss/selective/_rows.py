@@ -59,7 +59,7 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return Rows(*(None if column[0] is None else _join(list(column)) for column in columns))
+        return Rows(*(None if column[0] is None else join(list(column)) for column in columns))
 
 
 def _pick(nested: Any, rows: Tensor | slice) -> Any:
@@ -72,14 +72,15 @@ def _pick(nested: Any, rows: Tensor | slice) -> Any:
     return np.asarray(nested)[rows if isinstance(rows, slice) else rows.cpu().numpy()]
 
 
-def _join(parts: list[Any]) -> Any:
+def join(parts: list[Any]) -> Any:
+    """Put nested tensors end to end."""
     first = parts[0]
     if isinstance(first, Tensor):
         return torch.cat(parts)
     if isinstance(first, Mapping):
-        return {name: _join([part[name] for part in parts]) for name in first}
+        return {name: join([part[name] for part in parts]) for name in first}
     if isinstance(first, list | tuple):
-        return type(first)(_join(list(piece)) for piece in zip(*parts, strict=True))
+        return type(first)(join(list(piece)) for piece in zip(*parts, strict=True))
     return np.concatenate(parts)
 
 

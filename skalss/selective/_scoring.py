@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .. import scores
 from .._skorch import find_head, first_output, gives_probabilities, plain_module
 from .._torch import chunks, resolve_dtype
-from ._rows import Rows
+from ._rows import Rows, join
 
 Score = str | Callable[[Tensor, Tensor], Tensor]
 SCORES = ("mms", "margin", "entropy", "loss")
@@ -91,13 +91,19 @@ class Head:
 
     def pull(self, output: Tensor, y: Tensor) -> Tensor:
         """Norm of the loss gradient of each row, with respect to the logits."""
-        y = y.to(output.device).reshape(-1)
-        return scores.gradient_norm(self.scores(output), y, probabilities=self.probabilities)
+        p, y = self.scores(output), y.to(output.device).reshape(-1).long()
+        known = (y >= 0) & (y < p.shape[1])  # others are ignored, as by the criterion
+        pull = scores.gradient_norm(p, y.clamp(0, p.shape[1] - 1), probabilities=self.probabilities)
+        return torch.where(known, pull, 0.0)
 
     def margin(self, output: Tensor) -> Tensor:
         """Give the minimal margin score, or the gap of logits where there is no head to weigh it with."""
         if self.layer is not None:
             return self.mms(output)
+        return self.gap(output)
+
+    def gap(self, output: Tensor) -> Tensor:
+        """Give the gap of the two highest logits."""
         p = self.scores(output)
         return scores.margin(p.clamp_min(torch.finfo(p.dtype).tiny).log() if self.probabilities else p)
 
@@ -121,7 +127,7 @@ def forward(net: Any, rows: Rows, fit_params: Mapping[str, Any]) -> Any:
     return module(**X, **fit_params) if isinstance(X, Mapping) else module(X, **fit_params)
 
 
-def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, **fit_params) -> Tensor:
+def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, whole: bool = False, **fit_params) -> Any:
     """Pass rows through the net for scores only.
 
     Parameters
@@ -131,6 +137,8 @@ def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, **fit_params) -> Te
     dtype : {"auto", "float32", "bfloat16"}
     chunk : int
         Rows a forward pass takes.
+    whole : bool, default=False
+        Whether to give all outputs of a module of several, as its loss may need them.
 
     Returns
     -------
@@ -141,10 +149,13 @@ def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, **fit_params) -> Te
     device = device_of(net)
     compute = resolve_dtype(dtype, device)
     with torch.no_grad(), torch.autocast(device.type, compute, enabled=compute != torch.float32):
-        parts = [
-            first_output(forward(net, rows.pick(piece), fit_params)) for piece in chunks(len(rows), chunk)
-        ]
-    return torch.cat(parts).float()
+        parts = [forward(net, rows.pick(piece), fit_params) for piece in chunks(len(rows), chunk)]
+    joined = join(parts if whole else [first_output(part) for part in parts])
+    return tuple(map(_float, joined)) if isinstance(joined, tuple) else _float(joined)
+
+
+def _float(output: Any) -> Any:
+    return output.float() if isinstance(output, Tensor) and output.is_floating_point() else output
 
 
 def hardness(score: Score, net: Any, head: Head, output: Any, y: Any) -> Tensor:
@@ -155,16 +166,17 @@ def hardness(score: Score, net: Any, head: Head, output: Any, y: Any) -> Tensor:
     ValueError
         If `score` is unknown, cannot be had from this net, or does not give a number per row.
     """
+    whole, output = output, first_output(output)
     if callable(score):
         hard = score(output, y)
     elif score == "mms":
         hard = -head.mms(output)
     elif score == "margin":
-        hard = -scores.margin(head.scores(output))
+        hard = -head.gap(output)
     elif score == "entropy":
         hard = scores.entropy(head.scores(output), probabilities=head.probabilities)
     elif score == "loss":
-        hard = row_losses(net, output, y)
+        hard = row_losses(net, whole, y)
     else:
         raise ValueError(f"score must be one of {SCORES} or a callable, got {score!r}.")
     if not isinstance(hard, Tensor) or hard.shape != output.shape[:1]:
@@ -185,7 +197,7 @@ def are_class_scores(output: Any, y: Any) -> bool:
     return bool(((y == 0) | (y == 1)).all())
 
 
-def row_losses(net: Any, output: Any, y: Any) -> Tensor:
+def row_losses(net: Any, output: Any, y: Any, get_loss: Any = None, X: Any = None) -> Tensor:
     """Give the net's own loss of each row, in place of their mean.
 
     Raises
@@ -203,7 +215,7 @@ def row_losses(net: Any, output: Any, y: Any) -> Tensor:
     reduction = criterion.reduction
     criterion.reduction = "none"
     try:
-        losses = net.get_loss(output, y, training=False)
+        losses = (get_loss or net.get_loss)(output, y, X=X, training=False)
     finally:
         criterion.reduction = reduction
     return losses.reshape(len(losses), -1).mean(dim=1)

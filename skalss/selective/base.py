@@ -60,6 +60,7 @@ class BaseSelector(BaseEstimator):
     """
 
     needs_ids = False  # whether it cannot do without the positions of rows
+    needs_classes = False  # whether it cannot do without class scores
 
     def start_training(self, net: Any) -> None:
         """Get ready for the first epoch of a training."""
@@ -131,6 +132,8 @@ class PoolSelector(BaseSelector):
                 rows = stream.take(1, self.keep, min_tail=2)  # batch normalisation cannot train on one row
             else:
                 rows = stream.take_batch()
+            if rows is not None and rows.weights is not None and len(rows) < 2:
+                rows, selective = stream.take_batch(), False  # too few for batch normalisation
             if rows is None:
                 continue
             n_done += 1

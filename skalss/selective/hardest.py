@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -124,6 +125,8 @@ class HardestRows(PoolSelector):
         check_number("rho", self.rho, zero=True)
         check_share("easy", self.easy)
         check_share("skip", self.skip)
+        if self.skip == 1:
+            raise ValueError("skip must be below 1: a row left out for ever is never looked at again, got 1.")
         resolve_dtype(self.score_dtype, torch.device("cpu"))
         check_positive_int("score_chunk", self.score_chunk)
 
@@ -133,6 +136,11 @@ class HardestRows(PoolSelector):
         self._memory = RowMemory(share_of_total(self.easy))
         self._thins = bool(self.skip and self.easy and net.numbered_ and not callable(self.score))
         self._gain = 0.0
+
+    @property
+    def needs_classes(self) -> bool:  # type: ignore[override]
+        """Whether the score is one of class scores."""
+        return self.score in ("mms", "margin", "entropy")
 
     @property
     def thins(self) -> bool:
@@ -151,16 +159,18 @@ class HardestRows(PoolSelector):
     def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
         self._find_head(net, pool, fit_params)
-        return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, **fit_params)
+        whole = self.score == "loss"
+        return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=whole, **fit_params)
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
         """Give the positions in the pool of the `n` hardest rows."""
-        head, output, y = self._find_head(net, selection.rows, {}), selection.output, selection.y
-        hard = hardness(self.score, net, head, output, y)
+        head, y = self._find_head(net, selection.rows, {}), selection.y
+        hard = hardness(self.score, net, head, selection.output, y)
+        output = first_output(selection.output)
         picked = hardest_by_class(hard, y, n) if self.class_balance else hard.topk(n).indices
         if are_class_scores(output, y):
             pull = head.pull(output, y)
-            self._note_gain(float(pull[picked].mean() / pull.mean().clamp_min(1e-12)))
+            self._note_gain(float(pull[picked].nanmean() / pull.nanmean().clamp_min(1e-12)))
             self._remember(head, selection.rows, output, y)
         return picked
 
@@ -170,7 +180,7 @@ class HardestRows(PoolSelector):
         if selection.output is None and self._thins:
             output = first_output(output).detach().float()
             if are_class_scores(output, selection.y):
-                head = self._find_head(net, selection.rows, {})
+                head = self._find_head(net, selection.rows, net.fit_params_)
                 self._remember(head, selection.rows, output, selection.y)
 
     def _find_head(self, net: Any, rows: Rows, fit_params: dict[str, Any]) -> Head:
@@ -183,6 +193,8 @@ class HardestRows(PoolSelector):
             self._memory.record(rows, head.pull(output, y) if self.score == "loss" else head.doubt(output))
 
     def _note_gain(self, gain: float) -> None:
+        if not math.isfinite(gain):
+            return
         self._gain = gain if self._gain == 0 else self._gain + 0.2 * (gain - self._gain)
 
 
@@ -191,6 +203,8 @@ def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
 
     Within one turn the harder rows come first, so that a class that runs out leaves its place to the others.
     """
+    if y.is_floating_point() and bool((y == y.round()).all()):
+        y = y.long()
     if y.ndim != 1 or y.is_floating_point():
         raise ValueError(
             f"To balance classes the targets must be class numbers of shape (n_rows,), got {y.dtype} of "

@@ -107,12 +107,15 @@ class MarginMonitor(Callback):
         self._seconds_plain += selection.seconds_plain
         self._chose |= selection.picked is not None
         self._note_used(selection)
-        output = first_output(y_pred).detach().float() if selection.output is None else selection.output
-        y = selection.y
+        output = first_output(y_pred if selection.output is None else selection.output).detach().float()
+        rows = selection.rows
+        if selection.output is None and selection.picked is not None:
+            rows = rows.pick(selection.picked)
+        y = Selection(rows).y
         if not are_class_scores(output, y):
             return
         if self._head is None:
-            self._head = Head.find(net, selection.rows)
+            self._head = Head.find(net, rows, **getattr(net, "fit_params_", {}))
         y = y.to(output.device).reshape(-1).long()
         picked = slice(None) if selection.output is None or selection.picked is None else selection.picked
         class_scores = self._head.scores(output)
@@ -121,7 +124,7 @@ class MarginMonitor(Callback):
         pull = self._head.pull(output, y)
         smallest = margin.topk(min(N_SMALLEST, len(margin)), largest=False).values
         self._margins.append(torch.stack([smallest.mean(), margin.median()]))
-        mean = selection.rows.mean
+        mean = rows.mean
         self._rows.append(
             (len(y), torch.stack([mean(wrong), wrong[picked].mean(), mean(pull), pull[picked].mean()]))
         )

@@ -38,6 +38,8 @@ class HardNegatives(PoolSelector):
     The baseline of arXiv:1911.06996.
     """
 
+    needs_classes = True
+
     def __init__(
         self, *, pool_factor=3, ramp_epochs=10, start=0.0, end=0.9, score_dtype="auto", score_chunk=256
     ):
@@ -62,7 +64,7 @@ class HardNegatives(PoolSelector):
 
     def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
-        return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, **fit_params)
+        return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=True, **fit_params)
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
         """Give the rows of highest loss, then random ones of those left."""

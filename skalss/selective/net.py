@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import torch
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
@@ -82,6 +82,7 @@ class _Selective(NeuralNet):
     numbered_ = False
     epoch_ = 0
     n_epochs_ = 1
+    fit_params_: dict = {}
 
     def __init__(self, module, *args, selector="mms", dtype="float32", channels_last=False, **kwargs):
         super().__init__(module, *args, **kwargs)
@@ -95,12 +96,18 @@ class _Selective(NeuralNet):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
+        if self.selector_ is not None and self.selector_.needs_classes and is_regressor(self):
+            raise ValueError(
+                f"selector={self.selector!r} needs classes, and a regressor has none. Use 'loss', 'random' "
+                "or HardestRows(callable)."
+            )
         self.selection_ = None
         self.epoch_ = 0
         self.n_epochs_ = self.max_epochs if epochs is None else epochs
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
+            self.fit_params_ = {}
             self.selection_ = None  # its pool would be pickled with the net
             if self.selector_ is not None:
                 self.selector_.end_training()
@@ -110,7 +117,8 @@ class _Selective(NeuralNet):
         selector = self.selector_
         if not training or selector is None:
             return super().get_iterator(dataset, training=training)
-        self.numbered_ = can_number(self.iterator_train, dataset)
+        batched = self.get_params_for("iterator_train").get("batch_size", 1) is not None
+        self.numbered_ = batched and can_number(self.iterator_train, dataset)
         if self.numbered_:
             return number_batches(super().get_iterator(NumberedRows(dataset), training=True))
         if selector.needs_ids:
@@ -129,6 +137,7 @@ class _Selective(NeuralNet):
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Filter the training iterator. See `skorch.NeuralNet.run_single_epoch`."""
         selector = self.selector_ if training and iterator is not None else None
+        self.fit_params_ = fit_params
         if selector is None:
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         if self.epoch_ == 1:
@@ -142,14 +151,13 @@ class _Selective(NeuralNet):
         """Give the share of the epochs of this training that is done, in [0, 1]."""
         return (self.epoch_ - 1 + share_of_epoch) / self.n_epochs_
 
-    def train_step(self, batch, **fit_params):
-        """Make a step and show its outputs to the selector. See `skorch.NeuralNet.train_step`."""
-        step = super().train_step(batch, **fit_params)
-        if self.selector_ is not None and self.selection_ is not None:
+    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+        """Show the outputs of a step to the selector. See `skorch.NeuralNet.on_batch_end`."""
+        super().on_batch_end(net, batch=batch, training=training, y_pred=y_pred, **kwargs)
+        if training and self.selector_ is not None and self.selection_ is not None:
             began = time.perf_counter()
-            self.selector_.after_step(self, step["y_pred"])
+            self.selector_.after_step(self, y_pred)
             self.selection_.seconds_after = time.perf_counter() - began
-        return step
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Weigh the rows as the selector says. See `skorch.NeuralNet.get_loss`."""
@@ -157,9 +165,16 @@ class _Selective(NeuralNet):
         weights = None if selector is None else selector.row_weights(self)
         if weights is None:
             return super().get_loss(y_pred, y_true, X=X, training=training)
-        losses = row_losses(self, y_pred, y_true)
-        weighted = losses * weights.to(losses.device)
-        return weighted.sum() if self.criterion_.reduction == "sum" else weighted.mean()
+        losses = row_losses(self, y_pred, y_true, super().get_loss, X=X)
+        weighted = (losses * weights.to(losses.device)).mean()
+        if self.criterion_.reduction == "mean" and getattr(self.criterion_, "weight", None) is None:
+            return weighted
+        # A sum, or a mean that weighs classes: bring the mean over rows to its scale.
+        plain, mean = (
+            super().get_loss(y_pred, y_true, X=X, training=training).detach(),
+            losses.detach().mean(),
+        )
+        return weighted * torch.where(mean == 0, 1.0, plain / mean)
 
     # -- precision and layout ---------------------------------------------------------------------
 

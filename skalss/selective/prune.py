@@ -39,6 +39,7 @@ class PruneEasyRows(BaseSelector):
     """
 
     needs_ids = True
+    needs_classes = True
 
     def __init__(self, *, easy=0.7, skip=0.6, end=0.875, head=None):
         self.easy = easy
@@ -69,12 +70,15 @@ class PruneEasyRows(BaseSelector):
         prune = net.progress(0) < self.end
         keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
         stream = RowStream(iterator, numbered=True)
-        over, device = False, device_of(net)
+        over, n_done, device = False, 0, device_of(net)
         began = seconds(device)
         while not over:
             rows = stream.take(1, keep, min_tail=2)  # batch normalisation cannot train on a single row
             over = stream.at_start
+            if over and n_done == 0 and keep is not None and (rows is None or len(rows) < 2):
+                rows = stream.take_batch()  # nothing is left to train on: all rows are easy, and few
             if rows is not None:
+                n_done += 1
                 if self._head is None:
                     self._head = Head.find(net, rows, self.head, **fit_params)
                 net.selection_ = Selection(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -92,7 +93,8 @@ class EarlyDropLR(Callback):
         self._n_expected: float
         try:
             n_rows = len(dataset_train)
-            self._n_expected = math.ceil(n_rows / (n_rows if net.batch_size == -1 else net.batch_size))
+            batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
+            self._n_expected = math.ceil(n_rows / (n_rows if batch_size == -1 else batch_size))
         except TypeError:  # a stream: as many as in the epoch before
             past = net.history[-2]["train_batch_count"] if self._epoch else 0
             self._n_expected = past or math.inf
@@ -124,6 +126,8 @@ class EarlyDropLR(Callback):
             return
         if isinstance(self.drops, str):
             raise ValueError(f"drops must be 'linear' or shares of the training, got {self.drops!r}.")
+        if not isinstance(self.drops, Iterable):
+            raise TypeError(f"drops must be 'linear' or shares of the training, got {self.drops!r}.")
         for drop in self.drops:
             check_share("drops", drop)
         if self.factor <= 0 or list(self.drops) != sorted(self.drops):
