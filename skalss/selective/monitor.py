@@ -76,23 +76,23 @@ class MarginMonitor(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the last training."""
-        self._head: Head | None = None
-        self._used = torch.zeros(0, dtype=torch.bool)
-        self._balance: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection
+        self.head_: Head | None = None
+        self.used_ = torch.zeros(0, dtype=torch.bool)
+        self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Start the sums of an epoch."""
-        self._n_rows = _length(dataset_train)
-        self._margins: list[Tensor] = []
-        self._rows: list[tuple[int, Tensor]] = []
-        self._counts: list[Tensor] = []
-        self._seconds_scoring = self._seconds_plain = self._seconds_training = 0.0
-        self._chose = False
+        self.n_rows_ = _length(dataset_train)
+        self.margins_: list[Tensor] = []
+        self.rows_: list[tuple[int, Tensor]] = []
+        self.counts_: list[Tensor] = []
+        self.seconds_scoring_ = self.seconds_plain_ = self.seconds_training_ = 0.0
+        self.chose_ = False
 
     def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         """Start the clock."""
         if training:
-            self._began = seconds(device_of(net))
+            self.began_ = seconds(device_of(net))
 
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, y_pred: Any = None, **kwargs: Any
@@ -100,12 +100,12 @@ class MarginMonitor(Callback):
         """Look at the rows of a step."""
         if not training:
             return
-        elapsed = seconds(device_of(net)) - self._began
+        elapsed = seconds(device_of(net)) - self.began_
         selection = getattr(net, "selection_", None) or Selection(Rows(batch))
-        self._seconds_training += elapsed - selection.seconds_after
-        self._seconds_scoring += selection.seconds + selection.seconds_after
-        self._seconds_plain += selection.seconds_plain
-        self._chose |= selection.picked is not None
+        self.seconds_training_ += elapsed - selection.seconds_after
+        self.seconds_scoring_ += selection.seconds + selection.seconds_after
+        self.seconds_plain_ += selection.seconds_plain
+        self.chose_ |= selection.picked is not None
         self._note_used(selection)
         output = first_output(y_pred if selection.output is None else selection.output).detach().float()
         rows = selection.rows
@@ -114,61 +114,61 @@ class MarginMonitor(Callback):
         y = Selection(rows).y
         if not are_class_scores(output, y):
             return
-        if self._head is None:
-            self._head = Head.find(net, rows, **getattr(net, "fit_params_", {}))
+        if self.head_ is None:
+            self.head_ = Head.find(net, rows, **getattr(net, "fit_params_", {}))
         y = y.to(output.device).reshape(-1).long()
         picked = slice(None) if selection.output is None or selection.picked is None else selection.picked
-        class_scores = self._head.scores(output)
-        margin = self._head.margin(output)
+        class_scores = self.head_.scores(output)
+        margin = self.head_.margin(output)
         wrong = (class_scores.argmax(dim=1) != y).float()
-        pull = self._head.pull(output, y)
+        pull = self.head_.pull(output, y)
         smallest = margin.topk(min(N_SMALLEST, len(margin)), largest=False).values
-        self._margins.append(torch.stack([smallest.mean(), margin.median()]))
+        self.margins_.append(torch.stack([smallest.mean(), margin.median()]))
         mean = rows.mean
-        self._rows.append(
+        self.rows_.append(
             (len(y), torch.stack([mean(wrong), wrong[picked].mean(), mean(pull), pull[picked].mean()]))
         )
-        self._counts.append(torch.bincount(y[picked], minlength=class_scores.shape[1]))
+        self.counts_.append(torch.bincount(y[picked], minlength=class_scores.shape[1]))
 
     def _note_used(self, selection: Selection) -> None:
         ids = selection.rows.ids
-        if ids is None or self._n_rows is None:
+        if ids is None or self.n_rows_ is None:
             return
-        if len(self._used) < self._n_rows:
-            self._used = torch.zeros(self._n_rows, dtype=torch.bool)
-        self._used[ids if selection.picked is None else ids[selection.picked.cpu()]] = True
+        if len(self.used_) < self.n_rows_:
+            self.used_ = torch.zeros(self.n_rows_, dtype=torch.bool)
+        self.used_[ids if selection.picked is None else ids[selection.picked.cpu()]] = True
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Write the epoch into the history."""
         record: dict[str, Any] = dict.fromkeys(COLUMNS)
-        record["seconds_scoring"] = self._seconds_scoring
-        record["seconds_training"] = self._seconds_training
-        plain = self._seconds_training + self._seconds_plain
-        record["selection_cost"] = (self._seconds_training + self._seconds_scoring) / max(plain, 1e-9)
-        if len(self._used):
-            record["rows_used"] = float(self._used.float().mean())
-        if self._margins:
-            margins = torch.stack(self._margins).nanmean(dim=0)
-            means = torch.stack([row for _, row in self._rows])
-            sizes = torch.tensor([n for n, _ in self._rows], dtype=means.dtype, device=means.device)
+        record["seconds_scoring"] = self.seconds_scoring_
+        record["seconds_training"] = self.seconds_training_
+        plain = self.seconds_training_ + self.seconds_plain_
+        record["selection_cost"] = (self.seconds_training_ + self.seconds_scoring_) / max(plain, 1e-9)
+        if len(self.used_):
+            record["rows_used"] = float(self.used_.float().mean())
+        if self.margins_:
+            margins = torch.stack(self.margins_).nanmean(dim=0)
+            means = torch.stack([row for _, row in self.rows_])
+            sizes = torch.tensor([n for n, _ in self.rows_], dtype=means.dtype, device=means.device)
             error_pool, error_selected, pull_pool, pull = (
                 (means * sizes[:, None]).sum(dim=0) / sizes.sum()
             ).tolist()
             record["margin_smallest"], record["margin_median"] = margins.tolist()
             record["error_pool"], record["error_selected"] = error_pool, error_selected
             record["selection_gain"] = pull / pull_pool if pull_pool > 0 else 1.0
-            record["class_counts"] = torch.stack(self._counts).sum(dim=0).tolist()
+            record["class_counts"] = torch.stack(self.counts_).sum(dim=0).tolist()
         for name, value in record.items():
             net.history.record(name, value)
-        if self._chose and record["selection_gain"] is not None:
-            self._balance.append((record["selection_cost"], record["selection_gain"]))
+        if self.chose_ and record["selection_gain"] is not None:
+            self.balance_.append((record["selection_cost"], record["selection_gain"]))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Warn if selection did not pay."""
-        self._head = None  # it would be pickled with the net, once more
-        if not self.warn or not self._balance:
+        self.head_ = None  # it would be pickled with the net, once more
+        if not self.warn or not self.balance_:
             return
-        cost, gain = np.median(self._balance, axis=0)
+        cost, gain = np.median(self.balance_, axis=0)
         if gain < cost:
             warnings.warn(
                 f"A step with its selection took {cost:.2f} times as long as the step alone, but the rows "

@@ -83,36 +83,36 @@ class EarlyDropLR(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Remember where the training starts."""
         self._check()
-        self._first_epoch = len(net.history)
-        self._base = [group["lr"] for group in self._groups(net)]
+        self.first_epoch_ = len(net.history)
+        self.base_ = [group["lr"] for group in self._groups(net)]
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Count the updates that the epoch will have."""
-        self._epoch = len(net.history) - 1 - self._first_epoch
-        self._n_updates = 0
-        self._n_expected: float
+        self.epoch_ = len(net.history) - 1 - self.first_epoch_
+        self.n_updates_ = 0
+        self.n_expected_: float
         try:
             n_rows = len(dataset_train)
             batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
-            self._n_expected = math.ceil(n_rows / (n_rows if batch_size == -1 else batch_size))
+            self.n_expected_ = math.ceil(n_rows / (n_rows if batch_size == -1 else batch_size))
         except TypeError:  # a stream: as many as in the epoch before
-            past = net.history[-2]["train_batch_count"] if self._epoch else 0
-            self._n_expected = past or math.inf
+            past = net.history[-2]["train_batch_count"] if self.epoch_ else 0
+            self.n_expected_ = past or math.inf
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Set the learning rate of the update to come."""
         if not training:
             return
-        share = min(self._n_updates / self._n_expected, 1.0)
+        share = min(self.n_updates_ / self.n_expected_, 1.0)
         n_epochs = getattr(net, "n_epochs_", net.max_epochs)
-        scale = self.scale(min((self._epoch + share) / n_epochs, 1.0))
-        for group, base in zip(self._groups(net), self._base, strict=True):
+        scale = self.scale(min((self.epoch_ + share) / n_epochs, 1.0))
+        for group, base in zip(self._groups(net), self.base_, strict=True):
             group["lr"] = base * scale
-        self._n_updates += 1
+        self.n_updates_ += 1
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Give the learning rates back, so that a further training starts where this one did."""
-        for group, base in zip(self._groups(net), self._base, strict=True):
+        for group, base in zip(self._groups(net), self.base_, strict=True):
             group["lr"] = base
 
     @staticmethod

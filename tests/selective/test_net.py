@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import (
     Callback,
@@ -21,7 +22,9 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from skalss._iterator import TensorLoader
 from skalss.nets import MLP, LeNet, ResNet8
 from skalss.selective import (
+    EarlyDropLR,
     HardestRows,
+    MarginMonitor,
     PruneEasyRows,
     SelectiveNetBinaryClassifier,
     SelectiveNetClassifier,
@@ -472,3 +475,10 @@ def test_rows_already_on_the_accelerator(make_net, data):
     X, y = (torch.from_numpy(a).to(device) for a in data)
     net = make_net("mms", device=device, iterator_train=TensorLoader).fit(X, y)
     assert net.history[:, "train_batch_count"] == [10, 10]
+
+
+@pytest.mark.parametrize("kind", [EarlyDropLR, MarginMonitor])
+def test_a_callback_that_was_used_can_be_cloned(kind, make_net, data):
+    callback = kind()
+    make_net(callbacks=[callback]).fit(*data)
+    assert clone(callback).get_params() == kind().get_params()
