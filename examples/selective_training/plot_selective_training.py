@@ -7,8 +7,7 @@ the steps on the others. Three ways to train the same network on the digits:
 
 * **uniform**: every row, once an epoch: the control;
 * **mms**: a forward pass scores a pool of three batches, and the third with the smallest minimal margin score
-  gets the step (arXiv:1911.06996), while that promises to pay; rows that were very easy when last seen are
-  mostly left out;
+  gets the step (arXiv:1911.06996), while that promises to pay;
 * **prune**: a random share of the easier rows sits out each epoch, and those that stay weigh more, so that
   all are counted (the rule of InfoBatch, arXiv:2303.04947, by margin instead of loss). Nothing is scored.
 

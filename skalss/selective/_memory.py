@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,13 +17,12 @@ class RowMemory:
 
     Parameters
     ----------
-    rule : callable
-        Takes a sample of what is remembered, ascending, and gives the value below which a row is easy:
-        `share_of_rows` or `share_of_total`.
+    easy : float
+        Share of the rows seen that are called easy.
     """
 
-    def __init__(self, rule: Callable[[Tensor], Tensor]):
-        self._rule = rule
+    def __init__(self, easy: float):
+        self._easy = easy
         self._hard = torch.empty(0)
         self._threshold = -math.inf
         self._n_new = 0
@@ -63,29 +60,4 @@ class RowMemory:
         seen = self._hard[~self._hard.isnan()]
         if len(seen) > _SAMPLE:
             seen = seen[:: len(seen) // _SAMPLE]
-        return float(self._rule(seen.sort().values)) if len(seen) else -math.inf
-
-
-@dataclass
-class share_of_rows:  # noqa: N801 - reads as a function, pickles as an object
-    """Call a share of the rows easy."""
-
-    share: float
-
-    def __call__(self, ascending: Tensor) -> Tensor:
-        return ascending.quantile(self.share)
-
-
-@dataclass
-class share_of_total:  # noqa: N801
-    """Call the rows easy that together hold a share of all hardness.
-
-    How many they are follows from the data and the state of training: few at first, later, on an easy set,
-    most of them.
-    """
-
-    share: float
-
-    def __call__(self, ascending: Tensor) -> Tensor:
-        n_easy = (ascending.cumsum(dim=0) < self.share * ascending.sum()).sum()
-        return ascending[n_easy.clamp(max=len(ascending) - 1)]
+        return float(seen.quantile(self._easy)) if len(seen) else -math.inf

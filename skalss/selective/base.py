@@ -15,6 +15,8 @@ from .._checks import check_real, check_share
 from ._rows import Rows, RowStream
 from ._scoring import device_of, seconds
 
+FORGOTTEN = 50  # plain updates after which a running average holds half a percent of what was before
+
 
 @dataclass
 class Selection:
@@ -34,8 +36,6 @@ class Selection:
         Of it, what loading a batch as it comes would have taken.
     seconds_after : float
         Time in which the selector looked at the step, after it.
-    biased : bool
-        Whether the rows trained on are not like the data set, and nothing makes up for it.
     """
 
     rows: Rows
@@ -44,7 +44,6 @@ class Selection:
     seconds: float = 0.0
     seconds_plain: float = 0.0
     seconds_after: float = 0.0
-    biased: bool = False
 
     @property
     def y(self) -> Any:
@@ -61,6 +60,7 @@ class BaseSelector(BaseEstimator):
 
     needs_ids = False  # whether it cannot do without the positions of rows
     needs_classes = False  # whether it cannot do without class scores
+    biased = False  # whether the last updates were made on rows that are not like the data set
 
     def start_training(self, net: Any) -> None:
         """Get ready for the first epoch of a training."""
@@ -118,6 +118,10 @@ class PoolSelector(BaseSelector):
     start: float
     end: float
 
+    def start_training(self, net: Any) -> None:
+        """Get ready for the first epoch of a training."""
+        self._n_plain = FORGOTTEN
+
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield as many batches as one pass has, each chosen from a pool of its own."""
         stream = RowStream(iterator, numbered=net.numbered_)
@@ -127,20 +131,19 @@ class PoolSelector(BaseSelector):
             in_time = self.start <= net.progress(n_done / stream.n_batches) < self.end
             selective = in_time and self.pays(n_done)
             if selective:
-                rows = stream.take(self.pool_factor, self.keep)
-            elif in_time and self.thins:
-                rows = stream.take(1, self.keep, min_tail=2)  # batch normalisation cannot train on one row
+                rows = stream.take(self.pool_factor)
+            elif in_time:
+                rows = stream.take(1, min_tail=2)  # batch normalisation cannot train on a single row
             else:
                 rows = stream.take_batch()
-            if rows is not None and rows.weights is not None and len(rows) < 2:
-                rows, selective = stream.take_batch(), False  # too few for batch normalisation
             if rows is None:
                 continue
             n_done += 1
+            self._n_plain = 0 if selective else self._n_plain + 1
             if selective:
                 rows = self._choose(net, rows, stream.batch_size, fit_params)
             else:
-                net.selection_ = Selection(rows, biased=rows.weights is not None)
+                net.selection_ = Selection(rows)
             net.selection_.seconds = seconds(device) - began
             net.selection_.seconds_plain = stream.seconds_per_batch
             yield rows.batch
@@ -149,20 +152,16 @@ class PoolSelector(BaseSelector):
     def _choose(self, net: Any, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
         """Pick `n` rows of the pool."""
         pool.batch = to_device(pool.batch, device_of(net))
-        net.selection_ = selection = Selection(pool, biased=True)
+        net.selection_ = selection = Selection(pool)
         if len(pool) > n:
             selection.output = self.look(net, pool, **fit_params)
             selection.picked = self.pick(net, selection, n)
         return pool if selection.picked is None else pool.pick(selection.picked)
 
     @property
-    def thins(self) -> bool:
-        """Whether `keep` leaves rows out."""
-        return False
-
-    def keep(self, rows: Rows) -> Rows:
-        """Leave rows out before they get into a pool."""
-        return rows
+    def biased(self) -> bool:  # type: ignore[override]
+        """Whether chosen rows still show in running averages with torch's default momentum."""
+        return self._n_plain < FORGOTTEN
 
     def pays(self, n_done: int) -> bool:
         """Whether to select for the next update of an epoch that had `n_done`."""

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._checks import check_number, check_positive_int, check_share
+from .._checks import check_number, check_positive_int
 from .._skorch import first_output
 from .._torch import resolve_dtype
-from ._memory import RowMemory, share_of_total
 from ._rows import Rows
 from ._scoring import SCORES, Head, are_class_scores, hardness, outputs
 from .base import PoolSelector, Selection
@@ -24,8 +23,7 @@ class HardestRows(PoolSelector):
 
     Of `pool_factor` batches a forward pass in eval mode scores the rows, and the hardest batch of them is
     trained on. A step then costs ``1 + pool_factor * rho`` plain steps, rho being the price of scoring a row
-    in that of training on it. With ``when="pays"`` a pool is scored only while that pays, and what costs
-    nothing is done first: rows that were easy when last seen are mostly left out (`easy`, `skip`).
+    in that of training on it. With ``when="pays"`` a pool is scored only while that promises to pay.
 
     Parameters
     ----------
@@ -41,19 +39,11 @@ class HardestRows(PoolSelector):
         hard rows, in the weights and in the statistics of batch normalisation.
     when : {"pays", "always"}, default="pays"
         "pays" scores a pool while the loss gradient of the rows chosen, with respect to the logits, is at
-        least ``1 + pool_factor * rho`` times that of the pool; one update in 32 looks. In between, the rows
-        that are not left out are trained on as they come. "always" is the paper's way. A callable score is
-        always used.
+        least ``1 + pool_factor * rho`` times that of the pool; one update in 32 looks. In between, rows are
+        trained on as they come. "always" is the paper's way. A callable score is always used.
     rho : float, default=0.25
         The price of scoring a row in that of training on it, to decide by. A constant, not measured, so that
         the same seed trains on the same rows. `MarginMonitor` records what was paid.
-    easy : float, default=0.15
-        Rows are easy that together hold at most this share of the network's doubt, one minus the highest
-        class probability, when last seen; with ``score="loss"``, of its loss gradient.
-    skip : float, default=0.9
-        Probability that an easy row is left out; 0 leaves none out, as the paper does. Needs a loader that
-        tells the positions of rows: a DataLoader over a data set with a length. Does nothing with a callable
-        score, or without classes.
     head : str, default=None
         Name of the last linear layer, such as ``"classifier"``; None: found by a dry run.
     bias : {"exclude", "include"}, default="exclude"
@@ -86,8 +76,6 @@ class HardestRows(PoolSelector):
         end=0.9,
         when="pays",
         rho=0.25,
-        easy=0.15,
-        skip=0.9,
         head=None,
         bias="exclude",
         score_dtype="auto",
@@ -100,8 +88,6 @@ class HardestRows(PoolSelector):
         self.end = end
         self.when = when
         self.rho = rho
-        self.easy = easy
-        self.skip = skip
         self.head = head
         self.bias = bias
         self.score_dtype = score_dtype
@@ -123,33 +109,19 @@ class HardestRows(PoolSelector):
         if self.when not in ("pays", "always"):
             raise ValueError(f"when must be 'pays' or 'always', got {self.when!r}.")
         check_number("rho", self.rho, zero=True)
-        check_share("easy", self.easy)
-        check_share("skip", self.skip)
-        if self.skip == 1:
-            raise ValueError("skip must be below 1: a row left out for ever is never looked at again, got 1.")
         resolve_dtype(self.score_dtype, torch.device("cpu"))
         check_positive_int("score_chunk", self.score_chunk)
 
     def start_training(self, net: Any) -> None:
-        """Forget what was known of the rows and of what selection gives."""
+        """Forget what selection gave in the last training."""
+        super().start_training(net)
         self._head: Head | None = None
-        self._memory = RowMemory(share_of_total(self.easy))
-        self._thins = bool(self.skip and self.easy and net.numbered_ and not callable(self.score))
         self._gain = 0.0
 
     @property
     def needs_classes(self) -> bool:  # type: ignore[override]
         """Whether the score is one of class scores."""
         return self.score in ("mms", "margin", "entropy")
-
-    @property
-    def thins(self) -> bool:
-        """Whether easy rows are left out."""
-        return self._thins
-
-    def keep(self, rows: Rows) -> Rows:
-        """Leave out most of the rows that were easy when last seen."""
-        return self._memory.thin(rows, self.skip) if self._thins else rows
 
     def pays(self, n_done: int) -> bool:
         """Whether the rows chosen pull so much harder than their pool that scoring it is worth its price."""
@@ -158,39 +130,21 @@ class HardestRows(PoolSelector):
 
     def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
-        self._find_head(net, pool, fit_params)
+        if self._head is None:
+            self._head = Head.find(net, pool, self.head, with_bias=self.bias == "include", **fit_params)
         whole = self.score == "loss"
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=whole, **fit_params)
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
         """Give the positions in the pool of the `n` hardest rows."""
-        head, y = self._find_head(net, selection.rows, {}), selection.y
+        head, output, y = self._head, first_output(selection.output), selection.y
+        assert head is not None  # found by `look`
         hard = hardness(self.score, net, head, selection.output, y)
-        output = first_output(selection.output)
         picked = hardest_by_class(hard, y, n) if self.class_balance else hard.topk(n).indices
         if are_class_scores(output, y):
             pull = head.pull(output, y)
             self._note_gain(float(pull[picked].nanmean() / pull.nanmean().clamp_min(1e-12)))
-            self._remember(head, selection.rows, output, y)
         return picked
-
-    def after_step(self, net: Any, output: Any) -> None:
-        """Remember the rows that were trained on without having been scored."""
-        selection = net.selection_
-        if selection.output is None and self._thins:
-            output = first_output(output).detach().float()
-            if are_class_scores(output, selection.y):
-                head = self._find_head(net, selection.rows, net.fit_params_)
-                self._remember(head, selection.rows, output, selection.y)
-
-    def _find_head(self, net: Any, rows: Rows, fit_params: dict[str, Any]) -> Head:
-        if self._head is None:
-            self._head = Head.find(net, rows, self.head, with_bias=self.bias == "include", **fit_params)
-        return self._head
-
-    def _remember(self, head: Head, rows: Rows, output: Tensor, y: Tensor) -> None:
-        if self._thins:
-            self._memory.record(rows, head.pull(output, y) if self.score == "loss" else head.doubt(output))
 
     def _note_gain(self, gain: float) -> None:
         if not math.isfinite(gain):

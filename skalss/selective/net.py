@@ -144,7 +144,7 @@ class _Selective(NeuralNet):
             selector.start_training(self)
         chosen = selector.select(self, iterator, **fit_params)
         super().run_single_epoch(chosen, training, prefix, step_fn, **fit_params)
-        if self.selection_ is not None and self.selection_.biased:
+        if selector.biased:
             recalibrate(self, iterator, numbered=self.numbered_, **fit_params)
 
     def progress(self, share_of_epoch: float) -> float:
@@ -247,8 +247,8 @@ class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
     An epoch is as many updates as a pass over the data has batches, also where each update looks at a pool
     of several batches; with "prune" it is fewer. The history counts the rows trained on.
 
-    An epoch that ends with chosen rows averages the statistics of batch normalisation anew, over 50 batches
-    as they come.
+    An epoch with chosen rows among its last 50 updates ends by averaging the statistics of batch
+    normalisation anew, over 50 batches as they come.
 
     References
     ----------
@@ -286,9 +286,7 @@ class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
         -------
         net : SelectiveNetClassifier
         """
-        selector = HardestRows(
-            pool_factor=10, end=1.0, when="always", skip=0.0, bias="include", score_dtype="float32"
-        )
+        selector = HardestRows(pool_factor=10, end=1.0, when="always", bias="include", score_dtype="float32")
         published = {
             "criterion": nn.CrossEntropyLoss,
             "optimizer": torch.optim.SGD,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._checks import check_share
 from .._skorch import first_output
-from ._memory import RowMemory, share_of_rows
+from ._memory import RowMemory
 from ._rows import RowStream
 from ._scoring import Head, device_of, seconds
 from .base import BaseSelector, Selection
@@ -63,7 +63,7 @@ class PruneEasyRows(BaseSelector):
     def start_training(self, net: Any) -> None:
         """Forget the rows of the last training."""
         self._head: Head | None = None
-        self._memory = RowMemory(share_of_rows(self.easy))
+        self._memory = RowMemory(self.easy)
 
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield the batches of one pass without the rows that are skipped."""

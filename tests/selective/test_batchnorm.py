@@ -12,7 +12,6 @@ from skalss.selective._batchnorm import recalibrate
 BIASED = {
     "mms": HardestRows(end=1.0, when="always"),
     "hard_negatives": "hard_negatives",
-    "rows left out": HardestRows(end=1.0, rho=1e6),
 }
 
 
@@ -55,15 +54,18 @@ def test_statistics_are_those_of_all_rows_after_a_biased_epoch(selector, momentu
 
 
 @pytest.mark.parametrize(
-    "selector", ["prune", None, HardestRows(end=0.5)], ids=["prune", "None", "uniform at the end"]
+    "selector",
+    ["prune", None, HardestRows(end=0.5, when="always")],
+    ids=["prune", "None", "uniform at the end"],
 )
 def test_statistics_of_an_epoch_without_bias_are_left_alone(selector, make_net, rows):
     X, y = rows
-    net = make_net(selector, module=Normalised, max_epochs=6).fit(X, y)
+    net = make_net(selector, module=Normalised, max_epochs=16).fit(X, y)
     counted = int(net.module_.norm.num_batches_tracked)
     updates = net.history[:, "train_batch_count"]
     if isinstance(selector, HardestRows):
-        assert counted == 10 + sum(updates[3:])  # since the last biased epoch
+        # Eight epochs of ten chosen batches; of the plain ones four have them among the last 50 updates.
+        assert counted == 10 + sum(updates[8 + 4 :])
     else:
         assert counted == sum(updates)
     assert not is_average(net.module_.norm, X)

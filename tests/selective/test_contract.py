@@ -28,19 +28,18 @@ def doubt(output, y):
     return -output.amax(dim=1)
 
 
-EVERY_ROW = {  # from pools that no row is missing from, while they select
+ALWAYS = {  # each update chooses from a pool, between start and end
     "hard_negatives": "hard_negatives",
     "hard negatives at once": HardNegatives(ramp_epochs=1),
     "random": "random",
     "callable": HardestRows(doubt),
-    "published": HardestRows(when="always", skip=0.0, score_dtype="float32"),
-    "two and a half batches": HardestRows(when="always", skip=0.0, pool_factor=2.5),
+    "published": HardestRows(when="always", score_dtype="float32"),
+    "two and a half batches": HardestRows(when="always", pool_factor=2.5),
+    "always": HardestRows(when="always"),
 }
-POOL_SELECTORS = EVERY_ROW | {
+POOL_SELECTORS = ALWAYS | {
     **{name: name for name in ("mms", "margin", "entropy", "loss")},
     "class_balance": HardestRows(class_balance=True),
-    "always": HardestRows(when="always"),
-    "most rows left out": HardestRows(easy=0.5),
 }
 PRUNERS = {"prune": "prune", "prune more": PruneEasyRows(easy=0.8, skip=0.8)}
 EVERY_SELECTOR = POOL_SELECTORS | PRUNERS
@@ -79,15 +78,15 @@ def test_an_epoch_has_as_many_updates_as_a_pass_has_batches(selector, loader, n_
     assert [len(epoch) for epoch in sizes(net)] == [n_updates] * 5
     assert net.history[:, "train_batch_count"] == [n_updates] * 5
     assert [len(batch[1]) for batch in watch.batches] == sum(sizes(net), [])
-    assert {2 <= size <= 17 for epoch in sizes(net) for size in epoch} == {True}
+    assert set(sum(sizes(net), [])) <= {16, n_rows % 16 or 16}  # a pass may end with a smaller batch
     assert any(s.picked is not None for s in watch.selections)
     assert all(len(s.picked) == 16 for s in watch.selections if s.picked is not None)
     assert np.isfinite(net.history[:, "train_loss"]).all()
 
 
-@pytest.mark.parametrize("selector", EVERY_ROW.values(), ids=EVERY_ROW)
+@pytest.mark.parametrize("selector", ALWAYS.values(), ids=ALWAYS)
 @each_data_set
-def test_batches_are_full_where_no_row_is_left_out(selector, loader, n_rows, make_net, data):
+def test_batches_are_full_where_each_is_chosen_from_a_pool(selector, loader, n_rows, make_net, data):
     X, y = as_tensors(data)
     net = make_net(selector, selector__end=1.0, iterator_train=loader).fit(X[:n_rows], y[:n_rows])
     assert sizes(net) == [[16] * -(-n_rows // 16)] * 2
@@ -329,9 +328,7 @@ def test_rows_without_positions_or_length(selector, loader, make_net, data, watc
     else:
         iterator = loader_function if loader == "function" else Unsized
         net = make_net(selector, iterator_train=iterator, **params).fit(X, y)
-    assert [len(epoch) for epoch in sizes(net)] == [10] * 3
-    if loader != "unsized":
-        assert sizes(net) == [[16] * 10] * 3  # no row is left out that is not known again
+    assert sizes(net) == [[16] * 10] * 3
     assert all((s.rows.ids is None) == (loader != "unsized") for s in watch.selections)
     known = {row.tobytes() for row in X}
     assert all(row.numpy().tobytes() in known for X_batch, _ in watch.batches for row in X_batch)
@@ -408,7 +405,7 @@ def test_parameters_set_through_the_net_count_from_the_next_fit(
 
 
 def test_the_pool_factor_set_is_the_pool_looked_at(make_net, data, watch):
-    selector = HardestRows(when="always", skip=0.0, end=1.0)
+    selector = HardestRows(when="always", end=1.0)
     net = make_net(selector, watch=watch, selector__pool_factor=2)
     net.fit(*data)
     assert {len(s.rows) for s in watch.selections} == {32}
@@ -461,8 +458,6 @@ WRONG_OF_ONE = [
     ("mms", {"rho": -0.1}, ValueError, "rho must be a finite number of at least 0, got -0.1"),
     ("mms", {"rho": "auto"}, TypeError, "rho must be a finite number of at least 0, got 'auto'"),
     ("mms", {"bias": True}, ValueError, "bias must be 'exclude' or 'include', got True"),
-    ("mms", {"easy": 1.1}, ValueError, r"easy must lie in \[0, 1\], got 1\.1"),
-    ("mms", {"skip": -1}, ValueError, r"skip must lie in \[0, 1\], got -1"),
     ("mms", {"score_dtype": "half"}, ValueError, "dtype must be 'auto', 'float32' or 'bfloat16', got 'half'"),
     ("mms", {"score_chunk": 0}, ValueError, "score_chunk must be a whole number of at least 1, got 0"),
     ("mms", {"score_chunk": 2.5}, TypeError, "score_chunk must be a whole number of at least 1, got 2.5"),
@@ -471,6 +466,8 @@ WRONG_OF_ONE = [
     ("hard_negatives", {"score_chunk": 0}, ValueError, "score_chunk must be a whole number of at least 1"),
     ("prune", {"skip": 1}, ValueError, "skip must be below 1: some easy rows must stay .* got 1"),
     ("prune", {"skip": 1.0}, ValueError, "skip must be below 1"),
+    ("prune", {"skip": -1}, ValueError, r"skip must lie in \[0, 1\], got -1"),
+    ("prune", {"easy": 1.1}, ValueError, r"easy must lie in \[0, 1\], got 1\.1"),
     ("prune", {"easy": -0.5}, ValueError, r"easy must lie in \[0, 1\], got -0\.5"),
     ("prune", {"end": 7}, ValueError, r"end must lie in \[0, 1\], got 7"),
     ("prune", {"pool_factor": 2}, ValueError, "Invalid parameter 'pool_factor' for estimator PruneEasyRows"),

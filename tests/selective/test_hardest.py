@@ -13,7 +13,7 @@ from skalss.selective import (
 )
 from skalss.selective.hardest import hardest_by_class
 
-EXACT = {"when": "always", "skip": 0.0, "end": 1.0, "score_dtype": "float32"}
+EXACT = {"when": "always", "end": 1.0, "score_dtype": "float32"}
 
 
 class BeforeStep(Callback):
@@ -233,7 +233,7 @@ def test_targets_that_are_no_classes_cannot_be_balanced(y):
         hardest_by_class(torch.zeros(40), y, 3)
 
 
-# -- easy rows left out ---------------------------------------------------------------------------
+# -- rows met -------------------------------------------------------------------------------------
 
 
 def rows_met(net, X, y):
@@ -247,25 +247,9 @@ def rows_met(net, X, y):
 
 
 @pytest.mark.parametrize("when", ["always", "pays"])
-@pytest.mark.parametrize("score", ["mms", "entropy", "loss"])
-def test_rows_of_little_doubt_are_met_less_often(score, when, make_net, data):
-    X, y = data
-    selector = HardestRows(score, when=when, easy=0.2, end=1.0)
-    net = make_net(selector, max_epochs=16, lr=0.02, module__hidden_layer_sizes=())
-    counts = rows_met(net, X, y)
-    with torch.no_grad():
-        p = net.forward(X[:144]).softmax(dim=1)
-    right = torch.nn.functional.one_hot(torch.from_numpy(y[:144]), 3)
-    hard = (p - right).norm(dim=1) if score == "loss" else 1 - p.amax(dim=1)
-    order = hard.argsort().numpy()
-    assert counts[order[:20]].mean() < 0.5 * counts[order[-20:]].mean()
-
-
-@pytest.mark.parametrize("params", [{"skip": 0.0}, {"easy": 0.0}])
-@pytest.mark.parametrize("when", ["always", "pays"])
-def test_no_row_is_left_out_unless_asked_for(when, params, make_net, data):
+def test_every_row_is_met(when, make_net, data):
     """With rho out of reach only one pool an epoch is scored."""
-    net = make_net(HardestRows(when=when, rho=1e6, end=1.0, **params), max_epochs=16)
+    net = make_net(HardestRows(when=when, rho=1e6, end=1.0), max_epochs=16)
     counts = rows_met(net, *data)
     if when == "always":
         assert set(counts) == {30}  # three passes an epoch
@@ -273,32 +257,15 @@ def test_no_row_is_left_out_unless_asked_for(when, params, make_net, data):
         assert counts.min() > counts.mean() / 3
 
 
-def test_a_callable_leaves_no_row_out(make_net, data):
-    selector = HardestRows(lambda output, y: output[:, 0], easy=0.9, end=1.0)
+def test_no_row_is_passed_over_where_the_order_never_changes(make_net, data):
+    """A look reads ahead; what it has read and not used is trained on next."""
+    net = make_net(HardestRows(rho=1e6, end=1.0), max_epochs=16, iterator_train__shuffle=False)
+    assert rows_met(net, *data).min() > 0
+
+
+def test_with_a_callable_every_row_is_met_alike(make_net, data):
+    selector = HardestRows(lambda output, y: output[:, 0], end=1.0)
     assert set(rows_met(make_net(selector, max_epochs=16), *data)) == {30}
-
-
-@pytest.mark.parametrize("easy", [0.5, 1.0])
-def test_a_skip_of_one_does_not_wait_for_rows_that_never_come(easy, make_net, data):
-    """Rows that became easy since the last look leave nothing to train on, and nothing to look at."""
-
-    class Loader(torch.utils.data.DataLoader):
-        n_passes = 0
-
-        def __iter__(self):
-            Loader.n_passes += 1
-            if Loader.n_passes > 300:
-                raise AssertionError("the loader runs again and again, and gives no row")
-            return super().__iter__()
-
-    X, y = data
-    X = X + 20 * np.eye(3, 5, dtype=np.float32)[y]  # easy to tell apart
-    net = make_net(HardestRows(easy=easy, skip=1.0), iterator_train=Loader, max_epochs=20, lr=0.1)
-    try:
-        net.fit(X, y)
-    except ValueError:  # to refuse it is as good
-        assert len(net.history) == 0
-    assert Loader.n_passes < 300
 
 
 # -- only while it pays ---------------------------------------------------------------------------
@@ -317,7 +284,7 @@ def pull_ratio(selection):
 
 def test_a_pool_is_scored_while_its_hardest_rows_pull_hard_enough(make_net, data):
     X, y = data
-    net = make_net(HardestRows(pool_factor=3, rho=0.1, skip=0.0, end=1.0), lr=0.2, max_epochs=30)
+    net = make_net(HardestRows(pool_factor=3, rho=0.1, end=1.0), lr=0.2, max_epochs=30)
     kept = gains(net, X[:144], y[:144])
     gain, seen = 0.0, set()
     for i, (selection, _) in enumerate(kept):
@@ -336,14 +303,14 @@ def test_a_pool_is_scored_while_its_hardest_rows_pull_hard_enough(make_net, data
 @pytest.mark.parametrize(("rho", "share"), [(0.0, 1.0), (1e6, 1 / 9)])
 def test_the_price_of_scoring_decides(rho, share, make_net, data):
     X, y = data
-    kept = gains(make_net(HardestRows(rho=rho, skip=0.0, end=1.0), max_epochs=4), X[:144], y[:144])
+    kept = gains(make_net(HardestRows(rho=rho, end=1.0), max_epochs=4), X[:144], y[:144])
     chosen = [s.picked is not None for s, _ in kept]
     assert np.mean(chosen) == pytest.approx(share, abs=0.05)
 
 
 def test_one_update_in_32_looks(make_net, data):
     X, y = data
-    net = make_net(HardestRows(rho=1e6, skip=0.0, end=1.0), batch_size=2, max_epochs=1, lr=0.01)
+    net = make_net(HardestRows(rho=1e6, end=1.0), batch_size=2, max_epochs=1, lr=0.01)
     kept = gains(net, X, y)
     assert [i for i, (s, _) in enumerate(kept) if s.picked is not None] == [0, 32, 64]
 
@@ -360,7 +327,7 @@ def test_a_row_that_cannot_be_scored_does_not_end_selection(make_net, data):
     """Its features are broken; it comes last, and the others are chosen among as before."""
     X, y = (a.copy() for a in data)
     X[7] = np.nan
-    net = make_net(HardestRows(rho=0.0, skip=0.0, end=1.0), max_epochs=4)
+    net = make_net(HardestRows(rho=0.0, end=1.0), max_epochs=4)
     kept = [s for s, _ in gains(net, X[:144], y[:144])]
     assert all(7 not in s.rows.ids[s.picked] for s in kept if s.picked is not None)
     assert np.isfinite(net.history[:, "train_loss"]).all()
@@ -396,7 +363,7 @@ def test_rows_without_a_label_are_ignored_as_the_criterion_ignores_them(make_net
 )
 def test_rows_are_selected_between_start_and_end(start, end, make_net, data, watch):
     X, y = data
-    net = make_net(HardestRows(when="always", start=start, end=end, skip=0.0), watch=watch, max_epochs=4).fit(
+    net = make_net(HardestRows(when="always", start=start, end=end), watch=watch, max_epochs=4).fit(
         X[:144], y[:144]
     )
     assert net.history[:, "train_batch_count"] == [9] * 4
@@ -414,7 +381,7 @@ def test_rows_are_selected_between_start_and_end(start, end, make_net, data, wat
 
 
 def test_the_epochs_of_each_training_are_counted_anew(make_net, data, watch):
-    net = make_net(HardestRows(when="always", end=0.5, skip=0.0), watch=watch, max_epochs=4)
+    net = make_net(HardestRows(when="always", end=0.5), watch=watch, max_epochs=4)
     for _ in range(2):
         net.partial_fit(*data)
         chosen = [s.picked is not None for s in watch.selections]
@@ -424,19 +391,17 @@ def test_the_epochs_of_each_training_are_counted_anew(make_net, data, watch):
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (0.5, 1.0), (0.3, 0.55)])
-@pytest.mark.parametrize("skip", [0.0, 0.9])
-def test_every_row_is_trained_on_alike_in_the_uniform_phases(skip, start, end, make_net, data, watch):
+def test_every_row_is_trained_on_alike_in_the_uniform_phases(start, end, make_net, data, watch):
     """Easy rows too: the end of the training is to undo the bias towards the hard ones."""
     X, y = data
-    net = make_net(HardestRows(start=start, end=end, skip=skip), watch=watch, max_epochs=20, lr=0.02)
+    net = make_net(HardestRows(start=start, end=end), watch=watch, max_epochs=20, lr=0.02)
     net.fit(X, y)
     for epoch in range(20):
         if start < (epoch + 1) / 20 and epoch / 20 < end:
             continue
         seen = torch.cat([i for i, e in zip(watch.ids, watch.epochs, strict=True) if e == epoch + 1])
         assert [b["train_batch_size"] for b in net.history[epoch]["batches"]] == [16] * 10
-        if epoch > 20 * end:  # the first epoch after selection still has rows waiting
-            assert len(seen.unique()) > 0.9 * 160
+        assert sorted(seen.tolist()) == list(range(160))
 
 
 # -- kinds of nets --------------------------------------------------------------------------------
@@ -614,8 +579,6 @@ def test_published_parameters():
         "end": 1.0,
         "when": "always",
         "rho": HardestRows().rho,
-        "easy": HardestRows().easy,
-        "skip": 0.0,
         "head": None,
         "bias": "include",
         "score_dtype": "float32",

@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from skalss.selective._memory import RowMemory, share_of_rows, share_of_total
+from skalss.selective._memory import RowMemory
 from skalss.selective._rows import Rows
 
 N_ROWS = 1000
@@ -21,7 +21,7 @@ def all_rows():
 @pytest.fixture
 def memory():
     """Knows 1000 rows, the later the harder; the first 700 are easy."""
-    memory = RowMemory(share_of_rows(0.7))
+    memory = RowMemory(0.7)
     order = torch.randperm(N_ROWS)
     memory.record(rows_of(order), order.float())
     return memory
@@ -60,7 +60,7 @@ def test_skip_of_one_leaves_only_hard_rows(memory):
 def test_no_row_is_left_out_unless_it_was_seen(memory):
     unseen = torch.arange(N_ROWS, N_ROWS + 50)
     assert memory.thin(rows_of(unseen), skip=1.0).ids.tolist() == unseen.tolist()
-    fresh = RowMemory(share_of_rows(1.0))
+    fresh = RowMemory(1.0)
     assert len(fresh.thin(all_rows(), skip=1.0)) == N_ROWS
 
 
@@ -96,14 +96,14 @@ def test_what_is_easy_is_measured_anew_while_the_network_learns(memory):
 
 def test_a_large_memory_is_sampled_for_its_threshold():
     n_rows = 35_000
-    memory = RowMemory(share_of_rows(0.5))
+    memory = RowMemory(0.5)
     memory.record(rows_of(torch.arange(n_rows)), torch.arange(n_rows).float())
     hard = memory.thin(rows_of(torch.arange(n_rows)), skip=1.0).ids
     assert abs(len(hard) - n_rows / 2) < 10
 
 
 def test_rows_of_unknown_hardness_are_not_easy():
-    memory = RowMemory(share_of_rows(0.5))
+    memory = RowMemory(0.5)
     hard = torch.arange(N_ROWS).float()
     hard[::2] = torch.nan
     memory.record(all_rows(), hard)
@@ -112,39 +112,28 @@ def test_rows_of_unknown_hardness_are_not_easy():
     assert len(left) == 750
 
 
-@pytest.mark.parametrize("rule", [share_of_rows(0.5), share_of_total(0.5)], ids=["rows", "total"])
-def test_a_memory_of_nothing_but_nan_finds_nothing_easy(rule):
-    memory = RowMemory(rule)
+def test_a_memory_of_nothing_but_nan_finds_nothing_easy():
+    memory = RowMemory(0.5)
     memory.record(all_rows(), torch.full((N_ROWS,), torch.nan))
     assert len(memory.thin(all_rows(), skip=1.0)) == N_ROWS
 
 
-# -- the rules ------------------------------------------------------------------------------------
+# -- the share that is easy -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("share", "n_easy"), [(0.0, 0), (0.25, 25), (0.7, 70), (1.0, 99)])
-def test_a_share_of_rows(share, n_easy):
-    ascending = torch.arange(100).float()
-    assert (ascending < share_of_rows(share)(ascending)).sum() == pytest.approx(n_easy, abs=1)
+@pytest.mark.parametrize(("share", "n_easy"), [(0.0, 0), (0.25, 250), (0.7, 700), (1.0, 999)])
+def test_the_easiest_rows_are_easy_in_the_share_asked(share, n_easy):
+    memory = RowMemory(share)
+    order = torch.randperm(N_ROWS)
+    memory.record(rows_of(order), order.float())
+    assert memory.thin(all_rows(), skip=1.0).ids.tolist() == list(range(n_easy, N_ROWS))
 
 
-@pytest.mark.parametrize(
-    ("values", "share", "n_easy"),
-    [
-        ([1.0, 2.0, 3.0, 4.0], 0.1, 0),  # the easiest row alone holds a tenth
-        ([1.0, 2.0, 3.0, 4.0], 0.2, 1),
-        ([1.0, 2.0, 3.0, 4.0], 0.31, 2),
-        ([0.0] * 90 + [1.0] * 10, 0.05, 90),  # an easy set: most rows hold nothing
-        ([1.0] * 10, 0.55, 0),  # rows alike are all as hard as the first
-        ([0.0] * 10, 0.5, 0),
-        ([1.0, 2.0, 3.0, 4.0], 0.0, 0),
-    ],
-)
-def test_a_share_of_the_total(values, share, n_easy):
-    ascending = torch.tensor(values)
-    threshold = share_of_total(share)(ascending)
-    assert (ascending < threshold).sum() == n_easy
-    assert ascending[ascending < threshold].sum() <= share * ascending.sum()
+@pytest.mark.parametrize("n_harder", [0, 200])
+def test_rows_alike_are_all_as_hard_as_the_first(n_harder):
+    memory = RowMemory(0.5)
+    memory.record(all_rows(), (torch.arange(N_ROWS) < n_harder).float())
+    assert len(memory.thin(all_rows(), skip=1.0)) == N_ROWS
 
 
 def test_a_memory_is_pickled(memory):

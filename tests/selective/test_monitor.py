@@ -23,7 +23,7 @@ from skalss.selective import (
 from skalss.selective._rows import Rows
 from skalss.selective.monitor import COLUMNS
 
-EXACT = {"when": "always", "skip": 0.0, "end": 1.0, "score_dtype": "float32"}
+EXACT = {"when": "always", "end": 1.0, "score_dtype": "float32"}
 IDENTITY = torch.eye(3, 5)
 
 
@@ -359,7 +359,7 @@ def test_no_warning_without_a_reason(case, make_net, data, set_clocks):
 def test_the_balance_is_that_of_the_epochs_with_selection(make_net, data, set_clocks):
     """Uniform epochs cost nothing and give nothing; they must not hide that the others did not pay."""
     set_clocks(scoring=9.0, training=1.0)
-    net = make_net(HardestRows(when="always", skip=0.0, end=0.25), callbacks=[MarginMonitor()], max_epochs=8)
+    net = make_net(HardestRows(when="always", end=0.25), callbacks=[MarginMonitor()], max_epochs=8)
     with pytest.warns(UserWarning, match=r"took 10\.00 times as long"):
         net.fit(*data)
     with warnings.catch_warnings():  # a training without selection has nothing to tell

@@ -31,7 +31,6 @@ from skalss.selective import (
     SelectiveNetRegressor,
 )
 
-EXACT = {"skip": 0.0, "end": 1.0, "score_dtype": "float32"}
 SELECTORS = ["mms", "loss", "hard_negatives", "random", "prune"]
 each_selector = pytest.mark.parametrize("selector", SELECTORS)
 
@@ -313,12 +312,13 @@ def test_an_optimizer_that_looks_more_than_once(selector, make_net, data, watch)
             looks.append(net.selection_)
 
     X, y = data
-    net = make_net(selector, optimizer=torch.optim.LBFGS, lr=0.05, batch_size=40, watch=watch)
+    params = {"optimizer__line_search_fn": "strong_wolfe", "lr": 0.05}  # a step of fixed length may diverge
+    net = make_net(selector, optimizer=torch.optim.LBFGS, batch_size=40, watch=watch, **params)
     net.set_params(callbacks=[("looks", Looks()), ("watch", watch)]).fit(X, y)
     assert net.history[:, "train_batch_count"] == [4, 4]
     assert len(looks) > 3 * 8
     assert [s for i, s in enumerate(looks) if i == 0 or s is not looks[i - 1]] == watch.selections
-    assert net.score(X, y) > 0.7
+    assert net.score(X, y) > 0.9
 
 
 @each_selector
