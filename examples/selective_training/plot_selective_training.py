@@ -163,10 +163,10 @@ print(pd.DataFrame(table).set_index(["network", "arm"]).to_string())
 # uniform in fewer. **By seconds** it depends:
 #
 # * In the shortest trainings nothing beats uniform. Hardly any row is easy yet, so there is nothing to save.
-# * On the narrow network uniform stays ahead. A step is over so soon that choosing its rows takes about as
-#   long.
-# * On the wide network the price is smaller. In the longest training mms is even with uniform or a little
-#   ahead, and prune is about even.
+# * On the narrow network a step is over so soon that choosing its rows takes about as long. mms is at best
+#   even there, and prune behind.
+# * On the wide network the price is smaller. In the longest training both are even with uniform or a little
+#   ahead.
 #
 # The differences are small: on 500 test digits half a point is two or three digits. And look at the end of
 # the grey line: uniform gets there too, if it may go on. Selection does not make a better network here. It
@@ -179,9 +179,9 @@ print(pd.DataFrame(table).set_index(["network", "arm"]).to_string())
 # of the net, and warns at the end if selection cost more than it gave. ``TrainingProgressDisplay`` draws
 # them. The test digits only draw the line called validation; nothing is chosen by them.
 #
-# Two things to know when you read them. The gain is a ratio: once nearly every row is learned it is large,
-# and yet there is nothing left to gain. And the margins of mms jump near the end, where the uniform phase
-# begins and the easy rows come back.
+# For the first epochs mms trains on rows as they come, and only looks now and then; when gain exceeds what
+# choosing costs, it begins to choose. Near the end stands the uniform phase. The gain is a ratio: once nearly
+# every row is learned it is large, and yet there is nothing left to gain.
 
 test_rows = Dataset(torch.as_tensor(pool.X_test), torch.as_tensor(pool.y_test))
 
@@ -205,8 +205,7 @@ def watch(arm):
 display = watch("mms")
 
 # %%
-# Prune scores nothing, so its cost stays at 1; the time that it takes to remember the rows is in the step.
-# Its gain is about what it saves in steps.
+# Prune scores nothing; what it costs is to remember the rows. Its gain is about what it saves in steps.
 
 display = watch("prune")
 
