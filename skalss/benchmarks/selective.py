@@ -277,7 +277,8 @@ def speed_up(runs: pd.DataFrame, arm: str, cost: str, *, shortened: bool) -> str
     rng = np.random.default_rng(0)
     resampled = [ratio(rng.integers(n_seeds, size=n_seeds)) for _ in range(1000)]
     low, high = np.quantile(resampled, [0.025, 0.975], method="nearest")
-    return f"{ratio(np.arange(n_seeds)):.2f} ({low:.2f}, {high:.2f})"
+    measured = ratio(np.arange(n_seeds))
+    return f"{measured:.2f} ({low:.2f}, {high:.2f})" if measured else "not reached"
 
 
 def equal_seconds(runs: pd.DataFrame, arm: str, full: int) -> np.ndarray:
