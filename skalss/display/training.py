@@ -9,17 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 
-MONITORED = (
-    "margin_smallest",
-    "margin_median",
-    "error_pool",
-    "error_selected",
-    "seconds_scoring",
-    "seconds_training",
-    "selection_cost",
-    "selection_gain",
-    "rows_used",
-)  # what a MarginMonitor writes, but for the counts of classes
+from ..selective.monitor import COLUMNS
+
+MONITORED = tuple(name for name in COLUMNS if name != "class_counts")  # a list is not drawn
 BESIDE = ("train_loss", "valid_loss", "valid_acc")
 BLUE, ORANGE, GREEN, GREY = "#2166ac", "#e08214", "#1b7837", "#777777"
 

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from .._iterator import TensorLoader, numbers
 
-NumberedBatch = tuple[Any, Tensor]  # what the loader yields when its rows are numbered
-
 
 @dataclass
 class Rows:
@@ -144,6 +142,7 @@ class RowStream:
         keep : callable, default=None
             Takes the `Rows` of one batch and gives those that are wanted.
         min_tail : int, default=None
+            Fewest rows that the last answer of a pass may have, if it is not the only one.
 
         Returns
         -------
@@ -180,7 +179,7 @@ class RowStream:
             self._pass = iter(self._iterator) if self._fetch is None else self._iterator.ids()
             self._n_yielded = 0
         if self._fetch is not None:
-            n_wanted = max(1, -(-n_rows // (self.batch_size or 1))) if self.batch_size else 1
+            n_wanted = max(1, -(-n_rows // self.batch_size)) if self.batch_size else 1
             ids = [numbers(item) for item in islice(self._pass, n_wanted)]
             self._n_yielded += len(ids)
             rows = Rows(None, torch.cat(ids)) if ids else None

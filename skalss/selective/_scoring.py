@@ -143,7 +143,7 @@ def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, whole: bool = False
     Returns
     -------
     output : float32 tensor of shape (n_rows, ...)
-        The first output of the module, in eval mode.
+        The first output of the module, in eval mode; with `whole`, a tuple of all of them.
     """
     plain_module(net).eval()  # a training step sets its own mode
     device = device_of(net)

@@ -31,7 +31,7 @@ class Selection:
     output : float32 tensor of shape (n_pool, ...) or None
         What the network said of them in eval mode; None: it was not asked.
     seconds : float
-        Time from the step before to this one: loading, leaving out, scoring, choosing.
+        Time from the step before to this one: loading, scoring, choosing.
     seconds_plain : float
         Of it, what loading a batch as it comes would have taken.
     seconds_after : float

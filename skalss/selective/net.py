@@ -274,6 +274,8 @@ class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
 
         The 64 rows of smallest minimal margin score of 640, all scored in float32, the bias counted in the
         norm, to the end of training; SGD with a learning rate of 0.1, momentum 0.9 and weight decay 1e-4.
+        One thing is ours: the statistics of batch normalisation are averaged anew after each epoch, as with
+        every selector of hard rows. Pair it with `EarlyDropLR.paper`.
 
         Parameters
         ----------

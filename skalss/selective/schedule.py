@@ -32,7 +32,7 @@ class EarlyDropLR(Callback):
     Notes
     -----
     The learning rate is set before each update, relative to that of each parameter group at the start of the
-    training. The training is `max_epochs` of the net, or the epochs that `partial_fit` is called for.
+    training. The training is `max_epochs` of the net, in `partial_fit` as in `fit`.
 
     References
     ----------

@@ -11,10 +11,8 @@ from torch import nn
 
 from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.display import TrainingProgressDisplay
-from skalss.display.training import MONITORED
 from skalss.nets import MLP
 from skalss.selective import MarginMonitor, SelectiveNetClassifier, SelectiveNetRegressor
-from skalss.selective.monitor import COLUMNS
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -59,10 +57,6 @@ def drawn(ax, label):
     """Give the values of the line with some label."""
     (line,) = (line for line in ax.lines if line.get_label() == label)
     return np.asarray(line.get_ydata(), dtype=float)
-
-
-def test_columns_are_those_of_the_monitor():
-    assert {*MONITORED, "class_counts"} == set(COLUMNS)
 
 
 def test_four_panels_show_the_history(fitted):
