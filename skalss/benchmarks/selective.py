@@ -264,6 +264,8 @@ def speed_up(runs: pd.DataFrame, arm: str, cost: str, *, shortened: bool) -> str
     """
     uniform, own = tables_of(runs, "uniform"), tables_of(runs, arm)
     n_seeds = len(uniform[cost])
+    if shortened and uniform[cost].shape[1] == 1:
+        return "not run"
 
     def ratio(seeds: np.ndarray) -> float:
         def cost_to_target(table: dict[str, np.ndarray]) -> float:
