@@ -38,6 +38,11 @@ class Models:
         self._accepted: TaskNet | None = None  # what the next round goes on from
         self._n_seen: int | None = None  # labels the network has seen
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether the latent model is fitted, and the pool encoded."""
+        return self.latent_model is not None and self.codes is not None
+
     def latent(self) -> tuple[BaseLatentModel, np.ndarray]:
         """Give the latent model, fitted on the pool at the first call, and the codes of the pool."""
         if self.latent_model is None or self.codes is None:

@@ -273,5 +273,3 @@ def check_parameters(sampler: Any) -> None:
         check_real("target_score", sampler.target_score, also="None")
     if sampler.train_on not in TRAIN_ON:
         raise ValueError(f"train_on must be one of {list(TRAIN_ON)}, got {sampler.train_on!r}.")
-    if sampler.initial != "random":
-        raise ValueError(f"initial must be 'random', got {sampler.initial!r}.")

@@ -10,7 +10,7 @@ import numbers
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -27,9 +27,10 @@ from ._pool import Pool
 from ._questions import GENERATED, POOL, Batch, Question, annotate, check_candidates
 from ._records import FAILED, Records
 from ._torch import derive_seed, resolve_device
+from .latent import BaseLatentModel
 from .oracles import BaseOracle, make_oracle
 from .oracles.base import read_answer
-from .strategies import BaseStrategy, Candidates, RandomStrategy, Snapshot, make_strategy
+from .strategies import BaseStrategy, Candidates, Snapshot, make_initial, make_strategy
 from .tasknet import TaskNet
 
 
@@ -105,6 +106,7 @@ class Campaign:
         self._given_oracle = sampler.oracle
         self.pool = Pool(self.sampler, sampler.oracle is not None, X, y, labeled, sample_id, X_val, y_val)
         self.strategy: BaseStrategy = make_strategy(self.sampler.strategy, self.pool.task)
+        self.initial: BaseStrategy = make_initial(self.sampler.initial, self.pool.task)
         self.records = Records(len(self.pool), self.pool.given, self.pool.given_labels)
         self.oracle = self._check_oracle(sampler.oracle)
         self.device = resolve_device(sampler.device)
@@ -142,11 +144,15 @@ class Campaign:
         self._close_round()
         first_set = self._rows_missing_at_first() > 0
         snapshot = self._snapshot()
-        start, before = time.perf_counter(), self._entry()["fit_seconds"]
+        start, before = time.perf_counter(), self._seconds_of_models()
         candidates = self._strategy_now().query(snapshot, n)
-        fitting = self._entry()["fit_seconds"] - before  # the strategy may have asked for training
+        fitting = self._seconds_of_models() - before  # the strategy may have asked for training
         questions = self._questions(candidates, snapshot, n)
-        self._note(n_asked=len(questions), query_seconds=time.perf_counter() - start - fitting)
+        self._note(
+            n_asked=len(questions),
+            query_seconds=time.perf_counter() - start - fitting,
+            network_rows=snapshot.network_rows,
+        )
         self.records.ask(questions)
         self.round += 1
         self._first_rounds += first_set
@@ -220,6 +226,39 @@ class Campaign:
         OracleError
             If the oracle breaks down, carrying this campaign: every answer that arrived is kept.
         """
+        for _ in self.rounds(oracle):
+            pass
+        return self
+
+    def rounds(self, oracle: Any = None) -> Iterator[Batch]:
+        """Run, and give each batch after it was answered, to look at the campaign in between.
+
+        Parameters
+        ----------
+        oracle : BaseOracle or callable, default=None
+            As for `run`.
+
+        Yields
+        ------
+        batch : Batch
+            What was asked; `queries` has the answers.
+
+        Raises
+        ------
+        OracleError
+            As `run` does.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skalss import AdaptiveLatentSampler, Campaign
+        >>> X, y = load_iris(return_X_y=True)
+        >>> sampler = AdaptiveLatentSampler(
+        ...     strategy="margin", n_initial=10, n_per_round=10, max_labels=30, random_state=0)
+        >>> campaign = Campaign(sampler, X, y)
+        >>> [len(batch) for batch in campaign.rounds()]
+        [10, 10, 10]
+        """
         oracle = self.oracle if oracle is None else self._check_oracle(oracle)
         if oracle is None:
             raise ValueError(
@@ -237,10 +276,11 @@ class Campaign:
                         warnings.warn(
                             f"{self.strategy} found nothing to ask; stopped before the budget was used up.",
                             UserWarning,
-                            stacklevel=2,
+                            stacklevel=3,  # through run
                         )
-                    return self
+                    return
                 self._put_to(oracle, batch, bar)
+                yield batch
 
     def _put_to(self, oracle: BaseOracle, batch: Batch, bar: tqdm) -> None:
         try:
@@ -315,9 +355,9 @@ class Campaign:
     # -- one round --------------------------------------------------------------------------------
 
     def _strategy_now(self) -> BaseStrategy:
-        """Choose at random while there is no label to learn from, and for the first set."""
+        """Choose as `initial` says while there is no label to learn from, and for the first set."""
         first_set = self._rows_missing_at_first() > 0
-        return RandomStrategy() if first_set or not self.records.labels() else self.strategy
+        return self.initial if first_set or not self.records.labels() else self.strategy
 
     def _close_round(self) -> None:
         """Train and score before the next question where someone looks, even if the strategy does not."""
@@ -339,7 +379,7 @@ class Campaign:
             y_labeled=self.pool.as_labels(self.records.labels()),
             codes_generated=np.array([q.code for q in generated]) if generated else None,
             starts_used=self.records.starts_used(),
-            latent=self.models.latent,
+            latent=self._latent,
             network=self.network,
             random_state=np.random.RandomState(derive_seed(self.seed, "query", self.round)),
             device=self.device,
@@ -417,6 +457,17 @@ class Campaign:
         self._note(fit_seconds=time.perf_counter() - start)
         return network
 
+    def _latent(self) -> tuple[BaseLatentModel, np.ndarray]:
+        if not self.models.has_codes:
+            start = time.perf_counter()
+            self.models.latent()
+            self._note(latent_seconds=time.perf_counter() - start)
+        return self.models.latent()
+
+    def _seconds_of_models(self) -> float:
+        entry = self._entry()
+        return entry["fit_seconds"] + entry["latent_seconds"]
+
     def _score(self) -> float:
         network, entry = self.network(), self._entry()
         if np.isnan(entry["val_score"]):
@@ -438,7 +489,8 @@ class Campaign:
         """Give the line of the history for this round and number of labels."""
         key = {"round": self.round, "n_labels": len(self.records.labels()) - len(self.pool.given)}
         if not self._history or any(self._history[-1][name] != value for name, value in key.items()):
-            blank = {"val_score": np.nan, "n_asked": 0, "fit_seconds": 0.0, "query_seconds": 0.0}
+            seconds = {"latent_seconds": 0.0, "fit_seconds": 0.0, "query_seconds": 0.0}
+            blank = {"val_score": np.nan, "n_asked": 0, **seconds, "network_rows": 0}
             self._history.append({**key, "n_queries": self.records.n_paid, **blank})
         return self._history[-1]
 

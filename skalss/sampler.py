@@ -55,8 +55,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today ``"snn"``.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
-    initial : {"random"}, default="random"
-        How the first rows are chosen.
+    initial : str or BaseStrategy, default="random"
+        How the first rows are chosen, before there are labels: ``"random"``; from the codes alone
+        ``"kmeans"``, ``"typical"`` or ``"coreset"``; or a strategy whose `needs_labels` is False.
     n_initial : int, default=50
         Rows labelled before the strategy takes over, those that are known from the start among them.
     n_per_round : int, default=50
@@ -95,7 +96,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Classifiers only.
     history_ : DataFrame
         A row whenever rows were asked or the network was scored: `round`, `n_labels`, `n_queries`,
-        `val_score`, `n_asked`, `fit_seconds`, `query_seconds`.
+        `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`, `network_rows` (those that
+        passed the network to choose; one with a gradient counts as three).
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
         labelled, abstained, failed), `label`, `strategy`, `score`, `charged`, `reason`.

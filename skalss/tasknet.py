@@ -278,10 +278,8 @@ class TaskNet(BaseEstimator):
         X = self._check_rows(X)
         if self.head_name_ is None:
             return np.log(np.maximum(self._probabilities(X), np.finfo(np.float32).tiny))
-        outputs = self._at_head(X, lambda inputs, output: output)
-        if outputs.shape[1] == 1 and _is_classifier(self):
-            return np.hstack([np.zeros_like(outputs), outputs])
-        return outputs
+        (outputs,) = self._at_head(X, lambda inputs, output: (output,))
+        return self._two_columns(outputs)
 
     def embed(self, X) -> np.ndarray:
         """Give the input of the last linear layer: the network's own features.
@@ -296,7 +294,29 @@ class TaskNet(BaseEstimator):
         """
         X = self._check_rows(X)
         self.head_weight()  # raises where there is no such layer
-        return self._at_head(X, lambda inputs, output: inputs[0])
+        return self._at_head(X, lambda inputs, output: (inputs[0],))[0]
+
+    def outputs(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """Give what `embed` and `logits` give, from one pass.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+
+        Returns
+        -------
+        features : float32 array of shape (n_samples, n_hidden)
+        logits : float32 array of shape (n_samples, n_outputs)
+        """
+        X = self._check_rows(X)
+        self.head_weight()  # raises where there is no such layer
+        features, outputs = self._at_head(X, lambda inputs, output: (inputs[0], output))
+        return features, self._two_columns(outputs)
+
+    def _two_columns(self, outputs: np.ndarray) -> np.ndarray:
+        """Give the single logit z of a binary classifier as the columns 0 and z."""
+        single = outputs.shape[1] == 1 and _is_classifier(self)
+        return np.hstack([np.zeros_like(outputs), outputs]) if single else outputs
 
     def head_weight(self) -> np.ndarray:
         """Give the weights of the last linear layer.
@@ -402,12 +422,14 @@ class TaskNet(BaseEstimator):
         mean, scale = np.array([self._y_mean, self._y_scale], dtype=dtype)
         return mean + scale * values.reshape(len(values)).astype(dtype)
 
-    def _at_head(self, X: np.ndarray, pick: Callable[[tuple, Tensor], Tensor]) -> np.ndarray:
+    def _at_head(
+        self, X: np.ndarray, pick: Callable[[tuple, Tensor], tuple[Tensor, ...]]
+    ) -> tuple[np.ndarray, ...]:
         """Run the module and keep what `pick` takes at the last linear layer."""
-        kept: list[np.ndarray] = []
+        kept: list[tuple[np.ndarray, ...]] = []
         module = plain_module(self.net_).eval()
         hook = self._head().register_forward_hook(
-            lambda layer, inputs, output: kept.append(as_numpy(pick(inputs, output)))
+            lambda layer, inputs, output: kept.append(tuple(map(as_numpy, pick(inputs, output))))
         )
         try:
             with torch.no_grad():
@@ -416,7 +438,7 @@ class TaskNet(BaseEstimator):
                         module(rows)
         finally:
             hook.remove()
-        return np.concatenate(kept)
+        return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
 
     def _head(self) -> Any:
         return plain_module(self.net_).get_submodule(self.head_name_ or "")

@@ -147,7 +147,7 @@ BAD_PARAMETERS = {
         ValueError,
         r"train_on must be one of \['original', 'decoded', 'both'\], got 'pixels'",
     ),
-    "initial": ({"initial": "kmeans"}, ValueError, "initial must be 'random', got 'kmeans'"),
+    "initial": ({"initial": "mms"}, ValueError, "initial must be one of .*'kmeans'.* got 'mms'"),
     "strategy": ({"strategy": "bald"}, ValueError, r"strategy must be one of \['auto', .* got 'bald'"),
     "strategy class": ({"strategy": NearestNeighborStrategy}, TypeError, "or a BaseStrategy object, got"),
     "step": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .base import BaseStrategy, Candidates, Snapshot
+from .diversity import CoreSetStrategy, KMeansStrategy, TypicalStrategy
 from .interpolation import InterpolationStrategy
 from .nearest import NearestNeighborStrategy
 from .random import RandomStrategy
@@ -13,11 +14,15 @@ from .uncertainty import UncertaintyStrategy
 __all__ = [
     "BaseStrategy",
     "Candidates",
+    "CoreSetStrategy",
     "InterpolationStrategy",
+    "KMeansStrategy",
     "NearestNeighborStrategy",
     "RandomStrategy",
     "Snapshot",
+    "TypicalStrategy",
     "UncertaintyStrategy",
+    "make_initial",
     "make_strategy",
 ]
 
@@ -25,6 +30,9 @@ STRATEGIES: dict[str, Callable[[], BaseStrategy]] = {
     "auto": NearestNeighborStrategy,
     "random": RandomStrategy,
     "snn": NearestNeighborStrategy,
+    "kmeans": KMeansStrategy,
+    "typical": TypicalStrategy,
+    "coreset": CoreSetStrategy,
     "si": InterpolationStrategy,
     "mms": lambda: UncertaintyStrategy("mms"),
     "margin": lambda: UncertaintyStrategy("margin"),
@@ -76,3 +84,40 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
         )
     strategy.check()
     return strategy
+
+
+def make_initial(initial: str | BaseStrategy, task: str | None = None) -> BaseStrategy:
+    """Turn `initial` into a strategy, and check that it can choose before there are labels.
+
+    Parameters
+    ----------
+    initial : str or BaseStrategy
+    task : {"classification", "regression"}, default=None
+        None: any.
+
+    Returns
+    -------
+    initial : BaseStrategy
+
+    Raises
+    ------
+    ValueError
+        If it needs labels, or is no strategy for the task.
+
+    Examples
+    --------
+    >>> make_initial("kmeans")
+    KMeansStrategy()
+    """
+    able = sorted(name for name, make in STRATEGIES.items() if not make().needs_labels)
+    if isinstance(initial, str) and initial not in able:
+        raise ValueError(
+            f"initial must be one of {able} or a strategy that needs no labels, got {initial!r}."
+        )
+    made = make_strategy(initial, task)
+    if made.needs_labels:
+        raise ValueError(
+            f"initial={initial!r} needs labels or a trained network, and there are none at first. "
+            f"Choose one of {able}, or a strategy whose needs_labels is False."
+        )
+    return made

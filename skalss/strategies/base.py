@@ -80,6 +80,12 @@ class Snapshot:
         The only source of chance for this query.
     device : torch.device
         Where neighbours are searched.
+
+    Attributes
+    ----------
+    network_rows : int
+        Rows that passed the network for this query; a row whose gradient was taken counts as three, since a
+        backward pass costs about two forward passes.
     """
 
     def __init__(
@@ -107,7 +113,8 @@ class Snapshot:
         self._codes_generated = codes_generated
         self._latent = latent
         self._network = network
-        self._device = device
+        self.device = device
+        self.network_rows = 0
 
     @cached_property
     def askable(self) -> np.ndarray:
@@ -153,7 +160,7 @@ class Snapshot:
         -------
         logits : float32 array of shape (n, n_outputs)
         """
-        return self._over_rows(ids, self._network().logits)
+        return self._over_rows(ids, lambda rows: (self._network().logits(rows),))[0]
 
     def embed(self, ids: np.ndarray) -> np.ndarray:
         """Give the features that enter the last linear layer.
@@ -166,7 +173,22 @@ class Snapshot:
         -------
         features : float32 array of shape (n, n_hidden)
         """
-        return self._over_rows(ids, self._network().embed)
+        return self._over_rows(ids, lambda rows: (self._network().embed(rows),))[0]
+
+    def outputs(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give what `embed` and `logits` give, from one pass.
+
+        Parameters
+        ----------
+        ids : int array of shape (n,)
+
+        Returns
+        -------
+        features : float32 array of shape (n, n_hidden)
+        logits : float32 array of shape (n, n_outputs)
+        """
+        features, logits = self._over_rows(ids, self._network().outputs)
+        return features, logits
 
     def loss_gradient(
         self, Z: np.ndarray, y: np.ndarray, return_prediction: bool = False
@@ -187,6 +209,7 @@ class Snapshot:
         prediction : array of shape (n,)
             Only with ``return_prediction=True``.
         """
+        self.network_rows += 3 * len(Z)
         gradient, prediction = self._network().loss_gradient(self._latent()[0].decode, Z, y)
         return (gradient, prediction) if return_prediction else gradient
 
@@ -222,11 +245,14 @@ class Snapshot:
         distances : float32 array of the same shape
             In the units of the codes.
         """
-        return nearest_codes(self.codes, Z, k, allowed=self.askable, device=self._device)
+        return nearest_codes(self.codes, Z, k, allowed=self.askable, device=self.device)
 
-    def _over_rows(self, ids: np.ndarray, function: Callable[[Any], np.ndarray]) -> np.ndarray:
+    def _over_rows(self, ids: np.ndarray, function: Callable[[Any], tuple]) -> tuple[np.ndarray, ...]:
+        """Apply a function that gives several arrays to rows of the pool, in chunks."""
         ids, rows = np.asarray(ids), chunk_rows(self._X.shape[1:])
-        return np.concatenate([function(self._X[ids[p]]) for p in chunks(len(ids), rows)])
+        self.network_rows += len(ids)
+        parts = [function(self._X[ids[p]]) for p in chunks(len(ids), rows)]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
 class BaseStrategy(BaseEstimator):
@@ -240,10 +266,13 @@ class BaseStrategy(BaseEstimator):
         The tasks it serves: ``"classification"``, ``"regression"`` or both.
     generates_points : bool
         Whether it asks for points that are not in the pool.
+    needs_labels : bool
+        Whether it looks at labels or at the network. One that does not can choose the first rows.
     """
 
     tasks: frozenset[str] = frozenset({"classification", "regression"})
     generates_points: bool = False
+    needs_labels: bool = True
 
     def check(self) -> None:
         """Refuse a wrong parameter; called before anything is trained. Does nothing by default."""

@@ -15,6 +15,8 @@ class RandomStrategy(BaseStrategy):
     RandomStrategy()
     """
 
+    needs_labels = False
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Draw up to `n` rows that may be asked.
 

@@ -24,11 +24,11 @@ class CountingNet:
     def __getattr__(self, name):
         method = getattr(self.network, name)
 
-        def counted(*args):
+        def counted(*args, **kwargs):
             if args:
                 rows = args[1] if name == "loss_gradient" else args[0]
                 self.rows[name] = self.rows.get(name, 0) + len(rows)
-            return method(*args)
+            return method(*args, **kwargs)
 
         return counted
 

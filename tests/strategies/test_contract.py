@@ -10,9 +10,12 @@ from sklearn.base import clone
 from skalss.strategies import (
     BaseStrategy,
     Candidates,
+    CoreSetStrategy,
     InterpolationStrategy,
+    KMeansStrategy,
     NearestNeighborStrategy,
     RandomStrategy,
+    TypicalStrategy,
     UncertaintyStrategy,
     make_strategy,
 )
@@ -24,6 +27,13 @@ POOL_STRATEGIES = [
     NearestNeighborStrategy(**PLAIN_CLIMB),
     NearestNeighborStrategy(step=1e-3, min_distance=0.3),
     NearestNeighborStrategy(min_distance=1e6),  # refuses every row
+    KMeansStrategy(),
+    KMeansStrategy(n_candidates=15),
+    TypicalStrategy(),
+    TypicalStrategy(max_clusters=3, n_candidates=15),
+    CoreSetStrategy(),
+    CoreSetStrategy("features"),
+    CoreSetStrategy(n_candidates=20),
     *(UncertaintyStrategy(score) for score in ("mms", "margin", "entropy", "least_confident")),
 ]
 POINT_STRATEGIES = [
@@ -120,7 +130,8 @@ def test_the_seed_decides(strategy, task, world_of):
     first = query(0)
     torch.manual_seed(2)
     np.testing.assert_array_equal(query(0), first)
-    if not isinstance(strategy, UncertaintyStrategy):
+    looks_at_all = isinstance(strategy, CoreSetStrategy) and strategy.n_candidates is None
+    if not isinstance(strategy, UncertaintyStrategy) and not looks_at_all:
         assert not np.array_equal(query(1), first)
 
 

@@ -38,7 +38,7 @@ def test_a_strategy_passes_unchanged():
 @pytest.mark.parametrize("name", ["bald", "SNN", ""])
 def test_unknown_names_are_answered_with_the_known(name):
     with pytest.raises(
-        ValueError, match=rf"strategy must be one of \['auto', 'entropy', .*'snn'\] .*got '{re.escape(name)}'"
+        ValueError, match=rf"strategy must be one of \['auto', .*'entropy', .*'snn', 'typical'\] .*got '{re.escape(name)}'"
     ):
         make_strategy(name)
 

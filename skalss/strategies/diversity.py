@@ -1,0 +1,279 @@
+"""Rows that cover the latent space: they need no label, and can come first."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from .._checks import check_positive_int
+from .._torch import as_tensor
+from ..neighbors import nearest_codes
+from .base import BaseStrategy, Candidates, Snapshot
+
+_N_NEIGHBORS = 20
+
+
+class KMeansStrategy(BaseStrategy):
+    """Clusters the codes into as many parts as rows are wanted and asks for the row nearest to each centre.
+
+    Codes are not whitened: a direction in which the pool spreads far counts more.
+
+    Parameters
+    ----------
+    n_candidates : int, default=20000
+        Unlabelled rows drawn at random to find the centres, at least ten a cluster; the rows nearest to the
+        centres are sought in the whole pool.
+
+    Examples
+    --------
+    >>> from skalss.strategies import KMeansStrategy
+    >>> KMeansStrategy()
+    KMeansStrategy()
+    """
+
+    needs_labels = False
+
+    def __init__(self, n_candidates: int = 20_000):
+        self.n_candidates = n_candidates
+
+    def check(self) -> None:
+        """Refuse a wrong parameter before anything is trained."""
+        check_positive_int("n_candidates", self.n_candidates)
+
+    def query(self, snapshot: Snapshot, n: int) -> Candidates:
+        """Choose up to `n` rows near the centres of clusters.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        n : int
+
+        Returns
+        -------
+        candidates : Candidates
+            Its `scores` are distances from the centre; NaN where all rows near it were chosen for others.
+        """
+        some = draw(snapshot, max(self.n_candidates, 10 * n))
+        n = min(n, len(snapshot.unlabeled))
+        return near_centres(
+            snapshot, cluster(snapshot.codes[some], n, snapshot.random_state).cluster_centers_, n
+        )
+
+
+class TypicalStrategy(BaseStrategy):
+    """Asks for the row in the densest place of each cluster that holds the fewest labels.
+
+    The codes are clustered into as many parts as there are labelled and wanted rows together, at most
+    `max_clusters`. The clusters with the fewest labels, and of these the largest, give one row each: the one
+    with the least mean distance to its 20 nearest neighbours in the cluster.
+
+    Parameters
+    ----------
+    max_clusters : int, default=500
+    n_candidates : int, default=20000
+        Unlabelled rows drawn at random to choose from.
+
+    References
+    ----------
+    TypiClust, arXiv:2202.02794.
+
+    Examples
+    --------
+    >>> from skalss.strategies import TypicalStrategy
+    >>> TypicalStrategy()
+    TypicalStrategy()
+    """
+
+    needs_labels = False
+
+    def __init__(self, max_clusters: int = 500, n_candidates: int = 20_000):
+        self.max_clusters = max_clusters
+        self.n_candidates = n_candidates
+
+    def check(self) -> None:
+        """Refuse a wrong parameter before anything is trained."""
+        check_positive_int("max_clusters", self.max_clusters)
+        check_positive_int("n_candidates", self.n_candidates)
+
+    def query(self, snapshot: Snapshot, n: int) -> Candidates:
+        """Choose up to `n` typical rows.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        n : int
+
+        Returns
+        -------
+        candidates : Candidates
+            Its `scores` are mean distances to the nearest neighbours, in the units of the codes.
+        """
+        some = draw(snapshot, max(self.n_candidates, n))
+        n = min(n, len(some))
+        codes, labelled = snapshot.codes[some], snapshot.codes_labeled
+        n_clusters = min(len(labelled) + n, self.max_clusters, len(some))
+        found = cluster(np.concatenate([codes, labelled]), n_clusters, snapshot.random_state)
+        members, covered = found.labels_[: len(some)], found.labels_[len(some) :]
+        n_labels = np.bincount(covered, minlength=n_clusters)
+        queues = {c: _by_typicality(codes, np.flatnonzero(members == c)) for c in range(n_clusters)}
+        picked, scores = [], []
+        for _ in range(n):
+            c = min((c for c in queues if queues[c]), key=lambda c: (n_labels[c], -len(queues[c]), c))
+            row, score = queues[c].pop(0)
+            n_labels[c] += 1
+            picked.append(row)
+            scores.append(score)
+        return Candidates(ids=some[np.array(picked, dtype=np.intp)], codes=None, scores=np.array(scores))
+
+
+class CoreSetStrategy(BaseStrategy):
+    """Asks, again and again, for the row farthest from all that is labelled or chosen (k-centre greedy).
+
+    Parameters
+    ----------
+    space : {"codes", "features"}, default="codes"
+        Where distances are taken: in the latent space, which needs no network, or in the network's features
+        before its last layer, as published, which passes all candidates through the network.
+    n_candidates : int, default=None
+        Unlabelled rows drawn at random to choose from; None: all.
+
+    References
+    ----------
+    Core-set selection, arXiv:1708.00489.
+
+    Examples
+    --------
+    >>> from skalss.strategies import CoreSetStrategy
+    >>> CoreSetStrategy("features")
+    CoreSetStrategy(space='features')
+    """
+
+    def __init__(self, space: str = "codes", n_candidates: int | None = None):
+        self.space = space
+        self.n_candidates = n_candidates
+
+    @property
+    def needs_labels(self) -> bool:  # type: ignore[override]
+        """Only the network's features need labels."""
+        return self.space == "features"
+
+    def check(self) -> None:
+        """Refuse a wrong parameter before anything is trained."""
+        if self.space not in ("codes", "features"):
+            raise ValueError(f"space must be 'codes' or 'features', got {self.space!r}.")
+        if self.n_candidates is not None:
+            check_positive_int("n_candidates", self.n_candidates, also="None")
+
+    def query(self, snapshot: Snapshot, n: int) -> Candidates:
+        """Choose up to `n` rows far from each other and from the labelled ones.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        n : int
+
+        Returns
+        -------
+        candidates : Candidates
+            Its `scores` are the distances at which rows were chosen.
+        """
+        some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
+        n = min(n, len(some))
+        if self.space == "codes":
+            points, centres = snapshot.codes[some], snapshot.codes_labeled
+        else:
+            points, centres = snapshot.embed(some), snapshot.embed(snapshot.labeled)
+        chosen, gaps = farthest_first(points, centres, n, snapshot.random_state, device=snapshot.device)
+        return Candidates(ids=some[chosen], codes=None, scores=gaps)
+
+
+def farthest_first(
+    points: np.ndarray,
+    centres: np.ndarray,
+    n: int,
+    random_state: np.random.RandomState,
+    device: torch.device | str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose `n` points, each the farthest from the centres and from those chosen before.
+
+    Parameters
+    ----------
+    points : float array of shape (n_points, n_dimensions)
+    centres : float array of shape (n_centres, n_dimensions)
+        Without any, the first point is drawn at random.
+    n : int
+    random_state : RandomState
+    device : str or torch.device, default="cpu"
+
+    Returns
+    -------
+    chosen : int array of shape (n,)
+    gaps : float array of shape (n,)
+        Distance of each when it was chosen; infinity for one drawn at random.
+    """
+    rows = as_tensor(np.asarray(points, dtype=np.float32), device)
+    if len(centres):
+        gaps = as_tensor(nearest_codes(centres, points, device=device)[1][:, 0], device)
+    else:
+        gaps = torch.full((len(rows),), torch.inf, device=rows.device)
+    squares = gaps.square()
+    chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
+    for i in range(n):
+        far = torch.argmax(squares) if torch.isfinite(squares).all() else random_state.randint(len(rows))
+        chosen[i], found[i] = int(far), float(squares[far].sqrt())
+        squares = torch.minimum(squares, (rows - rows[far]).square().sum(dim=1))
+        squares[far] = -1.0  # never again, even where another row is its copy
+    return chosen, found
+
+
+def draw(snapshot: Snapshot, n: int | None) -> np.ndarray:
+    """Draw up to `n` rows that may be asked, in ascending order; None: all."""
+    rows = snapshot.unlabeled
+    if n is None or n >= len(rows):
+        return rows
+    return np.sort(snapshot.random_state.choice(rows, size=n, replace=False))
+
+
+def cluster(
+    codes: np.ndarray, n: int, random_state: np.random.RandomState, weight: np.ndarray | None = None
+) -> KMeans:
+    """Find `n` clusters of the codes; `weight` is how much each counts."""
+    seed = random_state.randint(2**31 - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # copies of rows: fewer places than clusters
+        return KMeans(n, n_init=1, max_iter=50, random_state=seed).fit(codes, sample_weight=weight)
+
+
+def near_centres(snapshot: Snapshot, centres: np.ndarray, n: int) -> Candidates:
+    """Give each centre, in turn, the nearest row that may be asked and is not chosen for another yet."""
+    ids, distances = snapshot.nearest(centres, _N_NEIGHBORS)
+    picked: dict[int, float] = {}
+    for row, gaps in zip(ids.tolist(), distances.tolist(), strict=True):
+        for id_, gap in zip(row, gaps, strict=True):
+            if id_ not in picked and len(picked) < n:
+                picked[id_] = gap
+                break
+    chosen = np.fromiter(picked, dtype=np.intp, count=len(picked))
+    scores = np.fromiter(picked.values(), dtype=float, count=len(picked))
+    free = np.setdiff1d(snapshot.unlabeled, chosen)
+    others = snapshot.random_state.choice(free, size=n - len(chosen), replace=False)
+    return Candidates(
+        ids=np.concatenate([chosen, others.astype(np.intp)]),
+        codes=None,
+        scores=np.concatenate([scores, np.full(len(others), np.nan)]),
+    )
+
+
+def _by_typicality(codes: np.ndarray, rows: np.ndarray) -> list[tuple[int, float]]:
+    """Order rows of a cluster by the mean distance to their nearest neighbours in it, the nearest first."""
+    if len(rows) < 2:
+        return [(int(row), 0.0) for row in rows]
+    # The nearest of all is the row itself, at distance 0.
+    _, distances = nearest_codes(codes[rows], codes[rows], _N_NEIGHBORS + 1)
+    sparsity = distances.sum(axis=1) / (distances.shape[1] - 1)
+    order = np.argsort(sparsity, kind="stable")
+    return list(zip(rows[order].tolist(), sparsity[order].tolist(), strict=True))
