@@ -69,7 +69,8 @@ def test_history_and_queries_are_as_documented():
     np.testing.assert_array_equal(sampler.labeled_indices_, queries["position"])
     assert history.columns.tolist()[:3] == ["round", "n_labels", "n_queries"]
     assert set(history.columns) == (
-        {"round", "n_labels", "n_queries", "val_score", "n_asked", "fit_seconds", "query_seconds"}
+        {"round", "n_labels", "n_queries", "val_score", "n_asked"}
+        | {"latent_seconds", "fit_seconds", "query_seconds", "network_rows"}
     )
     assert history["round"].tolist() == [0, 1, 2, 3]
     assert history["n_labels"].tolist() == [0, 10, 20, 30]

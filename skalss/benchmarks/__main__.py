@@ -8,6 +8,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     "campaign-rounds": "training of a round against a torch loop written by hand",
+    "label-efficiency": "strategies against random rows: accuracy by number of labels",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",

@@ -1,0 +1,132 @@
+"""Label efficiency: strategies against random rows over paired seeds, accuracy by number of labels.
+
+An arm is written ``initial/strategy``, such as ``kmeans/mms``, with ``/pseudo`` or ``/plain`` after it for
+training with or without pseudo-labels; a strategy alone starts as the sampler does by default. All arms share
+the network, the optimiser and the number of rows trained on. The runs are kept in a CSV file; the command,
+called again, goes on where it stopped.
+
+Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.frozen import FrozenEstimator
+
+from ..compare import compare_strategies, summarize_comparison
+from ..datasets import load_digits_pool, load_images
+from ..latent import VAE, ConvVAE, LinearLatent
+from ..nets import MLP, LeNet, ResNet8, net_classifier
+from ..sampler import AdaptiveLatentSampler
+from ._common import conditions, markdown_table
+
+NETS = {"mlp": MLP, "lenet": LeNet, "resnet8": ResNet8}
+LATENT = {
+    "vae": lambda: VAE(16, hidden_layer_sizes=(512, 256), max_epochs=20, random_state=0),
+    "conv_vae": lambda: ConvVAE(random_state=0),
+    "pca": lambda: LinearLatent(16, random_state=0),
+}
+
+
+def load(name: str, n_pool: int | None) -> Any:
+    """Give X, y, X_test and y_test; a pool smaller than the data is drawn at random."""
+    if name.endswith(".npz"):
+        with np.load(name) as arrays:
+            X, y, X_test, y_test = (arrays[key] for key in ("X_train", "y_train", "X_test", "y_test"))
+    else:
+        bunch: Any = load_digits_pool(as_images=True) if name == "digits" else load_images(name)
+        X, y, X_test, y_test = bunch.X, bunch.y, bunch.X_test, bunch.y_test
+    some = np.random.default_rng(0).permutation(len(X))[:n_pool]
+    return X[np.sort(some)], y[np.sort(some)], X_test, y_test
+
+
+def arm_of(name: str) -> dict[str, Any]:
+    """Read ``initial/strategy/pseudo`` into parameters of the sampler."""
+    *initial, strategy = [part for part in name.split("/") if part not in ("pseudo", "plain")]
+    return {"strategy": strategy, **({"initial": initial[0]} if initial else {})}
+
+
+def table_of(summary: pd.DataFrame) -> str:
+    """Write the summary as a markdown table."""
+
+    def between(line: pd.Series, name: str) -> str:
+        return f"{line[name]:+.2f} ({line[f'{name}_low']:+.2f}, {line[f'{name}_high']:+.2f})"
+
+    header = ["arm", "AUBC", "over random", "over the best other", "at the end", "labels to the target"]
+    header += ["times fewer", "network rows a round", "seconds querying", "training", "class balance"]
+    rows = [
+        [
+            name,
+            f"{line['aubc']:.2f}",
+            between(line, "gain"),
+            between(line, "over_best"),
+            f"{line['final']:.2f}",
+            f"{line['labels_to_target']:.0f}",
+            f"{line['times_fewer']:.2f}",
+            f"{line['network_rows']:.0f}",
+            f"{line['query_seconds']:.1f}",
+            f"{line['fit_seconds']:.1f}",
+            f"{line['class_balance']:.3f}",
+        ]
+        for name, line in summary.iterrows()
+    ]
+    return markdown_table(header, rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m skalss.benchmarks label-efficiency", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--data", default="mnist", help="mnist, cifar10, digits or a file.npz")
+    parser.add_argument("--pool", type=int, default=None, help="take only so many rows")
+    parser.add_argument("--net", choices=tuple(NETS), default="lenet")
+    parser.add_argument("--latent", choices=tuple(LATENT), default="vae")
+    parser.add_argument("--strategies", nargs="+", default=["auto", "mms", "kmeans/mms"])
+    parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--n-initial", type=int, default=50)
+    parser.add_argument("--n-per-round", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=6, help="after the first")
+    parser.add_argument("--max-epochs", type=int, default=60)
+    parser.add_argument("--n-jobs", type=int, default=None, help="campaigns at a time")
+    parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
+    options = parser.parse_args(arguments)
+
+    torch.set_num_threads(1)
+    X, y, X_test, y_test = load(options.data, options.pool)
+    sampler = AdaptiveLatentSampler(
+        net_classifier(NETS[options.net], max_epochs=options.max_epochs),
+        LATENT[options.latent](),
+        n_initial=options.n_initial,
+        n_per_round=options.n_per_round,
+        max_labels=options.n_initial + options.rounds * options.n_per_round,
+        device="cpu",
+    )
+    results = compare_strategies(
+        sampler,
+        X,
+        y,
+        {name: arm_of(name) for name in options.strategies},
+        X_test=X_test,
+        y_test=y_test,
+        seeds=range(options.first_seed, options.first_seed + options.seeds),
+        n_jobs=options.n_jobs,
+        csv=options.csv,
+    )
+    print(f"{options.net} on {options.data}, pool of {len(X)}, {conditions('wall')}.\n")
+    print(table_of(summarize_comparison(results)))
+    curves = 100 * results.pivot_table(index="n_labels", columns="arm", values="score", sort=False)
+    print("\nAccuracy in %, mean over seeds:\n")
+    print(markdown_table(["labels", *curves.columns], [[n, *line.round(2)] for n, line in curves.iterrows()]))
+
+
+if __name__ == "__main__":
+    main()

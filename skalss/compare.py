@@ -1,0 +1,352 @@
+"""compare_strategies: which way to choose labels wins, over paired seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy import stats
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import get_scorer
+
+from ._checks import check_positive_int
+from .campaign import Campaign
+from .latent import VAE, ConvVAE
+from .sampler import AdaptiveLatentSampler
+from .strategies import BaseStrategy
+from .tasknet import TaskNet
+
+CONTROL = "random"
+_CONTROL_SETTINGS = {"strategy": "random", "initial": "random"}
+
+
+def compare_strategies(
+    sampler: AdaptiveLatentSampler,
+    X: Any,
+    y: Any,
+    strategies: Iterable[str | BaseStrategy] | Mapping[str, Any],
+    *,
+    X_test: Any,
+    y_test: Any,
+    seeds: int | Sequence[int] = 5,
+    n_jobs: int | None = None,
+    csv: str | Path | None = None,
+) -> pd.DataFrame:
+    """Run a campaign for each arm and seed, and score the network on test rows after each round.
+
+    An arm is a strategy, or a set of parameters of the sampler. A control arm named ``"random"``, with a
+    random start and random queries, is always run. For one seed all arms share the seed of the network,
+    and those that start alike share their first rows; the latent model is fitted once for all.
+
+    Parameters
+    ----------
+    sampler : AdaptiveLatentSampler
+        The settings that the arms share: network, budget, rows per round.
+    X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+        The pool.
+    y : array-like of shape (n_samples,)
+        Its labels: the answer key, unless the sampler has an oracle.
+    strategies : list of str or BaseStrategy, or dict
+        The arms. A dict maps names to strategies, or to dicts of sampler parameters, such as
+        ``{"cold start": {"strategy": "margin", "initial": "kmeans"}}``.
+    X_test, y_test : arrays
+        Rows to score on. No campaign sees them.
+    seeds : int or sequence of int, default=5
+        A number of seeds, from 0, or the seeds themselves.
+    n_jobs : int, default=None
+        Campaigns run at a time, by joblib. Seconds are comparable only with one.
+    csv : path-like, default=None
+        File to which the rows of each campaign are added when it ends. Campaigns that the file holds, with
+        the same settings, are read and not run again.
+
+    Returns
+    -------
+    results : DataFrame
+        A row for each arm, seed and round: `arm`, `seed`, `round`, `n_labels`, `n_queries`, `score` (of the
+        sampler's `scoring`; accuracy or R² by default), `network_rows`, `latent_seconds`, `query_seconds`,
+        `fit_seconds`, `class_balance` (entropy of the classes bought so far over that of equal shares) and
+        `settings`, a hash of the sampler's parameters.
+
+    See Also
+    --------
+    summarize_comparison : Area under the curves, intervals and labels to a target.
+
+    Examples
+    --------
+    >>> from skalss import AdaptiveLatentSampler
+    >>> from skalss.compare import compare_strategies, summarize_comparison
+    >>> from skalss.datasets import load_digits_pool
+    >>> pool = load_digits_pool()
+    >>> sampler = AdaptiveLatentSampler(n_initial=30, n_per_round=30, max_labels=90)
+    >>> results = compare_strategies(
+    ...     sampler, pool.X, pool.y, ["mms"], X_test=pool.X_test, y_test=pool.y_test, seeds=2)
+    >>> results.groupby("arm")["n_labels"].max().to_dict()
+    {'mms': 90, 'random': 90}
+    >>> summarize_comparison(results).index.tolist()
+    ['random', 'mms']
+    """
+    arms = _name_arms(strategies)
+    if isinstance(seeds, int | np.integer):
+        check_positive_int("seeds", seeds)
+        seeds = range(int(seeds))
+    samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
+    hashes = {name: _hash_settings(arm, np.shape(X)) for name, arm in samplers.items()}
+    known = _read(csv)
+    done = set(zip(known["arm"], known["seed"], known["settings"], strict=True))
+    jobs = [(name, int(seed)) for seed in seeds for name in arms]
+    todo = [(name, seed) for name, seed in jobs if (name, seed, hashes[name]) not in done]
+    if todo:
+        shared = _fit_latent(sampler, X)
+        for name, arm in samplers.items():
+            if "latent_model" not in arms[name]:
+                arm.set_params(latent_model=shared)
+    runs = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_run)(
+            samplers[name], X, y, X_test, y_test, {"arm": name, "seed": seed, "settings": hashes[name]}
+        )
+        for name, seed in todo
+    )
+    tables = [known]
+    for table in runs:
+        tables.append(table)
+        if csv is not None:
+            Path(csv).parent.mkdir(parents=True, exist_ok=True)
+            table.to_csv(csv, mode="a", header=not Path(csv).exists(), index=False)
+    results = pd.concat(tables, ignore_index=True)
+    wanted = pd.MultiIndex.from_tuples([(name, seed, hashes[name]) for name, seed in jobs])
+    results = results[pd.MultiIndex.from_frame(results[["arm", "seed", "settings"]]).isin(wanted)]
+    order = {name: i for i, name in enumerate(arms)}
+    return results.sort_values(
+        ["arm", "seed", "round"], key=lambda c: c.map(order) if c.name == "arm" else c
+    ).reset_index(drop=True)
+
+
+def summarize_comparison(
+    results: pd.DataFrame, *, control: str = CONTROL, target: float | None = None
+) -> pd.DataFrame:
+    """Give each arm's area under the curve, with paired 95 % intervals, and the labels it needs to a target.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `compare_strategies`. Seeds that some arm lacks are left out.
+    control : str, default="random"
+        The arm that gains are taken over.
+    target : float, default=None
+        Score to be reached, in the units of `score`; None: the mean score of the control at its end.
+
+    Returns
+    -------
+    summary : DataFrame
+        Indexed by arm. ``aubc``, ``gain``, ``over_best`` and ``final`` are in hundredths of the score, which
+        for an accuracy are points:
+
+        aubc
+            Area under the learning curve, by trapezoids over the labels, divided by their range.
+        gain, gain_low, gain_high
+            Of the area over the control's, mean over seeds and its paired 95 % interval by Student's t.
+        over_best, over_best_low, over_best_high
+            The same over the best other arm, the one of highest mean area.
+        final
+            Mean score at the end.
+        labels_to_target, times_fewer
+            Labels at which the mean curve reaches the target, between rounds in a straight line, infinity
+            if it does not; and how many times fewer that is than the control needs.
+        network_rows
+            Mean of a round that chose by the strategy.
+        latent_seconds, query_seconds, fit_seconds
+            Of a campaign, mean over seeds.
+        class_balance
+            At the end, mean.
+
+    Raises
+    ------
+    ValueError
+        If the control is not among the arms.
+    """
+    arms = list(dict.fromkeys(results["arm"]))
+    if control not in arms:
+        raise ValueError(f"control must be one of the arms {arms}, got {control!r}.")
+    seeds = results.groupby("seed")["arm"].nunique()
+    results = results[results["seed"].isin(seeds.index[seeds == len(arms)])]
+    areas = learning_areas(results)
+    curves = {arm: _mean_curve(results[results["arm"] == arm]) for arm in arms}
+    target = float(curves[control].iloc[-1]) if target is None else target
+    needed = {arm: labels_to_target(curve, target) for arm, curve in curves.items()}
+    lines = {}
+    for arm in arms:
+        others = [other for other in arms if other != arm]
+        best = max(others, key=lambda other: areas[other].mean()) if others else arm
+        part = results[results["arm"] == arm]
+        last = part.loc[part.groupby("seed")["round"].idxmax()]
+        chosen = part[part["round"] > 0]["network_rows"]
+        seconds = part.groupby("seed")[["latent_seconds", "query_seconds", "fit_seconds"]].sum().mean()
+        lines[arm] = {
+            "aubc": 100 * areas[arm].mean(),
+            **_named_interval("gain", 100 * (areas[arm] - areas[control])),
+            **_named_interval("over_best", 100 * (areas[arm] - areas[best])),
+            "final": 100 * last["score"].mean(),
+            "labels_to_target": needed[arm],
+            "times_fewer": needed[control] / needed[arm],
+            "network_rows": chosen.mean() if len(chosen) else 0.0,
+            **seconds,
+            "class_balance": last["class_balance"].mean(),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("arm")
+
+
+def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
+    """Give the area under each learning curve, divided by the range of labels.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `compare_strategies`.
+
+    Returns
+    -------
+    areas : DataFrame
+        A row for each seed, a column for each arm, in the units of `score`.
+    """
+
+    def area(curve: pd.DataFrame) -> float:
+        n_labels = curve["n_labels"].to_numpy(dtype=float)
+        if len(curve) < 2:
+            return float(curve["score"].iloc[0])
+        return float(np.trapezoid(curve["score"], n_labels) / (n_labels[-1] - n_labels[0]))
+
+    areas = {key: area(curve.sort_values("round")) for key, curve in results.groupby(["seed", "arm"])}
+    return pd.Series(areas).unstack().rename_axis(index="seed", columns="arm")
+
+
+def mean_interval(values: Any) -> tuple[float, float, float]:
+    """Give the mean of `values` and its 95 % interval by Student's t; NaN around a single value."""
+    values = np.asarray(values, dtype=float)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def labels_to_target(curve: pd.Series, target: float) -> float:
+    """Give the number of labels at which a curve, indexed by labels, first reaches the target."""
+    n_labels, scores = curve.index.to_numpy(dtype=float), curve.to_numpy()
+    reached = np.flatnonzero(scores >= target)
+    if not len(reached):
+        return float("inf")
+    i = int(reached[0])
+    if i == 0:
+        return float(n_labels[0])
+    share = (target - scores[i - 1]) / (scores[i] - scores[i - 1])
+    return float(n_labels[i - 1] + share * (n_labels[i] - n_labels[i - 1]))
+
+
+def _named_interval(name: str, values: Any) -> dict[str, float]:
+    mean, low, high = mean_interval(values)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _mean_curve(part: pd.DataFrame) -> pd.Series:
+    """Average over seeds, round by round."""
+    rounds = part.groupby("round")[["n_labels", "score"]].mean()
+    return rounds.set_index("n_labels")["score"]
+
+
+# -- one campaign -------------------------------------------------------------------------------------
+
+
+def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
+    """Give each arm a name and its parameters; the control comes first unless it is named."""
+    if isinstance(strategies, str | BaseStrategy):
+        strategies = [strategies]
+    if not isinstance(strategies, Mapping):
+        names = [s if isinstance(s, str) else repr(s) for s in strategies]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"strategies holds an arm twice: {names}. Give each a name of its own in a dict."
+            )
+        strategies = dict(zip(names, strategies, strict=True))
+    arms = {
+        name: dict(arm) if isinstance(arm, Mapping) else {"strategy": arm} for name, arm in strategies.items()
+    }
+    if arms.get(CONTROL, _CONTROL_SETTINGS) not in (_CONTROL_SETTINGS, {"strategy": "random"}):
+        raise ValueError(
+            f"The name {CONTROL!r} is that of the control arm, {_CONTROL_SETTINGS}; got {arms[CONTROL]}. "
+            "Give this arm another name."
+        )
+    return {CONTROL: _CONTROL_SETTINGS, **{name: arm for name, arm in arms.items() if name != CONTROL}}
+
+
+def _fit_latent(sampler: AdaptiveLatentSampler, X: Any) -> Any:
+    """Fit the latent model once, for all arms and seeds."""
+    if isinstance(sampler.latent_model, FrozenEstimator):
+        return sampler.latent_model
+    model = sampler.latent_model
+    if model is None:
+        model = VAE(random_state=0) if np.ndim(X) == 2 else ConvVAE(random_state=0)
+    return FrozenEstimator(clone(model).fit(X))
+
+
+def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str, Any]) -> pd.DataFrame:
+    """Run one campaign; give a row for each round after which there was a label."""
+    sampler.set_params(random_state=named["seed"])
+    campaign = Campaign(sampler, X, y if sampler.oracle is None else None)
+    scorer = TaskNet.score if sampler.scoring is None else get_scorer(sampler.scoring)
+    lines = []
+    for _ in campaign.rounds():
+        asked = campaign.history.iloc[-1]
+        labels = campaign.queries.query("state == 'labelled'")["label"]
+        if not len(labels):
+            continue
+        score = scorer(campaign.network(), X_test, y_test)
+        trained = campaign.history.iloc[-1]
+        lines.append(
+            {
+                **named,
+                "round": int(asked["round"]),
+                "n_labels": int(trained["n_labels"]),
+                "n_queries": int(trained["n_queries"]),
+                "score": round(float(score), 5),
+                "network_rows": int(asked["network_rows"]),
+                "latent_seconds": round(asked["latent_seconds"], 3),
+                "query_seconds": round(asked["query_seconds"], 3),
+                "fit_seconds": round(trained["fit_seconds"], 3),
+                "class_balance": round(_class_balance(labels, campaign.pool.classes), 4),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _class_balance(labels: pd.Series, classes: Any) -> float:
+    """Give the entropy of the classes over that of equal shares; NaN for regression."""
+    if classes is None or len(classes) < 2:
+        return float("nan")
+    return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(len(classes)))
+
+
+# -- what was run before ------------------------------------------------------------------------------
+
+_COLUMNS = ["arm", "seed", "settings", "round", "n_labels", "n_queries", "score", "network_rows"]
+_COLUMNS += ["latent_seconds", "query_seconds", "fit_seconds", "class_balance"]
+
+
+def _read(csv: str | Path | None) -> pd.DataFrame:
+    if csv is None or not Path(csv).exists():
+        return pd.DataFrame(columns=_COLUMNS)
+    return pd.read_csv(csv, dtype={"arm": str, "settings": str})
+
+
+def _hash_settings(sampler: Any, shape: tuple[int, ...]) -> str:
+    """Name the settings of a campaign: equal for equal parameters, in any process."""
+    ignored = ("random_state", "device", "verbose")
+    params = {k: v for k, v in sampler.get_params().items() if k.rpartition("__")[2] not in ignored}
+    text = re.sub(r" at 0x[0-9a-f]+", "", f"{shape} {sorted(params.items(), key=lambda item: item[0])}")
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
