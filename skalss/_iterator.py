@@ -25,11 +25,22 @@ class TensorLoader:
         Whether each pass takes the rows in a new order, drawn from torch's generator.
     drop_last : bool, default=False
         Whether a last batch smaller than `batch_size` is left out.
+    sampler : iterable of int with a length, default=None
+        Which rows a pass takes, in their order; None: all, as `shuffle` says.
     """
 
-    def __init__(self, dataset: Any, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False):
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        sampler: Any = None,
+    ):
         self.dataset = dataset
-        self.batch_size = len(dataset) if batch_size == -1 else batch_size
+        self.sampler = sampler
+        self._n_rows = len(dataset) if sampler is None else len(sampler)
+        self.batch_size = self._n_rows if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
         self._numbered = isinstance(dataset, NumberedRows)
@@ -37,7 +48,7 @@ class TensorLoader:
 
     def __len__(self) -> int:
         """Return the number of batches of a pass."""
-        n_rows = len(self.dataset)
+        n_rows = self._n_rows
         if self.drop_last:
             return n_rows // self.batch_size
         n_batches = -(-n_rows // self.batch_size)
@@ -51,8 +62,10 @@ class TensorLoader:
 
     def ids(self) -> Iterator[slice | Tensor]:
         """Yield which rows the batches of a pass hold."""
-        n_rows, n_batches = len(self.dataset), len(self)
-        order = torch.randperm(n_rows) if self.shuffle else None
+        n_rows, n_batches = self._n_rows, len(self)
+        order = torch.randperm(n_rows) if self.shuffle and self.sampler is None else None
+        if self.sampler is not None:
+            order = torch.tensor(list(self.sampler))
         for i in range(n_batches):
             last = i == n_batches - 1 and not self.drop_last
             rows = slice(i * self.batch_size, n_rows if last else (i + 1) * self.batch_size)

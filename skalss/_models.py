@@ -10,11 +10,13 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from ._interrupt import noticing_ctrl_c
+from ._mixing import Pseudo
 from ._pool import Pool
 from ._questions import GENERATED
 from ._records import Records
-from ._torch import derive_seed
+from ._torch import derive_seed, resolve_device
 from .latent import VAE, BaseLatentModel, ConvVAE
+from .pseudo_labels import make_pseudo_labels
 from .tasknet import TaskNet
 
 
@@ -31,6 +33,8 @@ class Models:
 
     def __init__(self, sampler: Any, pool: Pool, records: Records, seed: int):
         self.sampler, self.pool, self.records, self.seed = sampler, pool, records, seed
+        self.spreader = make_pseudo_labels(sampler.pseudo_labels, pool.task, sampler.strategy)
+        self.device = resolve_device(sampler.device)
         self.latent_model: BaseLatentModel | None = None
         self.codes: np.ndarray | None = None
         self.trained: TaskNet | None = None
@@ -104,10 +108,29 @@ class Models:
         network = self._new_network() if fresh else copy.deepcopy(self._accepted)
         assert network is not None
         network.set_params(random_state=derive_seed(self.seed, "network", round_))
+        pseudo = self._pseudo(y, round_)
         X, y = self._training_rows(y)
         with noticing_ctrl_c():
-            network._train(X, y, fresh=fresh, classes=self.pool.classes, scaling=self.pool.scaling)
+            network._train(
+                X, y, fresh=fresh, classes=self.pool.classes, scaling=self.pool.scaling, pseudo=pseudo
+            )
         return network
+
+    def _pseudo(self, y: np.ndarray, round_: int) -> Pseudo | None:
+        """Give rows of the pool with pseudo-labels to start the training with, if it is asked for."""
+        if self.spreader is None or (self.interrupted and self.codes is None):
+            return None
+        codes = self.latent()[1]
+        positions = self.records.positions()
+        rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", round_))
+        free = np.setdiff1d(np.arange(len(self.pool)), positions, assume_unique=True)
+        free = np.sort(rng.choice(free, size=min(self.spreader.n_rows, len(free)), replace=False))
+        generated = [q.code[None] for q in self.records.labelled(GENERATED)]
+        labelled = np.concatenate([codes[positions], *generated])
+        found = self.spreader.spread(labelled, y, codes[free], device=self.device)
+        if not len(found.rows):
+            return None
+        return Pseudo(self.pool.X[free[found.rows]], found.labels, self.spreader.until)
 
     def _has_new_class(self, y: np.ndarray) -> bool:
         """Whether a class turned up that the network has no output for."""

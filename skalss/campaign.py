@@ -452,6 +452,8 @@ class Campaign:
         """
         if self.models.is_current():
             return self.models.network(self.round)
+        if self.models.spreader is not None:
+            self._latent()
         start = time.perf_counter()
         network = self.models.network(self.round)
         self._note(fit_seconds=time.perf_counter() - start)

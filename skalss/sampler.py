@@ -75,6 +75,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         otherwise those seen so far.
     train_on : {"original", "decoded", "both"}, default="original"
         Whether the network trains on the labelled rows, on their decoded codes, or on both.
+    pseudo_labels : {"auto", "spread"}, LabelSpreader or None, default=None
+        Whether rows that nobody labelled train the network, too, in the first part of each training: labels
+        spread over the neighbour graph of the codes. ``"auto"``: with a classifier and ``strategy="auto"``.
     continue_training : bool, default=False
         Whether each round goes on from the last round's weights instead of a fresh clone.
     max_failures : int, default=10
@@ -149,6 +152,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         scoring=None,
         classes=None,
         train_on="original",
+        pseudo_labels=None,
         continue_training=False,
         max_failures=10,
         device="auto",
@@ -168,6 +172,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self.scoring = scoring
         self.classes = classes
         self.train_on = train_on
+        self.pseudo_labels = pseudo_labels
         self.continue_training = continue_training
         self.max_failures = max_failures
         self.device = device

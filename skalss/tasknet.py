@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, column
 from skorch import NeuralNetBinaryClassifier
 from torch import Tensor
 
+from ._checks import check_positive_int
+from ._mixing import Pseudo, drawing_epochs
 from ._scaling import Scaling, fit_scaling
 from ._skorch import (
     FORWARD_ROWS,
@@ -55,6 +57,9 @@ class TaskNet(BaseEstimator):
         A module *instance* is copied: each fit starts from the weights that it has.
     device : str or torch.device, default="auto"
         Where to train and predict; ``"auto"`` takes the accelerator if there is one.
+    min_epoch_rows : int, default=None
+        Rows of an epoch, at least: fewer rows are passed over several times. None: an epoch is one pass,
+        but 512 rows where the sampler trains on pseudo-labels.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the order of rows and dropout.
 
@@ -80,8 +85,9 @@ class TaskNet(BaseEstimator):
     True
     """
 
-    def __init__(self, estimator=None, *, device="auto", random_state=None):
+    def __init__(self, estimator=None, *, min_epoch_rows=None, device="auto", random_state=None):
         self.estimator = estimator
+        self.min_epoch_rows = min_epoch_rows
         self.device = device
         self.random_state = random_state
 
@@ -129,10 +135,21 @@ class TaskNet(BaseEstimator):
         """
         return self._train(X, y, classes=classes, fresh=not hasattr(self, "net_"))
 
-    def _train(self, X, y, *, fresh: bool, classes=None, scaling: Scaling | None = None) -> Self:
-        """Train; `scaling` may come from more rows than the labelled ones."""
+    def _train(
+        self,
+        X,
+        y,
+        *,
+        fresh: bool,
+        classes=None,
+        scaling: Scaling | None = None,
+        pseudo: Pseudo | None = None,
+    ) -> Self:
+        """Train; `scaling` may come from more rows than the labelled ones, `pseudo` comes first."""
         if self.estimator is not None:
             check_net(self.estimator)
+        if self.min_epoch_rows is not None:
+            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
             self._set_targets(y, classes)
@@ -144,7 +161,12 @@ class TaskNet(BaseEstimator):
             rows = self._scaled(X)
             if fresh:
                 self._start_net(rows)
-            self.net_.partial_fit(rows, self._encode(y))
+            extra, until = None, 0.0
+            if pseudo is not None:
+                extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
+            data = rows, self._encode(y)
+            with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
+                self.net_.partial_fit(*drawn)
         return self
 
     def rehearse(self, X, classes) -> None:

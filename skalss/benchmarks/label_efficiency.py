@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.frozen import FrozenEstimator
 
+from .._mixing import MIN_ROWS
 from ..compare import compare_strategies, summarize_comparison
 from ..datasets import load_digits_pool, load_images
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier
 from ..sampler import AdaptiveLatentSampler
+from ..tasknet import TaskNet
 from ._common import conditions, markdown_table
 
 NETS = {"mlp": MLP, "lenet": LeNet, "resnet8": ResNet8}
@@ -33,6 +34,7 @@ LATENT = {
     "conv_vae": lambda: ConvVAE(random_state=0),
     "pca": lambda: LinearLatent(16, random_state=0),
 }
+PSEUDO = {"pseudo": "spread", "plain": None}
 
 
 def load(name: str, n_pool: int | None) -> Any:
@@ -49,8 +51,14 @@ def load(name: str, n_pool: int | None) -> Any:
 
 def arm_of(name: str) -> dict[str, Any]:
     """Read ``initial/strategy/pseudo`` into parameters of the sampler."""
-    *initial, strategy = [part for part in name.split("/") if part not in ("pseudo", "plain")]
-    return {"strategy": strategy, **({"initial": initial[0]} if initial else {})}
+    parts = name.split("/")
+    *initial, strategy = [part for part in parts if part not in PSEUDO]
+    pseudo = [PSEUDO[part] for part in parts if part in PSEUDO]
+    return {
+        "strategy": strategy,
+        **({"initial": initial[0]} if initial else {}),
+        **({"pseudo_labels": pseudo[0]} if pseudo else {}),
+    }
 
 
 def table_of(summary: pd.DataFrame) -> str:
@@ -103,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     X, y, X_test, y_test = load(options.data, options.pool)
     sampler = AdaptiveLatentSampler(
-        net_classifier(NETS[options.net], max_epochs=options.max_epochs),
+        # As many rows in each training of each arm, and enough of them when there are few labels.
+        TaskNet(net_classifier(NETS[options.net], max_epochs=options.max_epochs), min_epoch_rows=MIN_ROWS),
         LATENT[options.latent](),
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,

@@ -21,8 +21,9 @@ class RowMemory:
         Share of the rows seen that are called easy.
     """
 
-    def __init__(self, easy: float):
+    def __init__(self, easy: float, mass: float = 1.0):
         self._easy = easy
+        self._mass = mass
         self._hard = torch.empty(0)
         self._threshold = -math.inf
         self._n_new = 0
@@ -60,4 +61,10 @@ class RowMemory:
         seen = self._hard[~self._hard.isnan()]
         if len(seen) > _SAMPLE:
             seen = seen[:: len(seen) // _SAMPLE]
-        return float(seen.quantile(self._easy)) if len(seen) else -math.inf
+        if not len(seen):
+            return -math.inf
+        seen = seen.sort().values
+        sums = seen.cumsum(0)
+        n_easy = int((sums <= self._mass * sums[-1]).sum())
+        self.share = n_easy / len(seen)
+        return float(seen[min(n_easy, int(self._easy * len(seen)), len(seen) - 1)])

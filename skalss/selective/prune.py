@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .._checks import check_share
@@ -41,10 +42,11 @@ class PruneEasyRows(BaseSelector):
     needs_ids = True
     needs_classes = True
 
-    def __init__(self, *, easy=0.7, skip=0.6, end=0.875, head=None):
+    def __init__(self, *, easy=0.7, skip=0.6, mass=0.05, end=0.875, head=None):
         self.easy = easy
         self.skip = skip
         self.end = end
+        self.mass = mass
         self.head = head
 
     def check(self) -> None:
@@ -63,7 +65,7 @@ class PruneEasyRows(BaseSelector):
     def start_training(self, net: Any) -> None:
         """Forget the rows of the last training."""
         self._head: Head | None = None
-        self._memory = RowMemory(self.easy)
+        self._memory = RowMemory(self.easy, self.mass)
 
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield the batches of one pass without the rows that are skipped."""
@@ -94,5 +96,5 @@ class PruneEasyRows(BaseSelector):
     def after_step(self, net: Any, output: Any) -> None:
         """Remember the margins of the training pass."""
         if self._head is not None:
-            margin = self._head.margin(first_output(output).detach().float())
-            self._memory.record(net.selection_.rows, -margin)
+            gap = self._head.gap(first_output(output).detach().float())
+            self._memory.record(net.selection_.rows, torch.sigmoid(-gap))

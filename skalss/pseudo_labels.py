@@ -1,0 +1,199 @@
+"""Pseudo-labels: labels spread over the neighbour graph of the codes, for the network to start on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import LabelEncoder
+from sklearn.semi_supervised import LabelSpreading
+
+from ._checks import check_positive_int, check_share
+from .neighbors import nearest_codes
+
+_SCALE_NEIGHBOR = 7  # its distance is the scale around a row
+
+
+class PseudoLabels(NamedTuple):
+    """Labels that nobody gave.
+
+    Attributes
+    ----------
+    rows : int array of shape (n,)
+        Positions of unlabelled rows, of those that were offered.
+    labels : array of shape (n,)
+    confidence : float array of shape (n,)
+        Share of the label in what reached the row.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+class LabelSpreader(BaseEstimator):
+    """Spreads labels from row to row over the neighbour graph of the codes.
+
+    Used as ``pseudo_labels`` of the sampler. In each training, rows of a fresh random part of the pool get
+    labels so, and fill half of each batch for the first part of the training; the last part is trained on
+    labels that were bought, which takes back what pseudo-labels got wrong. The number of rows trained on
+    does not grow, and no row passes the network for it. Pseudo-labels are never counted as bought.
+
+    Parameters
+    ----------
+    n_rows : int, default=8000
+        Unlabelled rows in the graph. The price of a round depends on it, not on the pool.
+    n_neighbors : int, default=15
+        Edges of a row. Their weights are ``exp(-d² / (s s'))``, with the distance to the seventh neighbour as
+        the scale of either row.
+    alpha : float, default=0.99
+        How far labels travel, as in scikit-learn's `LabelSpreading`, which is what spreads them.
+    keep : float, default=0.9
+        Share of the rows that are trained on: the most confident ones.
+    until : float, default=0.7
+        After this share of the epochs only labels are trained on.
+
+    References
+    ----------
+    Label spreading: Zhou et al., "Learning with local and global consistency", NeurIPS 2003. With a network
+    trained on its result: arXiv:1904.04717. The local scale: Zelnik-Manor and Perona, "Self-tuning spectral
+    clustering", NeurIPS 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skalss.pseudo_labels import LabelSpreader
+    >>> line = np.linspace(0, 1, 40)[:, None]
+    >>> Z = np.concatenate([line, line + 3])
+    >>> found = LabelSpreader(n_neighbors=5).spread(Z[[0, 79]], np.array(["low", "high"]), Z[1:79])
+    >>> [str(label) for label in found.labels[[0, -1]]]
+    ['low', 'high']
+    """
+
+    def __init__(
+        self,
+        *,
+        n_rows: int = 8000,
+        n_neighbors: int = 15,
+        alpha: float = 0.99,
+        keep: float = 0.9,
+        until: float = 0.7,
+    ):
+        self.n_rows = n_rows
+        self.n_neighbors = n_neighbors
+        self.alpha = alpha
+        self.keep = keep
+        self.until = until
+
+    def check(self) -> None:
+        """Refuse wrong parameters before anything is trained.
+
+        Raises
+        ------
+        ValueError
+        """
+        for name in ("n_rows", "n_neighbors"):
+            check_positive_int(name, getattr(self, name))
+        for name in ("alpha", "keep", "until"):
+            check_share(name, getattr(self, name))
+        if not 0 < self.alpha < 1:
+            raise ValueError(
+                f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
+            )
+
+    def spread(
+        self, codes_labeled: Any, y: Any, codes: Any, *, device: torch.device | str = "cpu"
+    ) -> PseudoLabels:
+        """Label rows by their codes.
+
+        Parameters
+        ----------
+        codes_labeled : array of shape (n_labeled, n_components)
+        y : array of shape (n_labeled,)
+        codes : array of shape (n_rows, n_components)
+            Of the rows without a label.
+        device : str or torch.device, default="cpu"
+            Where neighbours are searched.
+
+        Returns
+        -------
+        pseudo_labels : PseudoLabels
+            The most confident rows; none that no label reached.
+        """
+        n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
+        together = np.concatenate([codes_labeled, codes]).astype(np.float32)
+        targets = np.full(len(together), -1)
+        targets[:n_labeled] = encoder.transform(y)
+        graph = self._graph(together, device)
+        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 30 steps are enough for the largest share
+            shares = spreading.fit(together, targets).label_distributions_[n_labeled:]
+        # A class does not win by the number of its labels.
+        shares = shares / np.bincount(targets[:n_labeled])
+        total = shares.sum(axis=1)
+        confidence = shares.max(axis=1) / np.where(total > 0, total, 1.0)
+        reached = np.flatnonzero(total > 0)
+        order = reached[np.argsort(-confidence[reached], kind="stable")]
+        rows = np.sort(order[: round(self.keep * len(codes))])
+        labels = encoder.inverse_transform(shares[rows].argmax(axis=1)) if len(rows) else np.asarray(y)[:0]
+        return PseudoLabels(rows, labels, confidence[rows])
+
+    def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
+        """Give the symmetric weights of the edges."""
+        n, k = len(codes), min(self.n_neighbors, len(codes) - 1)
+        # One more: a row finds itself, or a copy of itself, first.
+        ids, distances = nearest_codes(codes, codes, k + 1, device=device)
+        ids, distances = ids[:, 1:], distances[:, 1:].astype(np.float64)
+        scale = distances[:, min(_SCALE_NEIGHBOR, k) - 1] if k else np.ones(n)
+        scale = np.maximum(scale, np.finfo(np.float32).tiny)
+        weights = np.exp(-(distances**2) / (scale[:, None] * scale[ids]))
+        rows = np.repeat(np.arange(n), k)
+        graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
+        graph.setdiag(0.0)
+        return graph.maximum(graph.T)
+
+
+def make_pseudo_labels(pseudo_labels: Any, task: str, strategy: Any = None) -> LabelSpreader | None:
+    """Turn the parameter of the sampler into a spreader, or None.
+
+    Parameters
+    ----------
+    pseudo_labels : {"auto", "spread"}, LabelSpreader or None
+        ``"auto"``: for a classifier whose strategy is ``"auto"``.
+    task : {"classification", "regression"}
+    strategy : str or BaseStrategy
+        The sampler's parameter.
+
+    Returns
+    -------
+    spreader : LabelSpreader or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is none of these, a parameter is wrong, or the task has no classes.
+    """
+    if pseudo_labels is None:
+        return None
+    if isinstance(pseudo_labels, str) and pseudo_labels == "auto":
+        wanted = task == "classification" and isinstance(strategy, str) and strategy == "auto"
+        return LabelSpreader() if wanted else None
+    if isinstance(pseudo_labels, str) and pseudo_labels == "spread":
+        pseudo_labels = LabelSpreader()
+    if isinstance(pseudo_labels, type) or not hasattr(pseudo_labels, "spread"):
+        raise TypeError(
+            "pseudo_labels must be 'auto', 'spread', a skalss.pseudo_labels.LabelSpreader or None, "
+            f"got {pseudo_labels!r}."
+        )
+    if task != "classification":
+        raise ValueError(
+            "pseudo_labels spreads classes, and this is a regression task. Set pseudo_labels=None or 'auto'."
+        )
+    pseudo_labels.check()
+    return pseudo_labels
