@@ -3,6 +3,8 @@ import re
 import pytest
 
 from skalss.strategies import (
+    BadgeStrategy,
+    CommitteeStrategy,
     InterpolationStrategy,
     NearestNeighborStrategy,
     RandomStrategy,
@@ -15,6 +17,8 @@ NAMES = {
     "snn": NearestNeighborStrategy,
     "si": InterpolationStrategy,
     "random": RandomStrategy,
+    "badge": BadgeStrategy,
+    "committee": CommitteeStrategy,
     "mms": UncertaintyStrategy,
     "margin": UncertaintyStrategy,
     "entropy": UncertaintyStrategy,
@@ -38,7 +42,8 @@ def test_a_strategy_passes_unchanged():
 @pytest.mark.parametrize("name", ["bald", "SNN", ""])
 def test_unknown_names_are_answered_with_the_known(name):
     with pytest.raises(
-        ValueError, match=rf"strategy must be one of \['auto', .*'entropy', .*'snn', 'typical'\] .*got '{re.escape(name)}'"
+        ValueError,
+        match=rf"strategy must be one of \['auto', .*'snn', 'typical'\] .*got '{re.escape(name)}'",
     ):
         make_strategy(name)
 
@@ -56,12 +61,12 @@ def test_a_strategy_for_classes_is_refused_for_regression(strategy):
     with pytest.raises(
         ValueError,
         match=r"UncertaintyStrategy\(.*\) serves classification, got a regression task\. "
-        r"Choose one of \['auto', 'random', 'si', 'snn'\]",
+        r"Choose one of \['auto', 'committee', 'coreset', 'kmeans', 'random', 'si', 'snn', 'typical'\]",
     ):
         make_strategy(strategy, "regression")
 
 
-@pytest.mark.parametrize("name", ["auto", "random", "snn", "si"])
+@pytest.mark.parametrize("name", ["auto", "random", "snn", "si", "committee"])
 def test_these_serve_regression(name):
     make_strategy(name, "regression")
 
