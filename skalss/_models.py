@@ -88,16 +88,32 @@ class Models:
         goes on from the last one that `advance` accepted, so that looking in between changes nothing.
         """
         if not self.is_current():
-            labels = self.records.labels()
-            if not labels:
-                raise ValueError(
-                    "There is no label to train on yet. tell() at least one label first; abstentions and "
-                    "failures do not count."
-                )
-            self.trained = self._train(self.pool.as_labels(labels), round_)
-            self._n_seen = len(labels)
+            y = self._labels()
+            self.trained = self._train(y, round_)
+            self._n_seen = len(y)
         assert self.trained is not None
         return self.trained
+
+    def member(self, number: int, round_: int) -> TaskNet:
+        """Train a fresh network on as many rows as are labelled, drawn with replacement."""
+        X, y = self._training_rows(self._labels())
+        rng = np.random.RandomState(derive_seed(self.seed, f"committee {number}", round_))
+        rows = rng.randint(len(y), size=len(y))
+        network = self._new_network().set_params(random_state=int(rng.randint(2**31 - 1)))
+        # Every member has an output for each class, even for one that its rows miss.
+        classes = np.unique(y) if self.pool.classes is None else self.pool.classes
+        with noticing_ctrl_c():
+            network._train(X[rows], y[rows], fresh=True, classes=classes, scaling=self.pool.scaling)
+        return network
+
+    def _labels(self) -> np.ndarray:
+        labels = self.records.labels()
+        if not labels:
+            raise ValueError(
+                "There is no label to train on yet. tell() at least one label first; abstentions and "
+                "failures do not count."
+            )
+        return self.pool.as_labels(labels)
 
     def advance(self) -> None:
         """Accept the network as the one that the next round goes on from."""

@@ -383,6 +383,8 @@ class Campaign:
             network=self.network,
             random_state=np.random.RandomState(derive_seed(self.seed, "query", self.round)),
             device=self.device,
+            classes=self.pool.classes,
+            member=self._member,
         )
 
     def _questions(self, candidates: Candidates, snapshot: Snapshot, n: int) -> list[Question]:
@@ -456,8 +458,19 @@ class Campaign:
             self._latent()
         start = time.perf_counter()
         network = self.models.network(self.round)
-        self._note(fit_seconds=time.perf_counter() - start)
+        self._add_fit_seconds(start)
         return network
+
+    def _member(self, number: int) -> TaskNet:
+        """Train a network of this round's committee."""
+        start = time.perf_counter()
+        member = self.models.member(number, self.round)
+        self._add_fit_seconds(start)
+        return member
+
+    def _add_fit_seconds(self, start: float) -> None:
+        seconds = time.perf_counter() - start
+        self._entry()["fit_seconds"] += seconds
 
     def _latent(self) -> tuple[BaseLatentModel, np.ndarray]:
         if not self.models.has_codes:

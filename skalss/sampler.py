@@ -51,8 +51,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
     strategy : str or BaseStrategy, default="auto"
         How rows are chosen: ``"snn"``, ``"si"``, ``"random"``, ``"mms"``, ``"margin"``, ``"entropy"``,
-        ``"least_confident"`` or an object, whose parameters a grid search reaches as
-        ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today ``"snn"``.
+        ``"least_confident"``, ``"badge"``, ``"committee"`` or an object, whose parameters a grid search
+        reaches as ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today ``"snn"``.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="random"

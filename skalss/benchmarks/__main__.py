@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 BENCHMARKS = {
+    "badge": "BADGE's choice of rows against scikit-activeml's",
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",
     "selective": "selective training: steps and seconds to a target accuracy",

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .badge import BadgeStrategy
 from .base import BaseStrategy, Candidates, Snapshot
+from .committee import CommitteeStrategy
 from .diversity import CoreSetStrategy, KMeansStrategy, TypicalStrategy
 from .interpolation import InterpolationStrategy
 from .nearest import NearestNeighborStrategy
 from .random import RandomStrategy
+from .skactiveml import SkactivemlStrategy
 from .uncertainty import UncertaintyStrategy
 
 __all__ = [
+    "BadgeStrategy",
     "BaseStrategy",
     "Candidates",
+    "CommitteeStrategy",
     "CoreSetStrategy",
     "InterpolationStrategy",
     "KMeansStrategy",
     "NearestNeighborStrategy",
     "RandomStrategy",
+    "SkactivemlStrategy",
     "Snapshot",
     "TypicalStrategy",
     "UncertaintyStrategy",
@@ -33,6 +39,8 @@ STRATEGIES: dict[str, Callable[[], BaseStrategy]] = {
     "kmeans": KMeansStrategy,
     "typical": TypicalStrategy,
     "coreset": CoreSetStrategy,
+    "badge": BadgeStrategy,
+    "committee": CommitteeStrategy,
     "si": InterpolationStrategy,
     "mms": lambda: UncertaintyStrategy("mms"),
     "margin": lambda: UncertaintyStrategy("margin"),

@@ -80,6 +80,10 @@ class Snapshot:
         The only source of chance for this query.
     device : torch.device
         Where neighbours are searched.
+    classes : array of shape (n_classes,), default=None
+        Labels in the order of the class scores; None: those in `y_labeled`.
+    member : callable, default=None
+        Trains the committee's network of a number; None: there is no committee.
 
     Attributes
     ----------
@@ -102,6 +106,8 @@ class Snapshot:
         network: Callable[[], TaskNet],
         random_state: np.random.RandomState,
         device: torch.device,
+        classes: np.ndarray | None = None,
+        member: Callable[[int], TaskNet] | None = None,
     ):
         self.task = task
         self.labeled = labeled
@@ -113,6 +119,9 @@ class Snapshot:
         self._codes_generated = codes_generated
         self._latent = latent
         self._network = network
+        self._classes = classes
+        self._member = member
+        self._members: list[TaskNet] = []
         self.device = device
         self.network_rows = 0
 
@@ -125,6 +134,25 @@ class Snapshot:
     def unlabeled(self) -> np.ndarray:
         """Positions of the rows that may be asked: int array, ascending."""
         return np.flatnonzero(self.askable)
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """Labels in the order of the class scores: array of shape (n_classes,); classification only."""
+        return np.unique(self.y_labeled) if self._classes is None else self._classes
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Give rows of the pool as they are.
+
+        Parameters
+        ----------
+        ids : int array of shape (n,)
+
+        Returns
+        -------
+        rows : array of shape (n, ...)
+            The pool itself, not a copy, where `ids` are all of it in order.
+        """
+        return self._X if np.array_equal(ids, np.arange(len(self._X))) else self._X[ids]
 
     @property
     def codes(self) -> np.ndarray:
@@ -189,6 +217,41 @@ class Snapshot:
         """
         features, logits = self._over_rows(ids, self._network().outputs)
         return features, logits
+
+    def committee(self, ids: np.ndarray, n_members: int) -> np.ndarray:
+        """Give what each network of a committee predicts.
+
+        The networks are trained when first asked for, each on as many labelled rows as there are, drawn with
+        replacement, and serve for the whole round.
+
+        Parameters
+        ----------
+        ids : int array of shape (n,)
+        n_members : int
+
+        Returns
+        -------
+        predictions : float array of shape (n_members, n, n_classes) or (n_members, n)
+            Probabilities, in the order of `classes`; values in the units of `y` for regression.
+
+        Raises
+        ------
+        ValueError
+            If the snapshot was made without a committee.
+        """
+        if self._member is None:
+            raise ValueError("This snapshot was made without a committee; pass member= to Snapshot.")
+        while len(self._members) < n_members:
+            self._members.append(self._member(len(self._members)))
+        members = self._members[:n_members]
+        probable = self.task == "classification"
+        self.network_rows += (n_members - 1) * len(ids)  # the first pass is counted with the rows
+        return np.stack(
+            self._over_rows(
+                ids,
+                lambda rows: tuple(m.predict_proba(rows) if probable else m.predict(rows) for m in members),
+            )
+        )
 
     def loss_gradient(
         self, Z: np.ndarray, y: np.ndarray, return_prediction: bool = False

@@ -13,6 +13,7 @@ from skalss.strategies import Snapshot
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
 N_ROWS = 150
 N_LABELED = 40
+CLASSES = np.arange(10)
 
 
 class CountingNet:
@@ -44,14 +45,22 @@ class World:
         self.latent_model = LinearLatent(4, random_state=0).fit(self.X)
         self.codes = self.latent_model.transform(self.X)
         self.labeled = rng.permutation(n_rows)[:n_labeled]
-        net = net_classifier(max_epochs=10) if task == "classification" else net_regressor(max_epochs=10)
-        self.network = TaskNet(net, device="cpu", random_state=0)
-        self.network.partial_fit(
-            self.X[self.labeled],
-            self.y[self.labeled],
-            classes=np.arange(10) if task == "classification" else None,
-        )
+        self.network = self.train(self.labeled, seed=0)
         self.counting_net = CountingNet(self.network)
+        self.members = {}
+
+    def train(self, rows, seed):
+        net = net_classifier if self.task == "classification" else net_regressor
+        network = TaskNet(net(max_epochs=10), device="cpu", random_state=seed)
+        classes = CLASSES if self.task == "classification" else None
+        return network.partial_fit(self.X[rows], self.y[rows], classes=classes)
+
+    def member(self, number):
+        """Give a member of a committee, trained at the first call."""
+        if number not in self.members:
+            rows = np.random.RandomState(number).choice(self.labeled, size=len(self.labeled))
+            self.members[number] = self.train(rows, seed=number)
+        return self.members[number]
 
     def snapshot(self, **overrides):
         taken = np.zeros(len(self.X), dtype=bool)
@@ -70,6 +79,8 @@ class World:
             "network": lambda: self.counting_net,
             "random_state": np.random.RandomState(seed),
             "device": torch.device("cpu"),
+            "classes": CLASSES if self.task == "classification" else None,
+            "member": self.member,
         }
         return Snapshot(**{**settings, **overrides})
 

@@ -3,6 +3,8 @@ import re
 import pytest
 
 from skalss.strategies import (
+    BadgeStrategy,
+    CommitteeStrategy,
     InterpolationStrategy,
     NearestNeighborStrategy,
     RandomStrategy,
@@ -15,6 +17,8 @@ NAMES = {
     "snn": NearestNeighborStrategy,
     "si": InterpolationStrategy,
     "random": RandomStrategy,
+    "badge": BadgeStrategy,
+    "committee": CommitteeStrategy,
     "mms": UncertaintyStrategy,
     "margin": UncertaintyStrategy,
     "entropy": UncertaintyStrategy,
@@ -57,12 +61,12 @@ def test_a_strategy_for_classes_is_refused_for_regression(strategy):
     with pytest.raises(
         ValueError,
         match=r"UncertaintyStrategy\(.*\) serves classification, got a regression task\. "
-        r"Choose one of \['auto', 'coreset', 'kmeans', 'random', 'si', 'snn', 'typical'\]",
+        r"Choose one of \['auto', 'committee', 'coreset', 'kmeans', 'random', 'si', 'snn', 'typical'\]",
     ):
         make_strategy(strategy, "regression")
 
 
-@pytest.mark.parametrize("name", ["auto", "random", "snn", "si"])
+@pytest.mark.parametrize("name", ["auto", "random", "snn", "si", "committee"])
 def test_these_serve_regression(name):
     make_strategy(name, "regression")
 

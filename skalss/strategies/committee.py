@@ -1,0 +1,94 @@
+"""Query by committee: rows on which networks trained on resampled labels disagree."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import entr
+
+from .._checks import check_positive_int
+from .base import BaseStrategy, Candidates, Snapshot
+from .diversity import draw
+
+
+class CommitteeStrategy(BaseStrategy):
+    """Asks for the rows on which a committee of networks disagrees most.
+
+    Each member is a fresh network, trained on as many labelled rows as there are, drawn with replacement.
+    Disagreement is the variance of the predicted values in regression; for classes it is the mean
+    Kullback-Leibler divergence of the members' probabilities from their mean.
+
+    Parameters
+    ----------
+    n_members : int, default=4
+        At least 2. A round trains that many networks.
+    n_candidates : int, default=4000
+        Unlabelled rows drawn at random to choose from; None: all. Each passes every member.
+
+    References
+    ----------
+    - H. S. Seung, M. Opper, H. Sompolinsky, "Query by committee", COLT 1992.
+    - A. McCallum, K. Nigam, "Employing EM and pool-based active learning for text classification", ICML 1998:
+      the divergence from the mean.
+    - A. Krogh, J. Vedelsby, "Neural network ensembles, cross validation, and active learning", NIPS 1994: the
+      variance of values.
+
+    Examples
+    --------
+    >>> from skalss.strategies import CommitteeStrategy
+    >>> CommitteeStrategy(n_members=6)
+    CommitteeStrategy(n_members=6)
+    """
+
+    def __init__(self, n_members: int = 4, n_candidates: int | None = 4000):
+        self.n_members = n_members
+        self.n_candidates = n_candidates
+
+    def check(self) -> None:
+        """Refuse a wrong parameter before anything is trained."""
+        check_positive_int("n_members", self.n_members)
+        if self.n_members < 2:
+            raise ValueError(
+                f"n_members must be at least 2, got {self.n_members!r}: one network cannot disagree."
+            )
+        if self.n_candidates is not None:
+            check_positive_int("n_candidates", self.n_candidates, also="None")
+
+    def query(self, snapshot: Snapshot, n: int) -> Candidates:
+        """Take the up to `n` rows with the most disagreement, the most first.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        n : int
+
+        Returns
+        -------
+        candidates : Candidates
+            Its `scores` are large where members disagree: variances in the squared units of `y`, or
+            divergences in nats.
+        """
+        some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
+        predictions = snapshot.committee(some, self.n_members)
+        measure = divergence if snapshot.task == "classification" else np.var
+        disagreement = measure(predictions.astype(np.float64), axis=0)
+        most = np.argsort(-disagreement, kind="stable")[:n]
+        return Candidates(ids=some[most], codes=None, scores=disagreement[most])
+
+
+def divergence(P: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Mean Kullback-Leibler divergence of distributions from their mean.
+
+    Parameters
+    ----------
+    P : float array of shape (n_members, n_rows, n_classes)
+        Probabilities; the classes are on the last axis.
+    axis : int, default=0
+        Where the members are.
+
+    Returns
+    -------
+    divergence : float array of shape (n_rows,)
+        In nats: 0 where all members agree, at most the logarithm of their number.
+    """
+    # Of the mean, less the mean of each: the same number, and no logarithm of 0.
+    return entr(P.mean(axis=axis)).sum(axis=-1) - entr(P).sum(axis=-1).mean(axis=axis)
