@@ -117,7 +117,8 @@ def drawing_epochs(
                 f"Pseudo-labels and min_epoch_rows draw the rows of an epoch, and the net has {name}. "
                 "Leave it out, or train without them."
             )
-    before = {"train_split": net.train_split, "iterator_train__shuffle": given.get("iterator_train__shuffle")}
+    changed = {"train_split": net.train_split, "iterator_train__sampler": None}
+    changed["iterator_train__shuffle"] = given.get("iterator_train__shuffle", False)
     if net.train_split is not None:
         # Held-out rows are taken of the labelled ones alone.
         train, valid = net.get_split_datasets(rows, y)
@@ -126,17 +127,13 @@ def drawing_epochs(
             rows, y = rows[kept], y[kept]
         net.train_split = None if valid is None else predefined_split(valid)
     n_labeled, n_pseudo = len(rows), 0
-    if pseudo is not None and len(pseudo[0]):
+    if pseudo is not None:
         n_pseudo = len(pseudo[0])
         rows, y = torch.cat([rows, pseudo[0]]), torch.cat([y, pseudo[1]])
-    if min_rows is None:
-        min_rows = MIN_ROWS
-    sampler = EpochSampler(n_labeled, n_pseudo, min_rows, round(until * net.max_epochs))
-    net.set_params(iterator_train__sampler=sampler, iterator_train__shuffle=False)
+    sampler = EpochSampler(n_labeled, n_pseudo, min_rows or MIN_ROWS, round(until * net.max_epochs))
+    # As attributes: an initialised net refuses parameters of its iterators in set_params.
+    vars(net).update(iterator_train__sampler=sampler, iterator_train__shuffle=False)
     try:
         yield rows, y
     finally:
-        net.train_split = before["train_split"]
-        net.set_params(
-            iterator_train__sampler=None, iterator_train__shuffle=bool(before["iterator_train__shuffle"])
-        )
+        vars(net).update(changed)

@@ -39,6 +39,7 @@ class Models:
         self.codes: np.ndarray | None = None
         self.trained: TaskNet | None = None
         self.interrupted = False
+        self.n_pseudo = 0  # rows with pseudo-labels in the last training
         self._accepted: TaskNet | None = None  # what the next round goes on from
         self._n_seen: int | None = None  # labels the network has seen
 
@@ -144,7 +145,8 @@ class Models:
         generated = [q.code[None] for q in self.records.labelled(GENERATED)]
         labelled = np.concatenate([codes[positions], *generated])
         found = self.spreader.spread(labelled, y, codes[free], device=self.device)
-        if not len(found.rows):
+        self.n_pseudo = len(found.rows)
+        if not self.n_pseudo:
             return None
         return Pseudo(self.pool.X[free[found.rows]], found.labels, self.spreader.until)
 

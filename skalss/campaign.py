@@ -106,7 +106,7 @@ class Campaign:
         self._given_oracle = sampler.oracle
         self.pool = Pool(self.sampler, sampler.oracle is not None, X, y, labeled, sample_id, X_val, y_val)
         self.strategy: BaseStrategy = make_strategy(self.sampler.strategy, self.pool.task)
-        self.initial: BaseStrategy = make_initial(self.sampler.initial, self.pool.task)
+        self.initial: BaseStrategy = make_initial(self.sampler.initial, self.sampler.strategy, self.pool.task)
         self.records = Records(len(self.pool), self.pool.given, self.pool.given_labels)
         self.oracle = self._check_oracle(sampler.oracle)
         self.device = resolve_device(sampler.device)
@@ -459,6 +459,7 @@ class Campaign:
         start = time.perf_counter()
         network = self.models.network(self.round)
         self._add_fit_seconds(start)
+        self._note(n_pseudo=self.models.n_pseudo)
         return network
 
     def _member(self, number: int) -> TaskNet:
@@ -505,7 +506,7 @@ class Campaign:
         key = {"round": self.round, "n_labels": len(self.records.labels()) - len(self.pool.given)}
         if not self._history or any(self._history[-1][name] != value for name, value in key.items()):
             seconds = {"latent_seconds": 0.0, "fit_seconds": 0.0, "query_seconds": 0.0}
-            blank = {"val_score": np.nan, "n_asked": 0, **seconds, "network_rows": 0}
+            blank = {"val_score": np.nan, "n_asked": 0, **seconds, "network_rows": 0, "n_pseudo": 0}
             self._history.append({**key, "n_queries": self.records.n_paid, **blank})
         return self._history[-1]
 

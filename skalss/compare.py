@@ -24,7 +24,7 @@ from .strategies import BaseStrategy
 from .tasknet import TaskNet
 
 CONTROL = "random"
-_CONTROL_SETTINGS = {"strategy": "random", "initial": "random"}
+_CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels": None}
 
 
 def compare_strategies(

@@ -29,11 +29,15 @@ class PseudoLabels(NamedTuple):
     labels : array of shape (n,)
     confidence : float array of shape (n,)
         Share of the label in what reached the row.
+    structure : float
+        How clearly the codes keep classes apart: 0 where every label reaches every row alike, 1 where one
+        alone reaches each.
     """
 
     rows: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
+    structure: float
 
 
 class LabelSpreader(BaseEstimator):
@@ -43,6 +47,9 @@ class LabelSpreader(BaseEstimator):
     labels so, and fill half of each batch for the first part of the training; the last part is trained on
     labels that were bought, which takes back what pseudo-labels got wrong. The number of rows trained on
     does not grow, and no row passes the network for it. Pseudo-labels are never counted as bought.
+
+    Where the codes do not keep classes apart, all labels reach all rows, none stands out, and there are no
+    pseudo-labels.
 
     Parameters
     ----------
@@ -57,6 +64,8 @@ class LabelSpreader(BaseEstimator):
         Share of the rows that are trained on: the most confident ones.
     until : float, default=0.7
         After this share of the epochs only labels are trained on.
+    min_structure : float, default=0.05
+        Least `PseudoLabels.structure` at which there are pseudo-labels.
 
     References
     ----------
@@ -83,12 +92,14 @@ class LabelSpreader(BaseEstimator):
         alpha: float = 0.99,
         keep: float = 0.9,
         until: float = 0.7,
+        min_structure: float = 0.05,
     ):
         self.n_rows = n_rows
         self.n_neighbors = n_neighbors
         self.alpha = alpha
         self.keep = keep
         self.until = until
+        self.min_structure = min_structure
 
     def check(self) -> None:
         """Refuse wrong parameters before anything is trained.
@@ -99,7 +110,7 @@ class LabelSpreader(BaseEstimator):
         """
         for name in ("n_rows", "n_neighbors"):
             check_positive_int(name, getattr(self, name))
-        for name in ("alpha", "keep", "until"):
+        for name in ("alpha", "keep", "until", "min_structure"):
             check_share(name, getattr(self, name))
         if not 0 < self.alpha < 1:
             raise ValueError(
@@ -123,9 +134,12 @@ class LabelSpreader(BaseEstimator):
         Returns
         -------
         pseudo_labels : PseudoLabels
-            The most confident rows; none that no label reached.
+            The most confident rows; none that no label reached, and none at all where there is one class, or
+            less structure than `min_structure`.
         """
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
+        if len(encoder.classes_) < 2 or len(codes) == 0:
+            return _none(y, structure=0.0)
         together = np.concatenate([codes_labeled, codes]).astype(np.float32)
         targets = np.full(len(together), -1)
         targets[:n_labeled] = encoder.transform(y)
@@ -138,11 +152,15 @@ class LabelSpreader(BaseEstimator):
         shares = shares / np.bincount(targets[:n_labeled])
         total = shares.sum(axis=1)
         confidence = shares.max(axis=1) / np.where(total > 0, total, 1.0)
+        chance = 1 / len(encoder.classes_)
+        structure = float(np.maximum(confidence - chance, 0).mean() / (1 - chance))
+        if structure < self.min_structure:
+            return _none(y, structure)
         reached = np.flatnonzero(total > 0)
         order = reached[np.argsort(-confidence[reached], kind="stable")]
         rows = np.sort(order[: round(self.keep * len(codes))])
-        labels = encoder.inverse_transform(shares[rows].argmax(axis=1)) if len(rows) else np.asarray(y)[:0]
-        return PseudoLabels(rows, labels, confidence[rows])
+        labels = encoder.inverse_transform(shares[rows].argmax(axis=1))
+        return PseudoLabels(rows, labels, confidence[rows], structure)
 
     def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
         """Give the symmetric weights of the edges."""
@@ -157,6 +175,10 @@ class LabelSpreader(BaseEstimator):
         graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
         graph.setdiag(0.0)
         return graph.maximum(graph.T)
+
+
+def _none(y: Any, structure: float) -> PseudoLabels:
+    return PseudoLabels(np.empty(0, dtype=np.intp), np.asarray(y)[:0], np.empty(0), structure)
 
 
 def make_pseudo_labels(pseudo_labels: Any, task: str, strategy: Any = None) -> LabelSpreader | None:

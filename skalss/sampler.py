@@ -51,13 +51,15 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
     strategy : str or BaseStrategy, default="auto"
         How rows are chosen: ``"snn"``, ``"si"``, ``"random"``, ``"mms"``, ``"margin"``, ``"entropy"``,
-        ``"least_confident"``, ``"badge"``, ``"committee"`` or an object, whose parameters a grid search
-        reaches as ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today ``"snn"``.
+        ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"`` or an
+        object, whose parameters a grid search reaches as ``strategy__step`` and so on. ``"auto"``: the best
+        we have for the task, today `AdaptiveStrategy` for classes and ``"snn"`` for values.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
-    initial : str or BaseStrategy, default="random"
+    initial : str or BaseStrategy, default="auto"
         How the first rows are chosen, before there are labels: ``"random"``; from the codes alone
         ``"kmeans"``, ``"typical"`` or ``"coreset"``; or a strategy whose `needs_labels` is False.
+        ``"auto"``: ``"kmeans"`` with a classifier and ``strategy="auto"``, otherwise ``"random"``.
     n_initial : int, default=50
         Rows labelled before the strategy takes over, those that are known from the start among them.
     n_per_round : int, default=50
@@ -75,7 +77,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         otherwise those seen so far.
     train_on : {"original", "decoded", "both"}, default="original"
         Whether the network trains on the labelled rows, on their decoded codes, or on both.
-    pseudo_labels : {"auto", "spread"}, LabelSpreader or None, default=None
+    pseudo_labels : {"auto", "spread"}, LabelSpreader or None, default="auto"
         Whether rows that nobody labelled train the network, too, in the first part of each training: labels
         spread over the neighbour graph of the codes. ``"auto"``: with a classifier and ``strategy="auto"``.
     continue_training : bool, default=False
@@ -100,7 +102,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     history_ : DataFrame
         A row whenever rows were asked or the network was scored: `round`, `n_labels`, `n_queries`,
         `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`, `network_rows` (those that
-        passed the network to choose; one with a gradient counts as three).
+        passed the network to choose; one with a gradient counts as three), `n_pseudo` (rows with
+        pseudo-labels in the training).
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
         labelled, abstained, failed), `label`, `strategy`, `score`, `charged`, `reason`.
@@ -143,7 +146,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         strategy="auto",
         oracle=None,
         *,
-        initial="random",
+        initial="auto",
         n_initial=50,
         n_per_round=50,
         max_labels=500,
@@ -152,7 +155,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         scoring=None,
         classes=None,
         train_on="original",
-        pseudo_labels=None,
+        pseudo_labels="auto",
         continue_training=False,
         max_failures=10,
         device="auto",
@@ -209,6 +212,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"paper takes {sorted(published)}, got {strategy!r}.")
         settings = {
             "strategy": published[strategy](**_PAPER_CLIMB),
+            "initial": "random",
+            "pseudo_labels": None,
             "train_on": "decoded",
             "continue_training": True,
         }

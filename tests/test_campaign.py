@@ -65,7 +65,7 @@ def assert_same_run(first, second, history=True):
 
 
 def test_a_batch_shows_what_is_asked():
-    campaign = Campaign(make_sampler(), X)
+    campaign = Campaign(make_sampler(strategy="snn"), X)
     first = campaign.ask()
     assert len(first) == 10
     assert first.round == 0
@@ -524,12 +524,16 @@ def test_no_more_rounds_than_allowed_while_answers_are_open():
     assert campaign.stop_reason == "n_rounds"
 
 
-def test_a_first_set_asked_in_parts_stays_random():
-    campaign = Campaign(make_sampler(n_initial=20, n_rounds=1, max_labels=90), X)
+@pytest.mark.parametrize(
+    ("initial", "kind"),
+    [("random", "RandomStrategy"), ("auto", "KMeansStrategy"), ("coreset", "CoreSetStrategy")],
+)
+def test_a_first_set_asked_in_parts_keeps_its_way(initial, kind):
+    campaign = Campaign(make_sampler(initial=initial, n_initial=20, n_rounds=1, max_labels=90), X)
     for n in (3, None):
         answer(campaign, campaign.ask(n))
     assert len(campaign.queries) == 20
-    assert set(campaign.queries["strategy"]) == {"RandomStrategy"}
+    assert set(campaign.queries["strategy"]) == {kind}
     answer(campaign, campaign.ask())
     assert campaign.stop_reason == "n_rounds"
 

@@ -60,7 +60,7 @@ def test_history_and_queries_are_as_documented():
     )
     assert len(queries) == 30
     assert queries["round"].tolist() == [0] * 10 + [1] * 10 + [2] * 10
-    assert queries["strategy"].unique().tolist() == ["RandomStrategy", "NearestNeighborStrategy"]
+    assert queries["strategy"].unique().tolist() == ["KMeansStrategy", "AdaptiveStrategy"]
     assert set(queries["kind"]) == {"pool"}
     assert set(queries["state"]) == {"labelled"}
     assert queries["charged"].all()
@@ -70,7 +70,7 @@ def test_history_and_queries_are_as_documented():
     assert history.columns.tolist()[:3] == ["round", "n_labels", "n_queries"]
     assert set(history.columns) == (
         {"round", "n_labels", "n_queries", "val_score", "n_asked"}
-        | {"latent_seconds", "fit_seconds", "query_seconds", "network_rows"}
+        | {"latent_seconds", "fit_seconds", "query_seconds", "network_rows", "n_pseudo"}
     )
     assert history["round"].tolist() == [0, 1, 2, 3]
     assert history["n_labels"].tolist() == [0, 10, 20, 30]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .adaptive import AdaptiveStrategy
 from .badge import BadgeStrategy
 from .base import BaseStrategy, Candidates, Snapshot
 from .committee import CommitteeStrategy
@@ -15,6 +16,7 @@ from .skactiveml import SkactivemlStrategy
 from .uncertainty import UncertaintyStrategy
 
 __all__ = [
+    "AdaptiveStrategy",
     "BadgeStrategy",
     "BaseStrategy",
     "Candidates",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 STRATEGIES: dict[str, Callable[[], BaseStrategy]] = {
-    "auto": NearestNeighborStrategy,
+    "auto": AdaptiveStrategy,
     "random": RandomStrategy,
     "snn": NearestNeighborStrategy,
     "kmeans": KMeansStrategy,
@@ -79,13 +81,14 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
             raise ValueError(
                 f"strategy must be one of {sorted(STRATEGIES)} or a BaseStrategy, got {strategy!r}."
             )
-        strategy = STRATEGIES[strategy]()
+        serves_no_values = strategy == "auto" and task == "regression"
+        strategy = NearestNeighborStrategy() if serves_no_values else STRATEGIES[strategy]()
     if not hasattr(strategy, "query") or isinstance(strategy, type):
         raise TypeError(
             f"strategy must be one of {sorted(STRATEGIES)} or a BaseStrategy object, got {strategy!r}."
         )
     if task is not None and task not in strategy.tasks:
-        able = sorted(name for name, make in STRATEGIES.items() if task in make().tasks)
+        able = sorted(name for name in STRATEGIES if name == "auto" or task in STRATEGIES[name]().tasks)
         raise ValueError(
             f"{strategy} serves {' and '.join(sorted(strategy.tasks))}, got a {task} task. "
             f"Choose one of {able}, or a strategy whose tasks hold {task!r}."
@@ -94,12 +97,18 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
     return strategy
 
 
-def make_initial(initial: str | BaseStrategy, task: str | None = None) -> BaseStrategy:
+def make_initial(
+    initial: str | BaseStrategy, strategy: str | BaseStrategy = "random", task: str | None = None
+) -> BaseStrategy:
     """Turn `initial` into a strategy, and check that it can choose before there are labels.
 
     Parameters
     ----------
     initial : str or BaseStrategy
+        ``"auto"``: by clusters of the codes for a classifier whose strategy is ``"auto"``, at random
+        otherwise.
+    strategy : str or BaseStrategy, default="random"
+        The sampler's parameter.
     task : {"classification", "regression"}, default=None
         None: any.
 
@@ -117,10 +126,13 @@ def make_initial(initial: str | BaseStrategy, task: str | None = None) -> BaseSt
     >>> make_initial("kmeans")
     KMeansStrategy()
     """
+    if isinstance(initial, str) and initial == "auto":
+        is_default = isinstance(strategy, str) and strategy == "auto" and task != "regression"
+        return KMeansStrategy() if is_default else RandomStrategy()
     able = sorted(name for name, make in STRATEGIES.items() if not make().needs_labels)
     if isinstance(initial, str) and initial not in able:
         raise ValueError(
-            f"initial must be one of {able} or a strategy that needs no labels, got {initial!r}."
+            f"initial must be one of {['auto', *able]} or a strategy that needs no labels, got {initial!r}."
         )
     made = make_strategy(initial, task)
     if made.needs_labels:

@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 
 from skalss.strategies import (
+    AdaptiveStrategy,
     BadgeStrategy,
     BaseStrategy,
     Candidates,
@@ -38,6 +39,8 @@ else:
 PLAIN_CLIMB = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
 POOL_STRATEGIES = [
     RandomStrategy(),
+    AdaptiveStrategy(),
+    AdaptiveStrategy(n_candidates=15, power=0),
     NearestNeighborStrategy(),
     NearestNeighborStrategy(**PLAIN_CLIMB),
     NearestNeighborStrategy(step=1e-3, min_distance=0.3),

@@ -3,17 +3,25 @@ import re
 import pytest
 
 from skalss.strategies import (
+    AdaptiveStrategy,
     BadgeStrategy,
     CommitteeStrategy,
+    CoreSetStrategy,
     InterpolationStrategy,
+    KMeansStrategy,
     NearestNeighborStrategy,
     RandomStrategy,
+    TypicalStrategy,
     UncertaintyStrategy,
+    make_initial,
     make_strategy,
 )
 
 NAMES = {
-    "auto": NearestNeighborStrategy,
+    "auto": AdaptiveStrategy,
+    "kmeans": KMeansStrategy,
+    "typical": TypicalStrategy,
+    "coreset": CoreSetStrategy,
     "snn": NearestNeighborStrategy,
     "si": InterpolationStrategy,
     "random": RandomStrategy,
@@ -76,3 +84,31 @@ def test_wrong_parameters_are_found_before_anything_runs():
         make_strategy(NearestNeighborStrategy(step=-1))
     with pytest.raises(ValueError, match="score must be one of"):
         make_strategy(UncertaintyStrategy("bald"))
+
+
+def test_auto_is_nearest_neighbours_for_values():
+    assert isinstance(make_strategy("auto", "regression"), NearestNeighborStrategy)
+
+
+@pytest.mark.parametrize(
+    ("initial", "strategy", "task", "kind"),
+    [
+        ("auto", "auto", "classification", KMeansStrategy),
+        ("auto", "auto", "regression", RandomStrategy),
+        ("auto", "mms", "classification", RandomStrategy),
+        ("auto", KMeansStrategy(), "classification", RandomStrategy),
+        ("typical", "mms", "classification", TypicalStrategy),
+        ("coreset", "auto", "regression", CoreSetStrategy),
+        (KMeansStrategy(n_candidates=100), "auto", "regression", KMeansStrategy),
+    ],
+)
+def test_how_the_first_rows_are_chosen(initial, strategy, task, kind):
+    assert isinstance(make_initial(initial, strategy, task), kind)
+
+
+@pytest.mark.parametrize(
+    "initial", ["mms", "badge", "nonsense", UncertaintyStrategy(), CoreSetStrategy("features")]
+)
+def test_what_needs_labels_cannot_come_first(initial):
+    with pytest.raises(ValueError, match="initial.*kmeans"):
+        make_initial(initial)
