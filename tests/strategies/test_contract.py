@@ -57,6 +57,7 @@ POOL_STRATEGIES = [
     CommitteeStrategy(),
     CommitteeStrategy(n_members=2, n_candidates=15),
     *SKACTIVEML,
+    UncertaintyStrategy("mms", n_candidates=20),
     *(UncertaintyStrategy(score) for score in ("mms", "margin", "entropy", "least_confident")),
 ]
 POINT_STRATEGIES = [
