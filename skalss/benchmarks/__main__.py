@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 BENCHMARKS = {
+    "acquisition": "choosing rows of a large pool on disk against scoring the whole pool",
     "badge": "BADGE's choice of rows against scikit-activeml's",
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",

@@ -1,9 +1,10 @@
 """Label efficiency: strategies against random rows over paired seeds, accuracy by number of labels.
 
 An arm is written ``initial/strategy``, such as ``kmeans/mms``, with ``/pseudo`` or ``/plain`` after it for
-training with or without pseudo-labels; a strategy alone starts as the sampler does by default. All arms share
-the network, the optimiser and the number of rows trained on. The runs are kept in a CSV file; the command,
-called again, goes on where it stopped.
+training with or without pseudo-labels; a strategy alone starts and trains as the sampler does by default.
+Strategies of scikit-activeml are ``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust`` and
+``sk-probcover``. All arms share the network, the optimiser and the number of rows trained on. The runs are
+kept in a CSV file; the command, called again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from ..datasets import load_digits_pool, load_images
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier
 from ..sampler import AdaptiveLatentSampler
+from ..strategies import SkactivemlStrategy
 from ..tasknet import TaskNet
 from ._common import conditions, markdown_table
 
@@ -35,6 +38,15 @@ LATENT = {
     "pca": lambda: LinearLatent(16, random_state=0),
 }
 PSEUDO = {"pseudo": "spread", "plain": None}
+# Of scikit-activeml: the strategy, the space it sees, and the rows it chooses from. Those that need memory
+# for the square of the rows, or minutes for a query, see a random part of the pool.
+SKACTIVEML: dict[str, tuple[str, dict[str, Any], str, int | None]] = {
+    "sk-margin": ("UncertaintySampling", {"method": "margin_sampling"}, "features", None),
+    "sk-badge": ("Badge", {}, "features", 10_000),
+    "sk-coreset": ("CoreSet", {}, "features", 10_000),
+    "sk-typiclust": ("TypiClust", {}, "codes", 10_000),
+    "sk-probcover": ("ProbCover", {}, "codes", 10_000),
+}
 
 
 def load(name: str, n_pool: int | None) -> Any:
@@ -53,19 +65,28 @@ def arm_of(name: str) -> dict[str, Any]:
     """Read ``initial/strategy/pseudo`` into parameters of the sampler."""
     parts = name.split("/")
     *initial, strategy = [part for part in parts if part not in PSEUDO]
+    chosen: Any = skactiveml_strategy(strategy) if strategy in SKACTIVEML else strategy
     pseudo = [PSEUDO[part] for part in parts if part in PSEUDO]
     return {
-        "strategy": strategy,
+        "strategy": chosen,
         **({"initial": initial[0]} if initial else {}),
         **({"pseudo_labels": pseudo[0]} if pseudo else {}),
     }
+
+
+def skactiveml_strategy(name: str) -> SkactivemlStrategy:
+    """Make a strategy of scikit-activeml."""
+    pool = import_module("skactiveml.pool")  # optional
+    kind, params, space, n_candidates = SKACTIVEML[name]
+    return SkactivemlStrategy(getattr(pool, kind)(**params), n_candidates, space=space)
 
 
 def table_of(summary: pd.DataFrame) -> str:
     """Write the summary as a markdown table."""
 
     def between(line: pd.Series, name: str) -> str:
-        return f"{line[name]:+.2f} ({line[f'{name}_low']:+.2f}, {line[f'{name}_high']:+.2f})"
+        mean, low, high = (line[f"{name}{end}"] for end in ("", "_low", "_high"))
+        return f"{mean:+.2f}" + ("" if np.isnan(low) else f" ({low:+.2f}, {high:+.2f})")
 
     header = ["arm", "AUBC", "over random", "over the best other", "at the end", "labels to the target"]
     header += ["times fewer", "network rows a round", "seconds querying", "training", "class balance"]

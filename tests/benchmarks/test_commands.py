@@ -5,6 +5,7 @@ import pytest
 from skalss.benchmarks.__main__ import main
 
 TINY = {
+    "acquisition": ["--rows", "3000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
     "badge": ["--rows", "500", "--features", "8", "--queries", "10", "--repeats", "1"],
     "campaign-rounds": ["--data", "random", "--labels", "40", "--epochs", "2", "--repeats", "1"],
     "label-efficiency": [
