@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     print(
         f"{options.queries} rows out of {options.rows:,} images on disk, codes of width "
-        f"{options.components}, LeNet; {options.repeats} rounds of the arms in turn, {conditions(options.clock)}. Median (range).\n"
+        f"{options.components}, LeNet; {options.repeats} rounds of the arms in turn, "
+        f"{conditions(options.clock)}. Median (range).\n"
     )
     print(markdown_table(("strategy", "rows through the network", "seconds", "times cheaper than mms"), rows))
 
