@@ -18,12 +18,14 @@ class RowMemory:
     Parameters
     ----------
     easy : float
-        Share of the rows seen that are called easy.
+        Share of the rows seen that are called easy, at most.
+    max_doubt : float, default=1.0
+        Share of all hardness, a number above 0 for each row, that easy rows hold together, at most.
     """
 
-    def __init__(self, easy: float, mass: float = 1.0):
+    def __init__(self, easy: float, max_doubt: float = 1.0):
         self._easy = easy
-        self._mass = mass
+        self._max_doubt = max_doubt
         self._hard = torch.empty(0)
         self._threshold = -math.inf
         self._n_new = 0
@@ -63,8 +65,7 @@ class RowMemory:
             seen = seen[:: len(seen) // _SAMPLE]
         if not len(seen):
             return -math.inf
-        seen = seen.sort().values
-        sums = seen.cumsum(0)
-        n_easy = int((sums <= self._mass * sums[-1]).sum())
-        self.share = n_easy / len(seen)
-        return float(seen[min(n_easy, int(self._easy * len(seen)), len(seen) - 1)])
+        seen, n_easy = seen.sort().values, int(self._easy * len(seen))
+        if self._max_doubt < 1:
+            n_easy = min(n_easy, int((seen.cumsum(0) <= self._max_doubt * seen.sum()).sum()))
+        return float(seen[min(n_easy, len(seen) - 1)])

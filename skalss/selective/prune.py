@@ -26,7 +26,12 @@ class PruneEasyRows(BaseSelector):
     Parameters
     ----------
     easy : float, default=0.7
-        Share of the rows that are called easy: those whose margin was largest when last trained on.
+        Share of the rows that are called easy, at most: those whose gap of the two highest logits was
+        largest when last trained on.
+    max_doubt : float, default=0.05
+        Share of the network's doubt that the easy rows hold together, at most. The doubt of a row is
+        ``1 / (1 + exp(gap))``. Where the network is unsure of most
+        rows, as in a short training, few are easy, and little is skipped.
     skip : float, default=0.6
         Probability that an easy row is skipped in an epoch; the others weigh ``1 / (1 - skip)``. Below 1.
     end : float, default=0.875
@@ -36,17 +41,17 @@ class PruneEasyRows(BaseSelector):
 
     References
     ----------
-    The rule of InfoBatch, arXiv:2303.04947, which prunes by the loss; here by the score of arXiv:1911.06996.
+    The rule of InfoBatch, arXiv:2303.04947, which prunes by the loss; here by the margin.
     """
 
     needs_ids = True
     needs_classes = True
 
-    def __init__(self, *, easy=0.7, skip=0.6, mass=0.05, end=0.875, head=None):
+    def __init__(self, *, easy=0.7, max_doubt=0.05, skip=0.6, end=0.875, head=None):
         self.easy = easy
+        self.max_doubt = max_doubt
         self.skip = skip
         self.end = end
-        self.mass = mass
         self.head = head
 
     def check(self) -> None:
@@ -57,6 +62,7 @@ class PruneEasyRows(BaseSelector):
         ValueError
         """
         check_share("easy", self.easy)
+        check_share("max_doubt", self.max_doubt)
         check_share("skip", self.skip)
         check_share("end", self.end)
         if self.skip == 1:
@@ -65,7 +71,7 @@ class PruneEasyRows(BaseSelector):
     def start_training(self, net: Any) -> None:
         """Forget the rows of the last training."""
         self._head: Head | None = None
-        self._memory = RowMemory(self.easy, self.mass)
+        self._memory = RowMemory(self.easy, self.max_doubt)
 
     def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
         """Yield the batches of one pass without the rows that are skipped."""

@@ -139,3 +139,13 @@ def test_rows_alike_are_all_as_hard_as_the_first(n_harder):
 def test_a_memory_is_pickled(memory):
     again = pickle.loads(pickle.dumps(memory))
     assert again.thin(all_rows(), skip=1.0).ids.tolist() == list(range(700, N_ROWS))
+
+
+def test_easy_rows_hold_a_share_of_the_doubt_at_most():
+    memory = RowMemory(0.7, max_doubt=0.1)
+    doubt = torch.arange(1.0, N_ROWS + 1)  # the easiest third holds a tenth of the sum
+    memory.record(all_rows(), doubt)
+    left = memory.thin(all_rows(), skip=1.0).ids
+    n_easy = N_ROWS - len(left)
+    assert doubt[:n_easy].sum() <= 0.1 * doubt.sum() < doubt[: n_easy + 1].sum()
+    assert left.tolist() == list(range(n_easy, N_ROWS))

@@ -27,7 +27,9 @@ def test_easy_rows_are_skipped_until_the_end(make_net, data):
 
 @pytest.mark.parametrize(("easy", "skip"), [(0.5, 0.5), (0.8, 0.75), (0.0, 0.9), (0.9, 0.0)])
 def test_the_share_skipped_is_that_asked_for(easy, skip, make_net, data):
-    net = make_net(PruneEasyRows(easy=easy, skip=skip, end=1.0), max_epochs=40, lr=0.0).fit(*data)
+    net = make_net(PruneEasyRows(easy=easy, max_doubt=1.0, skip=skip, end=1.0), max_epochs=40, lr=0.0).fit(
+        *data
+    )
     used = np.mean(n_rows_used(net)[5:])
     expected = 160 * (1 - easy * skip)
     assert abs(used - expected) < 2 + 5 * (160 * easy * skip * (1 - skip) / 35) ** 0.5
@@ -35,17 +37,19 @@ def test_the_share_skipped_is_that_asked_for(easy, skip, make_net, data):
 
 def test_rows_of_large_margin_are_the_easy_ones(make_net, data, watch):
     net = make_net(
-        PruneEasyRows(easy=0.5, end=1.0), watch=watch, max_epochs=40, lr=0.0, iterator_train__shuffle=False
+        PruneEasyRows(easy=0.5, max_doubt=1.0, end=1.0),
+        watch=watch,
+        max_epochs=40,
+        lr=0.0,
+        iterator_train__shuffle=False,
     )
     net.fit(*data)
     late = [ids for ids, epoch in zip(watch.ids, watch.epochs, strict=True) if epoch > 5]
     counts = np.bincount(torch.cat(late), minlength=160)
     with torch.no_grad():
         z = net.forward(data[0])
-    weight = net.module_.head.weight.detach()
-    top = z.topk(2, dim=1)
-    first, second = top.indices.T
-    margin = (top.values[:, 0] - top.values[:, 1]) / (weight[first] - weight[second]).norm(dim=1)
+    top = z.topk(2, dim=1).values
+    margin = top[:, 0] - top[:, 1]
     order = margin.argsort().numpy()
     assert set(counts[order[:79]]) == {35}
     assert counts[order[81:]].max() < 35
@@ -211,3 +215,14 @@ def test_without_a_linear_head_the_gap_of_logits_tells(make_net, data):
 def test_a_wrong_name_of_the_head_is_refused(make_net, data):
     with pytest.raises(ValueError, match="head='top' names no layer; the linear layers are .*Give one"):
         make_net(PruneEasyRows(head="top")).fit(*data)
+
+
+def test_a_network_that_is_unsure_of_most_rows_skips_few(make_net, data):
+    """At a learning rate of 0 every row stays as doubtful as at first."""
+    steps = {}
+    for max_doubt in (1.0, 0.05, 0.0):
+        selector = PruneEasyRows(easy=0.7, max_doubt=max_doubt, skip=0.6, end=1.0)
+        net = make_net(selector, max_epochs=20, lr=0.0).fit(*data)
+        steps[max_doubt] = sum(net.history[5:, "train_batch_count"])
+    assert steps[1.0] < steps[0.05] <= steps[0.0]
+    assert steps[0.0] == max(net.history[:, "train_batch_count"]) * 15
