@@ -70,6 +70,10 @@ class AdaptiveStrategy(BaseStrategy):
         weight = (1 - margin).clip(1e-6) ** self.power
         found = cluster(codes, n, snapshot.random_state, weight)
         gaps = np.linalg.norm(codes - found.cluster_centers_[found.labels_], axis=1)
+        # An easy row may be the nearest to a centre that hard ones have drawn to them: it does not count.
+        sums = [np.bincount(found.labels_, v, minlength=n) for v in (weight, weight**2)]
+        usual = (sums[1] / np.maximum(sums[0], np.finfo(float).tiny))[found.labels_]
+        gaps[weight < usual * (1 - 1e-9)] = np.inf
         nearest = np.argsort(gaps, kind="stable")
         _, first = np.unique(found.labels_[nearest], return_index=True)
         chosen = nearest[first]

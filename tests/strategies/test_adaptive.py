@@ -1,0 +1,93 @@
+"""What the default strategy prefers: hard rows that differ."""
+
+import numpy as np
+import pytest
+
+from skalss.strategies import AdaptiveStrategy
+
+
+class Logits:
+    """A network that is unsure of the rows whose first feature is 1, and sure of the others."""
+
+    def logits(self, rows):
+        sure = 1 - rows[:, 0]
+        return np.stack([5 * sure, np.zeros(len(rows))], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def scene(world):
+    """Give a snapshot of 200 rows on a line: every second row is hard, codes grow along the line."""
+    codes = np.linspace(0, 1, 200, dtype=np.float32)[:, None]
+    X = np.zeros((200, 64), dtype=np.float32)
+    X[::2, 0] = 1
+
+    def make(codes=codes, X=X, **settings):
+        return world.snapshot(
+            X=X,
+            labeled=np.arange(0),
+            y_labeled=world.y[:0],
+            taken=np.zeros(len(X), dtype=bool),
+            latent=lambda: (world.latent_model, codes),
+            network=lambda: Logits(),
+            **settings,
+        )
+
+    return make
+
+
+def test_rows_are_hard_and_spread(scene):
+    candidates = AdaptiveStrategy(power=8.0).query(scene(), 10)
+    assert (candidates.ids % 2 == 0).sum() >= 8
+    places = np.sort(candidates.ids)
+    assert np.diff(places).min() > 5
+    assert places[0] < 30
+    assert places[-1] > 170
+
+
+def test_without_power_hard_rows_are_not_preferred(scene):
+    shares = [(AdaptiveStrategy(power=0).query(scene(seed=s), 20).ids % 2 == 0).mean() for s in range(10)]
+    assert 0.3 < np.mean(shares) < 0.7
+
+
+def test_more_hard_rows_where_they_are_more_frequent(scene):
+    X = np.zeros((200, 64), dtype=np.float32)
+    X[:100, 0] = 1
+    ids = AdaptiveStrategy().query(scene(X=X), 20).ids
+    assert (ids < 100).sum() >= 15
+
+
+def test_scores_are_gaps_of_probabilities(scene):
+    candidates = AdaptiveStrategy().query(scene(), 10)
+    p = 1 / (1 + np.exp(-5.0))
+    np.testing.assert_allclose(candidates.scores, np.where(candidates.ids % 2 == 0, 0, 2 * p - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [150, 1500])
+def test_a_query_looks_at_a_fixed_number_of_rows(make_world, n_rows):
+    snapshot = make_world("classification", n_rows).snapshot()
+    AdaptiveStrategy(n_candidates=60).query(snapshot, 10)
+    assert snapshot.network_rows == 60
+
+
+def test_more_rows_than_candidates_are_wanted(world):
+    snapshot = world.snapshot()
+    assert len(set(AdaptiveStrategy(n_candidates=5).query(snapshot, 30).ids)) == 30
+    assert snapshot.network_rows == 30
+
+
+def test_copies_leave_no_gap(scene):
+    candidates = AdaptiveStrategy().query(scene(codes=np.zeros((200, 1), dtype=np.float32)), 10)
+    assert len(set(candidates.ids)) == 10
+    assert (candidates.ids % 2 == 0).sum() >= 9
+
+
+def test_a_network_that_is_sure_of_all_rows(scene):
+    X = np.zeros((200, 64), dtype=np.float32)
+    X[:, 0] = -1000.0
+    assert np.diff(np.sort(AdaptiveStrategy().query(scene(X=X), 10).ids)).min() > 5
+
+
+@pytest.mark.parametrize("params", [{"n_candidates": 0}, {"power": -1.0}, {"power": float("nan")}])
+def test_wrong_parameters_are_refused(params):
+    with pytest.raises(ValueError, match="must be"):
+        AdaptiveStrategy(**params).check()
