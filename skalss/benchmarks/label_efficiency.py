@@ -3,8 +3,9 @@
 An arm is written ``initial/strategy``, such as ``kmeans/mms``, with ``/pseudo`` or ``/plain`` after it for
 training with or without pseudo-labels; a strategy alone starts and trains as the sampler does by default.
 Strategies of scikit-activeml are ``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust`` and
-``sk-probcover``. All arms share the network, the optimiser and the number of rows trained on. The runs are
-kept in a CSV file; the command, called again, goes on where it stopped.
+``sk-probcover``; ``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between
+the published procedure, random rows and ``snn``. All arms share the network, the optimiser and the number
+of rows trained on. The runs are kept in a CSV file; the command, called again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from ..datasets import load_digits_pool, load_images
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier
 from ..sampler import AdaptiveLatentSampler
-from ..strategies import SkactivemlStrategy
 from ..tasknet import TaskNet
+from ._arms import named_strategy
 from ._common import conditions, markdown_table
 
 NETS = {"mlp": MLP, "lenet": LeNet, "resnet8": ResNet8}
@@ -38,15 +38,6 @@ LATENT = {
     "pca": lambda: LinearLatent(16, random_state=0),
 }
 PSEUDO = {"pseudo": "spread", "plain": None}
-# Of scikit-activeml: the strategy, the space it sees, and the rows it chooses from. Those that need memory
-# for the square of the rows, or minutes for a query, see a random part of the pool.
-SKACTIVEML: dict[str, tuple[str, dict[str, Any], str, int | None]] = {
-    "sk-margin": ("UncertaintySampling", {"method": "margin_sampling"}, "features", None),
-    "sk-badge": ("Badge", {}, "features", 10_000),
-    "sk-coreset": ("CoreSet", {}, "features", 10_000),
-    "sk-typiclust": ("TypiClust", {}, "codes", 10_000),
-    "sk-probcover": ("ProbCover", {}, "codes", 10_000),
-}
 
 
 def load(name: str, n_pool: int | None) -> Any:
@@ -65,20 +56,12 @@ def arm_of(name: str) -> dict[str, Any]:
     """Read ``initial/strategy/pseudo`` into parameters of the sampler."""
     parts = name.split("/")
     *initial, strategy = [part for part in parts if part not in PSEUDO]
-    chosen: Any = skactiveml_strategy(strategy) if strategy in SKACTIVEML else strategy
     pseudo = [PSEUDO[part] for part in parts if part in PSEUDO]
     return {
-        "strategy": chosen,
+        "strategy": named_strategy(strategy),
         **({"initial": initial[0]} if initial else {}),
         **({"pseudo_labels": pseudo[0]} if pseudo else {}),
     }
-
-
-def skactiveml_strategy(name: str) -> SkactivemlStrategy:
-    """Make a strategy of scikit-activeml."""
-    pool = import_module("skactiveml.pool")  # optional
-    kind, params, space, n_candidates = SKACTIVEML[name]
-    return SkactivemlStrategy(getattr(pool, kind)(**params), n_candidates, space=space)
 
 
 def table_of(summary: pd.DataFrame) -> str:
