@@ -79,7 +79,7 @@ class Models:
             model.transform(self.pool.user_rows(np.arange(min(2, len(self.pool)))))
 
     def is_current(self) -> bool:
-        """Whether a network has seen every label."""
+        """Whether a network has seen every label that is not held out."""
         return self.trained is not None and self._n_seen == len(self.records.labels())
 
     def network(self, round_: int) -> TaskNet:
@@ -90,14 +90,19 @@ class Models:
         """
         if not self.is_current():
             y = self._labels()
-            self.trained = self._train(y, round_)
+            self.trained = self._train(self.records.positions(), y, round_)
             self._n_seen = len(y)
         assert self.trained is not None
         return self.trained
 
+    def final(self, round_: int) -> TaskNet:
+        """Train a network on every label, those held out, too. Nothing goes on from it."""
+        positions = self.records.positions(held_out=True)
+        return self._train(positions, self._labels(held_out=True), round_)
+
     def member(self, number: int, round_: int) -> TaskNet:
         """Train a fresh network on as many rows as are labelled, drawn with replacement."""
-        X, y = self._training_rows(self._labels())
+        X, y = self._training_rows(self.records.positions(), self._labels())
         rng = np.random.RandomState(derive_seed(self.seed, f"committee {number}", round_))
         rows = rng.randint(len(y), size=len(y))
         network = self._new_network().set_params(random_state=int(rng.randint(2**31 - 1)))
@@ -107,8 +112,8 @@ class Models:
             network._train(X[rows], y[rows], fresh=True, classes=classes, scaling=self.pool.scaling)
         return network
 
-    def _labels(self) -> np.ndarray:
-        labels = self.records.labels()
+    def _labels(self, held_out: bool = False) -> np.ndarray:
+        labels = self.records.labels(held_out=held_out)
         if not labels:
             raise ValueError(
                 "There is no label to train on yet. tell() at least one label first; abstentions and "
@@ -120,25 +125,24 @@ class Models:
         """Accept the network as the one that the next round goes on from."""
         self._accepted = self.trained
 
-    def _train(self, y: np.ndarray, round_: int) -> TaskNet:
+    def _train(self, positions: np.ndarray, y: np.ndarray, round_: int) -> TaskNet:
         fresh = self._accepted is None or not self.sampler.continue_training or self._has_new_class(y)
         network = self._new_network() if fresh else copy.deepcopy(self._accepted)
         assert network is not None
         network.set_params(random_state=derive_seed(self.seed, "network", round_))
-        pseudo = self._pseudo(y, round_)
-        X, y = self._training_rows(y)
+        pseudo = self._pseudo(positions, y, round_)
+        X, y = self._training_rows(positions, y)
         with noticing_ctrl_c():
             network._train(
                 X, y, fresh=fresh, classes=self.pool.classes, scaling=self.pool.scaling, pseudo=pseudo
             )
         return network
 
-    def _pseudo(self, y: np.ndarray, round_: int) -> Pseudo | None:
+    def _pseudo(self, positions: np.ndarray, y: np.ndarray, round_: int) -> Pseudo | None:
         """Give rows of the pool with pseudo-labels to start the training with, if it is asked for."""
         if self.spreader is None or (self.interrupted and self.codes is None):
             return None
         codes = self.latent()[1]
-        positions = self.records.positions()
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", round_))
         free = np.setdiff1d(np.arange(len(self.pool)), positions, assume_unique=True)
         free = np.sort(rng.choice(free, size=min(self.spreader.n_rows, len(free)), replace=False))
@@ -160,25 +164,21 @@ class Models:
         network = estimator if isinstance(estimator, TaskNet) else TaskNet(estimator)
         return clone(network).set_params(device=self.sampler.device)
 
-    def _training_rows(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _training_rows(self, positions: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the labelled rows as they are, decoded from their codes, or both one after the other."""
         parts = []
         # After Ctrl-C nobody waits for a latent model that is not there yet.
         decoded = self.sampler.train_on != "original" and not (self.interrupted and self.codes is None)
         if self.sampler.train_on != "decoded" or not decoded:
-            parts.append(self._labelled_rows())
+            parts.append(self._labelled_rows(positions))
         if decoded:
             model, codes = self.latent()
             generated = [q.code[None] for q in self.records.labelled(GENERATED)]
-            parts.append(
-                np.asarray(
-                    model.inverse_transform(np.concatenate([codes[self.records.positions()], *generated]))
-                )
-            )
+            parts.append(np.asarray(model.inverse_transform(np.concatenate([codes[positions], *generated]))))
         return np.concatenate(parts), np.concatenate([y] * len(parts))
 
-    def _labelled_rows(self) -> np.ndarray:
-        rows = np.asarray(self.pool.X[self.records.positions()])
+    def _labelled_rows(self, positions: np.ndarray) -> np.ndarray:
+        rows = np.asarray(self.pool.X[positions])
         generated = [q.row[None] for q in self.records.labelled(GENERATED)]
         return np.concatenate([rows, *generated]) if generated else rows
 

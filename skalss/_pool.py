@@ -271,5 +271,27 @@ def check_parameters(sampler: Any) -> None:
         raise ValueError(f"max_failures must be a whole number of at least 0, got {sampler.max_failures!r}.")
     if sampler.target_score is not None:
         check_real("target_score", sampler.target_score, also="None")
+    _check_stop_at_agreement(sampler.stop_at_agreement)
+    _check_control_share(sampler.control_share)
     if sampler.train_on not in TRAIN_ON:
         raise ValueError(f"train_on must be one of {list(TRAIN_ON)}, got {sampler.train_on!r}.")
+
+
+def _check_stop_at_agreement(value: Any) -> None:
+    if value is None:
+        return
+    check_real("stop_at_agreement", value, also="None")
+    if not 0 < value <= 1:
+        raise ValueError(
+            f"stop_at_agreement must lie in (0, 1], got {value!r}. Give a value near 1, such as 0.99, or "
+            "None to go on however well predictions agree."
+        )
+
+
+def _check_control_share(value: Any) -> None:
+    check_real("control_share", value)
+    if not 0 <= value < 1:
+        raise ValueError(
+            f"control_share must lie in [0, 1), got {value!r}. Give the share of the questions that go to "
+            "random rows, such as 0.1, or 0 for none; for random rows alone set strategy='random'."
+        )

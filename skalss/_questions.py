@@ -31,6 +31,7 @@ class Question:
     label: Any = None
     reason: str = ""
     charged: bool = False
+    control: bool = False  # drawn at random; its label is held out
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from .oracles.base import _Abstain
 class Records:
     """Every question of a campaign; free labels that the user gave stand before them.
 
+    Labels of control rows are held out: the networks of a running campaign are not trained on them.
+
     Parameters
     ----------
     n_rows : int
@@ -68,18 +70,25 @@ class Records:
         blocked = self.taken | self.failed
         return self.taken.copy() if blocked.all() else blocked
 
-    def labelled(self, kind: str | None = None) -> list[Question]:
-        """Labelled questions, pool rows before generated points, each in the order asked."""
+    def labelled(self, kind: str | None = None, *, held_out: bool = False) -> list[Question]:
+        """Labelled questions, pool rows before generated points, each in the order asked.
+
+        Those held out are left out, unless `held_out`.
+        """
         found = [q for q in self.questions if q.state == LABELLED and kind in (None, q.kind)]
-        return sorted(found, key=lambda q: q.kind == GENERATED)
+        return sorted([q for q in found if held_out or not q.control], key=lambda q: q.kind == GENERATED)
 
-    def labels(self) -> list[Any]:
+    def held_out(self) -> list[Question]:
+        """Labelled control rows, in the order asked."""
+        return [q for q in self.questions if q.state == LABELLED and q.control]
+
+    def labels(self, *, held_out: bool = False) -> list[Any]:
         """Labels in training order: given, bought of pool rows, bought of generated points."""
-        return self.given_labels + [q.label for q in self.labelled()]
+        return self.given_labels + [q.label for q in self.labelled(held_out=held_out)]
 
-    def positions(self) -> np.ndarray:
+    def positions(self, *, held_out: bool = False) -> np.ndarray:
         """Pool rows with a label, in training order."""
-        bought = [q.position for q in self.labelled(POOL)]
+        bought = [q.position for q in self.labelled(POOL, held_out=held_out)]
         return np.concatenate([self.given, np.array(bought, dtype=np.intp)])
 
     def start_keys(self) -> list[tuple[str, int]]:
@@ -104,7 +113,7 @@ class Records:
     def to_frame(self) -> pd.DataFrame:
         """One row a question, in the order asked."""
         columns = ["id", "round", "kind", "position", "state", "label"]
-        columns += ["strategy", "score", "charged", "reason"]
+        columns += ["strategy", "control", "score", "charged", "reason"]
         frame = pd.DataFrame([{c: getattr(q, c) for c in columns} for q in self.questions], columns=columns)
         # Labels stay what they are: a missing one would turn whole numbers into floats.
         frame["label"] = pd.Series([q.label for q in self.questions], dtype=object)

@@ -21,7 +21,9 @@ from sklearn.utils.validation import check_random_state
 from tqdm.auto import tqdm
 
 from . import _saving
+from ._agreement import Agreement
 from ._checks import check_positive_int
+from ._control import ControlRows
 from ._models import Models
 from ._pool import Pool
 from ._questions import GENERATED, POOL, Batch, Question, annotate, check_candidates
@@ -81,8 +83,9 @@ class Campaign:
     round : int
         Number of batches asked so far.
     stop_reason : str or None
-        ``"max_labels"``, ``"n_rounds"``, ``"target_score"``, ``"pool exhausted"``, ``"max_failures"`` or
-        ``"interrupted"``; None while there is more to ask.
+        ``"max_labels"``, ``"n_rounds"``, ``"target_score"``, ``"agreement"``, ``"pool exhausted"``,
+        ``"max_failures"`` or ``"interrupted"``; None while there is more to ask. Whether predictions agree is
+        known when the next batch is asked for, which then is empty.
 
     Examples
     --------
@@ -117,6 +120,8 @@ class Campaign:
         self.models = Models(self.sampler, self.pool, self.records, self.seed)
         self.models.rehearse()
         self._scorer = self._make_scorer()
+        self.control = ControlRows(self.sampler, self.pool, self.records, self._scorer, self.seed)
+        self.agreement = Agreement(self.sampler.stop_at_agreement, self.pool, self.seed)
         self._interrupted = False
 
     # -- ask and tell -----------------------------------------------------------------------------
@@ -142,17 +147,21 @@ class Campaign:
         if self.stop_reason or n < 1 or self._rounds_are_used_up():
             return self._batch([])
         self._close_round()
+        if self.agreement.reached:
+            return self._batch([])
         first_set = self._rows_missing_at_first() > 0
-        snapshot = self._snapshot()
+        control = [] if first_set else self._draw_control(n)
+        snapshot, n = self._snapshot(control), n - len(control)
         start, before = time.perf_counter(), self._seconds_of_models()
-        candidates = self._strategy_now().query(snapshot, n)
+        candidates = self._query(snapshot, n)
         fitting = self._seconds_of_models() - before  # the strategy may have asked for training
-        questions = self._questions(candidates, snapshot, n)
+        questions = self._questions(candidates, snapshot, n) + control
         self._note(
             n_asked=len(questions),
             query_seconds=time.perf_counter() - start - fitting,
             network_rows=snapshot.network_rows,
         )
+        self.control.choose_by(None if first_set else self.models.trained, self._entry())
         self.records.ask(questions)
         self.round += 1
         self._first_rounds += first_set
@@ -329,7 +338,7 @@ class Campaign:
             return "pool exhausted"
         if s.target_score is not None and len(records.labels()) and self._score() >= s.target_score:
             return "target_score"
-        return None
+        return "agreement" if self.agreement.reached else None
 
     def _budget(self) -> int:
         """Paid answers allowed, clipped to what there is to ask."""
@@ -366,15 +375,31 @@ class Campaign:
         if self.sampler.continue_training:
             self.network()
             self.models.advance()
-        if self.pool.X_val is not None:
-            self._score()
+        self._measure()
+        self.agreement.advance()
 
-    def _snapshot(self) -> Snapshot:
+    def _draw_control(self, n: int) -> list[Question]:
+        """Draw the control rows of a batch of n, before the strategy chooses from what is left."""
+        free = np.flatnonzero(~self.records.blocked())
+        if not self.strategy.generates_points:
+            n = min(n, len(free))
+        return self.control.draw(free, n, self.round, self._first_rounds)
+
+    def _query(self, snapshot: Snapshot, n: int) -> Candidates:
+        """Let the strategy choose, where there is anything to choose."""
+        strategy = self._strategy_now()
+        if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
+            return Candidates(ids=np.array([], dtype=np.intp), codes=None)
+        return strategy.query(snapshot, n)
+
+    def _snapshot(self, control: list[Question]) -> Snapshot:
         generated = self.records.labelled(GENERATED)
+        taken = self.records.blocked()
+        taken[[q.position for q in control]] = True
         return Snapshot(
             task=self.pool.task,
             X=self.pool.X,
-            taken=self.records.blocked(),
+            taken=taken,
             labeled=self.records.positions(),
             y_labeled=self.pool.as_labels(self.records.labels()),
             codes_generated=np.array([q.code for q in generated]) if generated else None,
@@ -443,6 +468,8 @@ class Campaign:
     def network(self) -> TaskNet:
         """Give the network trained on the labels so far; trained when there are new ones.
 
+        Labels of control rows are held out of it; `finish` trains on them, too.
+
         Returns
         -------
         network : TaskNet
@@ -454,12 +481,16 @@ class Campaign:
         """
         if self.models.is_current():
             return self.models.network(self.round)
+        network = self._train(self.models.network)
+        self._note(n_pseudo=self.models.n_pseudo)
+        return network
+
+    def _train(self, train: Callable[[int], TaskNet]) -> TaskNet:
         if self.models.spreader is not None:
             self._latent()
         start = time.perf_counter()
-        network = self.models.network(self.round)
+        network = train(self.round)
         self._add_fit_seconds(start)
-        self._note(n_pseudo=self.models.n_pseudo)
         return network
 
     def _member(self, number: int) -> TaskNet:
@@ -484,6 +515,18 @@ class Campaign:
         entry = self._entry()
         return entry["fit_seconds"] + entry["latent_seconds"]
 
+    def _measure(self) -> None:
+        """Score the network on held-out rows, on control rows, and against the last one, as asked for."""
+        s = self.sampler
+        if self.pool.X_val is not None:
+            self._score()
+        if s.control_share:
+            self.control.measure(self.network(), self.round, self._entry())
+        if s.stop_at_agreement is not None and self._rows_missing_at_first() <= 0:
+            agreement = self.agreement.look(self.network(), len(self.records.labels()))
+            if not np.isnan(agreement):
+                self._note(agreement=agreement)
+
     def _score(self) -> float:
         network, entry = self.network(), self._entry()
         if np.isnan(entry["val_score"]):
@@ -503,11 +546,14 @@ class Campaign:
 
     def _entry(self) -> dict[str, Any]:
         """Give the line of the history for this round and number of labels."""
-        key = {"round": self.round, "n_labels": len(self.records.labels()) - len(self.pool.given)}
+        n_labels = len(self.records.labels(held_out=True)) - len(self.pool.given)
+        key = {"round": self.round, "n_labels": n_labels}
         if not self._history or any(self._history[-1][name] != value for name, value in key.items()):
             seconds = {"latent_seconds": 0.0, "fit_seconds": 0.0, "query_seconds": 0.0}
             blank = {"val_score": np.nan, "n_asked": 0, **seconds, "network_rows": 0, "n_pseudo": 0}
-            self._history.append({**key, "n_queries": self.records.n_paid, **blank})
+            names = ("control_score", "control_low", "control_high", "asked_score", "agreement")
+            scores = {"n_control": len(self.records.held_out()), **dict.fromkeys(names, np.nan)}
+            self._history.append({**key, "n_queries": self.records.n_paid, **blank, **scores})
         return self._history[-1]
 
     def _note(self, **values: Any) -> None:
@@ -521,7 +567,8 @@ class Campaign:
         Returns
         -------
         sampler : AdaptiveLatentSampler
-            Fitted; the campaign can go on after it.
+            Fitted on all labels, those of control rows included; the campaign can go on after it, with the
+            control rows held out as before.
 
         Raises
         ------
@@ -529,10 +576,10 @@ class Campaign:
             If there is no label yet.
         """
         last = self.models.trained if self._interrupted else None
-        network = last or self.network()
-        if self.pool.X_val is not None and last is None:
-            self._score()
         sampler, records = clone(self.sampler), self.records
+        if last is None and records.labels():
+            self._measure()
+        network = last or (self._train(self.models.final) if records.held_out() else self.network())
         sampler.oracle = self._given_oracle
         generated = records.labelled(GENERATED)
         fitted = {
@@ -541,10 +588,10 @@ class Campaign:
             "latent_model_": self.models.latent_model,
             "history_": self.history,
             "queries_": self.queries,
-            "labeled_indices_": records.positions(),
+            "labeled_indices_": records.positions(held_out=True),
             "X_generated_": np.array([q.row for q in generated]).reshape(-1, *self.pool.X.shape[1:]),
             "y_generated_": np.array([q.label for q in generated]),
-            "n_labels_": len(records.labels()) - len(self.pool.given),
+            "n_labels_": len(records.labels(held_out=True)) - len(self.pool.given),
             "n_queries_": records.n_paid,
             "n_rounds_": self.round,
             "stop_reason_": self.stop_reason,

@@ -304,7 +304,7 @@ def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str
     for _ in campaign.rounds():
         asked = campaign.history.iloc[-1]
         labels = campaign.queries.query("state == 'labelled'")["label"]
-        if not len(labels):
+        if not campaign.records.labels():
             continue
         score = scorer(campaign.network(), X_test, y_test)
         trained = campaign.history.iloc[-1]

@@ -70,8 +70,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Rounds after the first; None: until another rule stops.
     target_score : float, default=None
         Stop when the score on `X_val`, `y_val` reaches this.
+    stop_at_agreement : float, default=None
+        Stop when predictions have settled. After each round those of the network, on up to 2,000 random rows
+        of the pool, are compared with those of the round before: Cohen's kappa for classes, R² clipped to
+        [0, 1] for values. When the mean of the last three comparisons reaches this value in (0, 1], such as
+        0.99, the campaign stops. The fewer labels a round adds, the sooner that is. None: never.
     scoring : str or callable, default=None
-        Scorer for `target_score` and the history; None: accuracy or R².
+        Scorer for `target_score`, the control rows and the history; None: accuracy or R².
     classes : array-like of shape (n_classes,), default=None
         All labels that may come; a label outside is refused. None: those of `y` without an oracle,
         otherwise those seen so far.
@@ -84,6 +89,11 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Whether each round goes on from the last round's weights instead of a fresh clone.
     max_failures : int, default=10
         Failed answers after which the campaign stops, with what it has.
+    control_share : float, default=0.0
+        Share, in [0, 1), of the questions after the first set that go to control rows: rows drawn uniformly
+        at random from those that may be asked. Their labels are held out while the campaign runs, so that
+        the network of each round has a score on random rows it has not seen. The network that `fit` leaves
+        is trained on them, too. Above 0, a network is trained in each round, even for ``"random"``.
     device : str or torch.device, default="auto"
         Where latent model and network compute; overrules their own setting.
     random_state : int, RandomState or None, default=None
@@ -94,7 +104,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     estimator_ : TaskNet
-        The network, trained on every label.
+        The network, trained on every label, those of control rows included.
     latent_model_ : latent model or None
         None if nothing needed it, as with ``strategy="random"``.
     classes_ : array of shape (n_classes,)
@@ -103,10 +113,17 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         A row whenever rows were asked or the network was scored: `round`, `n_labels`, `n_queries`,
         `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`, `network_rows` (those that
         passed the network to choose; one with a gradient counts as three), `n_pseudo` (rows with
-        pseudo-labels in the training).
+        pseudo-labels in the training). With `control_share`: `n_control` (labels of control rows so far),
+        `control_score` on them with its 95 % interval from `control_low` to `control_high` (Wilson's for an
+        accuracy, otherwise a percentile bootstrap), and `asked_score` of the same network on the rows that
+        the strategy chose by it, before it trained on them; NaN where there are fewer than two control rows,
+        none of the strategy's, or too few classes among them for the scorer. The last `control_score` is of
+        the network before it was trained on the control rows. With `stop_at_agreement`: `agreement` with the
+        network of the round before.
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
-        labelled, abstained, failed), `label`, `strategy`, `score`, `charged`, `reason`.
+        labelled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
+        out), `score`, `charged`, `reason`.
     labeled_indices_ : int array
         Pool rows with a label, given ones first, then in the order asked.
     X_generated_, y_generated_ : arrays
@@ -118,7 +135,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     n_rounds_ : int
         Batches asked, the first set included.
     stop_reason_ : str or None
-        Which rule ended the campaign: ``"max_labels"``, ``"n_rounds"``, ``"target_score"``,
+        Which rule ended the campaign: ``"max_labels"``, ``"n_rounds"``, ``"target_score"``, ``"agreement"``,
         ``"pool exhausted"``, ``"max_failures"`` or ``"interrupted"``; None if it was finished before one did.
     n_features_in_ : int
         Columns of X; channels, for images.
@@ -126,6 +143,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     References
     ----------
     Adaptive latent space sampling, arXiv:2004.02757.
+
+    For `stop_at_agreement`: Bloodgood and Vijay-Shanker, A method for stopping active learning based on
+    stabilizing predictions and the need for user-adjustable stopping, CoNLL 2009, arXiv:1409.5165.
 
     Examples
     --------
@@ -152,12 +172,14 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         max_labels=500,
         n_rounds=None,
         target_score=None,
+        stop_at_agreement=None,
         scoring=None,
         classes=None,
         train_on="original",
         pseudo_labels="auto",
         continue_training=False,
         max_failures=10,
+        control_share=0.0,
         device="auto",
         random_state=None,
         verbose=0,
@@ -172,12 +194,14 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self.max_labels = max_labels
         self.n_rounds = n_rounds
         self.target_score = target_score
+        self.stop_at_agreement = stop_at_agreement
         self.scoring = scoring
         self.classes = classes
         self.train_on = train_on
         self.pseudo_labels = pseudo_labels
         self.continue_training = continue_training
         self.max_failures = max_failures
+        self.control_share = control_share
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -292,7 +316,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _finish_early(self, campaign: Campaign) -> AdaptiveLatentSampler:
-        if not campaign.records.labels():
+        if not campaign.records.labels(held_out=True):
             raise KeyboardInterrupt  # nothing to be saved
         campaign.interrupt()
         warnings.warn(

@@ -142,6 +142,44 @@ BAD_PARAMETERS = {
         "max_failures must be a whole number of at least 0, got -1",
     ),
     "max_failures 1.5": ({"max_failures": 1.5}, ValueError, "max_failures must be .* got 1.5"),
+    **{
+        f"control_share={value!r}": (
+            {"control_share": value},
+            error,
+            f"control_share must {text}.* got {value}",
+        )
+        for value, error, text in [
+            (1.0, ValueError, r"lie in \[0, 1\)"),
+            (-0.1, ValueError, r"lie in \[0, 1\)"),
+            (float("nan"), ValueError, "be a finite number"),
+            (None, TypeError, "be a finite number"),
+            (True, TypeError, "be a finite number"),
+        ]
+    },
+    "control_share says what would do": (
+        {"control_share": 10},
+        ValueError,
+        "such as 0.1, or 0 for none; for random rows alone set strategy='random'",
+    ),
+    **{
+        f"stop_at_agreement={value!r}": (
+            {"stop_at_agreement": value},
+            error,
+            f"stop_at_agreement must {text}.* got {value!r}",
+        )
+        for value, error, text in [
+            (0, ValueError, r"lie in \(0, 1\]"),
+            (99, ValueError, r"lie in \(0, 1\]"),
+            (float("inf"), ValueError, "be a finite number, or None"),
+            ("kappa", TypeError, "be a finite number, or None"),
+            (True, TypeError, "be a finite number, or None"),
+        ]
+    },
+    "stop_at_agreement says what would do": (
+        {"stop_at_agreement": -1.0},
+        ValueError,
+        "Give a value near 1, such as 0.99, or None",
+    ),
     "train_on": (
         {"train_on": "pixels"},
         ValueError,

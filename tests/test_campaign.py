@@ -607,6 +607,7 @@ SAVED = {
     },
     "random": {"strategy": "random"},
     "mms": {"strategy": "mms"},
+    "control rows": {"strategy": "mms", "control_share": 0.3, "stop_at_agreement": 1.0},
 }
 
 

@@ -31,6 +31,8 @@ LAYERS = [
     "_questions",
     "_records",
     "_models",
+    "_control",
+    "_agreement",
     "_saving",
     "campaign",
     "sampler",

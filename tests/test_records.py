@@ -72,6 +72,21 @@ def test_generated_points_stand_after_pool_rows(records):
     assert [q.kind for q in records.labelled()] == ["pool", "generated"]
 
 
+def test_labels_of_control_rows_are_held_out(records):
+    records.ask([question(3), question(1, control=True), question(0, "generated"), question(5, control=True)])
+    for id_ in (1, "generated-0", 3):
+        records.answer(id_, f"label {id_}")
+    assert records.labels() == ["x", "y", "label 3", "label generated-0"]
+    assert records.positions().tolist() == [9, 8, 3]
+    assert len(records.start_keys()) == len(records.starts_used()) == 4
+    assert [q.position for q in records.held_out()] == [1]
+    assert records.labels(held_out=True) == ["x", "y", "label 3", "label 1", "label generated-0"]
+    assert records.positions(held_out=True).tolist() == [9, 8, 3, 1]
+    assert records.taken[[1, 5]].all()
+    assert records.n_paid == 3
+    assert records.to_frame()["control"].tolist() == [False, True, False, True]
+
+
 def test_a_failed_generated_point_blocks_nothing(records):
     records.ask([question(0, "generated")])
     records.answer("generated-0", Failed("why"))

@@ -56,7 +56,8 @@ def test_history_and_queries_are_as_documented():
     sampler = make_sampler().fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
     queries, history = sampler.queries_, sampler.history_
     assert queries.columns.tolist() == (
-        ["id", "round", "kind", "position", "state", "label", "strategy", "score", "charged", "reason"]
+        ["id", "round", "kind", "position", "state", "label"]
+        + ["strategy", "control", "score", "charged", "reason"]
     )
     assert len(queries) == 30
     assert queries["round"].tolist() == [0] * 10 + [1] * 10 + [2] * 10
@@ -71,6 +72,7 @@ def test_history_and_queries_are_as_documented():
     assert set(history.columns) == (
         {"round", "n_labels", "n_queries", "val_score", "n_asked"}
         | {"latent_seconds", "fit_seconds", "query_seconds", "network_rows", "n_pseudo"}
+        | {"n_control", "control_score", "control_low", "control_high", "asked_score", "agreement"}
     )
     assert history["round"].tolist() == [0, 1, 2, 3]
     assert history["n_labels"].tolist() == [0, 10, 20, 30]
