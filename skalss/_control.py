@@ -1,4 +1,4 @@
-"""Control rows: rows drawn at random, whose labels are held out to score the networks of a campaign."""
+"""Control rows: random rows, whose labels are held out to score the networks of a campaign."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ N_RESAMPLES = 500  # of the bootstrap
 
 
 class ControlRows:
-    """Draws the control rows of a campaign and scores its networks on them.
+    """Keeps the control rows of a campaign and scores its networks on them.
+
+    They are drawn before anything is asked, out of all rows, and no strategy may choose them: rows drawn
+    later, from what a strategy has left, would be easier than the pool.
 
     Parameters
     ----------
@@ -33,24 +36,42 @@ class ControlRows:
     records : Records
     scorer : callable
         Gives a float for (network, X, y).
+    budget : int
+        Paid answers allowed, the first set included.
     seed : int
+
+    Attributes
+    ----------
+    reserved : int array
+        Pool rows, in the order in which they are asked.
     """
 
-    def __init__(self, sampler: Any, pool: Pool, records: Records, scorer: Callable[..., float], seed: int):
+    def __init__(
+        self,
+        sampler: Any,
+        pool: Pool,
+        records: Records,
+        scorer: Callable[..., float],
+        budget: int,
+        seed: int,
+    ):
         self.pool, self.records, self.scorer, self.seed = pool, records, scorer, seed
         self.share = float(sampler.control_share)
         # An accuracy is a share of rows, which has an interval of its own.
         self.is_accuracy = pool.task == "classification" and sampler.scoring in (None, "accuracy")
         self._choice: tuple[TaskNet, dict[str, Any]] | None = None
+        askable = np.setdiff1d(np.arange(len(pool)), pool.given)
+        n_first = min(max(sampler.n_initial - len(pool.given), 0), budget, len(askable))
+        n_reserved = min(math.floor(self.share * (budget - n_first) + 0.5), len(askable) - n_first)
+        rng: Any = np.random.RandomState(derive_seed(seed, "control"))
+        self.reserved = rng.choice(askable, size=n_reserved, replace=False)
 
     def draw(self, free: np.ndarray, n: int, round_: int, first_rounds: int) -> list[Question]:
-        """Draw the control rows of a batch, so many that their share of all questions comes out right.
-
-        They have a random stream of their own, and leave that of the strategy where it is.
+        """Give the control rows of a batch, so many that their share of all questions comes out right.
 
         Parameters
         ----------
-        free : int array
+        free : bool array of shape (n_rows,)
             Pool rows that may be asked.
         n : int
             Size of the batch.
@@ -61,14 +82,18 @@ class ControlRows:
         Returns
         -------
         questions : list of Question
-            At most `n`, of rows drawn uniformly from `free`.
+            At most `n`.
         """
         asked = [q for q in self.records.questions if q.round >= first_rounds]
         due = math.floor(self.share * (len(asked) + n) + 0.5) - sum(q.control for q in asked)
-        rng = np.random.RandomState(derive_seed(self.seed, "control", round_))
-        rows = rng.choice(free, size=min(max(due, 0), n, len(free)), replace=False)
+        left = self.reserved[free[self.reserved]]
+        if np.count_nonzero(free) == len(left):
+            due = n  # the strategy has none left
         common: dict[str, Any] = {"kind": POOL, "round": round_, "strategy": RandomStrategy.__name__}
-        return [Question(id=self.pool.ids[i], position=int(i), control=True, **common) for i in rows]
+        return [
+            Question(id=self.pool.ids[i], position=int(i), control=True, **common)
+            for i in left[: min(max(due, 0), n)]
+        ]
 
     def choose_by(self, network: TaskNet | None, line: dict[str, Any]) -> None:
         """Keep the network that chose a batch, and its line of the history, until the answers are there."""

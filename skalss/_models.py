@@ -144,7 +144,9 @@ class Models:
             return None
         codes = self.latent()[1]
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", round_))
-        free = np.setdiff1d(np.arange(len(self.pool)), positions, assume_unique=True)
+        # Nor on control rows, in any way: they stand for rows that no network has seen.
+        control = [q.position for q in self.records.questions if q.control]
+        free = np.setdiff1d(np.arange(len(self.pool)), [*positions, *control])
         free = np.sort(rng.choice(free, size=min(self.spreader.n_rows, len(free)), replace=False))
         generated = [q.code[None] for q in self.records.labelled(GENERATED)]
         labelled = np.concatenate([codes[positions], *generated])

@@ -120,7 +120,9 @@ class Campaign:
         self.models = Models(self.sampler, self.pool, self.records, self.seed)
         self.models.rehearse()
         self._scorer = self._make_scorer()
-        self.control = ControlRows(self.sampler, self.pool, self.records, self._scorer, self.seed)
+        self.control = ControlRows(
+            self.sampler, self.pool, self.records, self._scorer, self._budget(), self.seed
+        )
         self.agreement = Agreement(self.sampler.stop_at_agreement, self.pool, self.seed)
         self._interrupted = False
 
@@ -151,7 +153,7 @@ class Campaign:
             return self._batch([])
         first_set = self._rows_missing_at_first() > 0
         control = [] if first_set else self._draw_control(n)
-        snapshot, n = self._snapshot(control), n - len(control)
+        snapshot, n = self._snapshot(), n - len(control)
         start, before = time.perf_counter(), self._seconds_of_models()
         candidates = self._query(snapshot, n)
         fitting = self._seconds_of_models() - before  # the strategy may have asked for training
@@ -379,10 +381,10 @@ class Campaign:
         self.agreement.advance()
 
     def _draw_control(self, n: int) -> list[Question]:
-        """Draw the control rows of a batch of n, before the strategy chooses from what is left."""
-        free = np.flatnonzero(~self.records.blocked())
+        """Give the control rows of a batch of n, before the strategy chooses from what is left."""
+        free = ~self.records.blocked()
         if not self.strategy.generates_points:
-            n = min(n, len(free))
+            n = min(n, int(free.sum()))
         return self.control.draw(free, n, self.round, self._first_rounds)
 
     def _query(self, snapshot: Snapshot, n: int) -> Candidates:
@@ -392,10 +394,10 @@ class Campaign:
             return Candidates(ids=np.array([], dtype=np.intp), codes=None)
         return strategy.query(snapshot, n)
 
-    def _snapshot(self, control: list[Question]) -> Snapshot:
+    def _snapshot(self) -> Snapshot:
         generated = self.records.labelled(GENERATED)
         taken = self.records.blocked()
-        taken[[q.position for q in control]] = True
+        taken[self.control.reserved] = True
         return Snapshot(
             task=self.pool.task,
             X=self.pool.X,

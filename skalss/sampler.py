@@ -90,10 +90,11 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     max_failures : int, default=10
         Failed answers after which the campaign stops, with what it has.
     control_share : float, default=0.0
-        Share, in [0, 1), of the questions after the first set that go to control rows: rows drawn uniformly
-        at random from those that may be asked. Their labels are held out while the campaign runs, so that
-        the network of each round has a score on random rows it has not seen. The network that `fit` leaves
-        is trained on them, too. Above 0, a network is trained in each round, even for ``"random"``.
+        Share, in [0, 1), of the questions after the first set that go to control rows: rows drawn at random
+        from the whole pool before anything is asked, which no strategy may choose. Their labels are held out
+        while the campaign runs, so that the network of each round has a score on random rows it has not
+        seen. The network that `fit` leaves is trained on them, too. Above 0, a network is trained in each
+        round, even for ``"random"``.
     device : str or torch.device, default="auto"
         Where latent model and network compute; overrules their own setting.
     random_state : int, RandomState or None, default=None

@@ -13,6 +13,7 @@ from skalss._torch import derive_seed
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 from skalss.oracles import Failed, FunctionOracle
+from skalss.pseudo_labels import LabelSpreader
 from skalss.strategies import BaseStrategy, Candidates, RandomStrategy
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
@@ -107,46 +108,56 @@ def test_the_share_is_exact_where_the_pool_ends(share):
     assert abs(len(control_of(campaign)) - share * 24) <= 0.5
 
 
-def test_control_rows_are_drawn_uniformly_and_first():
-    """Also of those rows that the strategy would have chosen."""
+def test_control_rows_are_a_sample_of_the_whole_pool_that_no_strategy_may_touch():
+    """Also of those rows that the strategy would have chosen, in the first set or later."""
     counts = np.zeros(20)
     for seed in range(100):
         sampler = make_sampler(initial=Lowest(), n_initial=5, n_per_round=6, random_state=seed)
         campaign = Campaign(sampler, X[:20])
-        campaign.tell(campaign.ask().ids, [None] * 5)
+        first = campaign.ask().ids
+        campaign.tell(first, [None] * 5)
         campaign.ask()
         asked = campaign.queries.query("round == 1")
         control, chosen = (asked.loc[asked["control"] == c, "position"].tolist() for c in (True, False))
+        reserved = set(campaign.control.reserved)
+        assert len(reserved) == 8  # half of what comes after the first set
+        assert control == campaign.control.reserved[:3].tolist()
+        allowed = sorted(set(range(20)) - reserved)
+        assert sorted(first) == allowed[:5]
+        assert chosen == allowed[5:8]
         counts[control] += 1
-        assert len(control) == len(chosen) == 3
-        assert chosen == sorted(set(range(5, 20)) - set(control))[:3]
-    assert not counts[:5].any()
-    assert stats.chisquare(counts[5:]).pvalue > 0.01
+    assert stats.chisquare(counts).pvalue > 0.01
 
 
-def test_control_rows_have_a_random_stream_of_their_own():
+def test_control_rows_leave_the_stream_of_the_strategy_alone():
     campaign = Campaign(make_sampler(strategy="random"), X)
     answer(campaign, campaign.ask())
-    free = np.setdiff1d(np.arange(120), campaign.queries["position"])
+    reserved = campaign.control.reserved
+    free = np.setdiff1d(np.arange(120), [*campaign.queries["position"], *reserved])
     campaign.ask()
     asked = campaign.queries.query("round == 1")
-    rng = np.random.RandomState(derive_seed(campaign.seed, "control", 1))
-    control = rng.choice(free, size=5, replace=False)
-    assert asked["position"].tolist()[5:] == control.tolist()
+    assert asked["position"].tolist()[5:] == reserved[:5].tolist()
     rng = np.random.RandomState(derive_seed(campaign.seed, "query", 1))
-    chosen = rng.choice(np.setdiff1d(free, control), size=5, replace=False)
-    assert asked["position"].tolist()[:5] == chosen.tolist()
+    assert asked["position"].tolist()[:5] == rng.choice(free, size=5, replace=False).tolist()
+
+
+def test_what_is_reserved_is_asked_when_the_strategy_has_none_left():
+    """A first set that grows past its size leaves fewer questions, and fewer control rows, than expected."""
+    campaign = Campaign(make_sampler(strategy="random", n_initial=4, max_labels=500), X[:30])
+    answer(campaign, campaign.ask(3))
+    answer(campaign, campaign.ask(11))
+    while len(batch := campaign.ask()):
+        answer(campaign, batch)
+    assert campaign.stop_reason == "pool exhausted"
 
 
 @pytest.mark.parametrize("strategy", ["random", "margin", "snn", "auto"])
 def test_a_share_of_zero_changes_nothing(strategy):
-    """The strategy alone chooses, by its own stream; a share above zero keeps the first set."""
+    """The strategy alone chooses, by its own stream."""
     none = make_sampler(strategy=strategy, control_share=0).fit(X, Y)
     default = make_sampler(strategy=strategy).set_params(control_share=0.0).fit(X, Y)
-    some = make_sampler(strategy=strategy).fit(X, Y)
     np.testing.assert_array_equal(none.labeled_indices_, default.labeled_indices_)
     np.testing.assert_array_equal(none.predict_proba(X_TEST), default.predict_proba(X_TEST))
-    np.testing.assert_array_equal(none.labeled_indices_[:10], some.labeled_indices_[:10])
     assert not none.queries_["control"].any()
     campaign = Campaign(make_sampler(strategy=strategy, control_share=0), X, Y).run()
     assert campaign.control._choice is None  # no network is kept, and saved, for nothing
@@ -442,3 +453,17 @@ def test_control_rows_are_marked_by_the_name_of_their_strategy():
     by = fitted.queries_.groupby("control")["strategy"].unique()
     assert by[True].tolist() == [RandomStrategy.__name__]
     assert "UncertaintyStrategy" in by[False]
+
+
+def test_control_rows_get_no_pseudo_labels(monkeypatch):
+    seen, spread = [], LabelSpreader.spread
+
+    def note(self, codes_labeled, y, codes, **kwargs):
+        seen.append((len(codes_labeled), len(codes)))
+        return spread(self, codes_labeled, y, codes, **kwargs)
+
+    monkeypatch.setattr(LabelSpreader, "spread", note)
+    campaign = Campaign(make_sampler(pseudo_labels="spread"), X, Y).run()
+    n_control = len(control_of(campaign))
+    campaign.finish()  # scores the network of the last round, and trains the final one
+    assert seen[-2:] == [(40 - n_control, 120 - 40), (40, 120 - 40)]
