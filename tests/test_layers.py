@@ -34,6 +34,7 @@ LAYERS = [
     "_saving",
     "campaign",
     "sampler",
+    "_runs",
     "compare",
     "display",
     "datasets",
