@@ -39,7 +39,13 @@ html_sidebars = {"api": [], "changelog": []}
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "subsection_order": ExplicitOrder(["../examples/adaptive_sampling", "../examples/selective_training"]),
+    "subsection_order": ExplicitOrder(
+        [
+            "../examples/adaptive_sampling",
+            "../examples/label_efficiency",
+            "../examples/selective_training",
+        ]
+    ),
     "filename_pattern": r"plot_",
     "within_subsection_order": ExplicitOrder(["plot_digits.py", "*"]),
     "doc_module": ("skalss",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -44,23 +44,33 @@ class EpochSampler(Sampler[int]):
         Rows of an epoch, at least; fewer labelled rows are passed over several times.
     n_mixed : int, default=0
         Epochs of which half the rows are pseudo-labelled; later ones take labelled rows alone.
+    epoch : callable, default=None
+        Gives the number of the present epoch, from 0. A selective net makes several passes in one, so they
+        cannot be counted. None: always the first.
     """
 
-    def __init__(self, n_labeled: int, n_pseudo: int = 0, min_rows: int = 1, n_mixed: int = 0):
+    def __init__(
+        self,
+        n_labeled: int,
+        n_pseudo: int = 0,
+        min_rows: int = 1,
+        n_mixed: int = 0,
+        epoch: Callable[[], int] | None = None,
+    ):
         self.n_labeled = n_labeled
         self.n_pseudo = n_pseudo
         self.n_rows = max(n_labeled, min_rows)
         self.n_mixed = n_mixed if n_pseudo else 0
-        self.n_epochs = 0  # drawn so far
+        self.epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of rows of an epoch."""
+        """Return the number of rows of a pass."""
         return self.n_rows
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the rows of an epoch, drawn by torch's generator."""
-        n_pseudo = self.n_rows // 2 if self.n_epochs < self.n_mixed else 0
-        self.n_epochs += 1
+        """Yield the rows of a pass, drawn by torch's generator."""
+        epoch = 0 if self.epoch is None else self.epoch()
+        n_pseudo = self.n_rows // 2 if epoch < self.n_mixed else 0
         rows = _passes(self.n_labeled, self.n_rows - n_pseudo)
         if n_pseudo:
             rows = torch.cat([rows, self.n_labeled + _passes(self.n_pseudo, n_pseudo)])
@@ -130,7 +140,14 @@ def drawing_epochs(
     if pseudo is not None:
         n_pseudo = len(pseudo[0])
         rows, y = torch.cat([rows, pseudo[0]]), torch.cat([y, pseudo[1]])
-    sampler = EpochSampler(n_labeled, n_pseudo, min_rows or MIN_ROWS, round(until * net.max_epochs))
+    n_before = len(net.history) + 1  # an epoch has its line in the history when it begins
+    sampler = EpochSampler(
+        n_labeled,
+        n_pseudo,
+        min_rows or MIN_ROWS,
+        n_mixed=round(until * net.max_epochs),
+        epoch=lambda: len(net.history) - n_before,
+    )
     # As attributes: an initialised net refuses parameters of its iterators in set_params.
     vars(net).update(iterator_train__sampler=sampler, iterator_train__shuffle=False)
     try:

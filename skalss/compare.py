@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,14 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy import stats
-from sklearn.base import clone
+from scipy.integrate import trapezoid
+from sklearn.base import clone, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
+from sklearn.utils.validation import check_consistent_length
 
 from ._checks import check_positive_int
+from ._runs import append_runs, hash_data, hash_settings, read_runs
 from .campaign import Campaign
 from .latent import VAE, ConvVAE
 from .sampler import AdaptiveLatentSampler
@@ -24,6 +25,7 @@ from .strategies import BaseStrategy
 from .tasknet import TaskNet
 
 CONTROL = "random"
+_SECONDS = ["latent_seconds", "query_seconds", "fit_seconds"]
 _CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels": None}
 
 
@@ -43,7 +45,11 @@ def compare_strategies(
 
     An arm is a strategy, or a set of parameters of the sampler. A control arm named ``"random"``, with a
     random start and random queries, is always run. For one seed all arms share the seed of the network,
-    and those that start alike share their first rows; the latent model is fitted once for all.
+    and those that start alike share their first rows; the latent model is fitted once for all, except for
+    an arm that sets one of its own.
+
+    Training with pseudo-labels takes at least 512 rows an epoch. For a fair comparison let the other arms
+    train on as many: ``TaskNet(net, min_epoch_rows=512)``.
 
     Parameters
     ----------
@@ -55,7 +61,8 @@ def compare_strategies(
         Its labels: the answer key, unless the sampler has an oracle.
     strategies : list of str or BaseStrategy, or dict
         The arms. A dict maps names to strategies, or to dicts of sampler parameters, such as
-        ``{"cold start": {"strategy": "margin", "initial": "kmeans"}}``.
+        ``{"cold start": {"strategy": "margin", "initial": "kmeans"}}``. In a list, an object is named by
+        its repr.
     X_test, y_test : arrays
         Rows to score on. No campaign sees them.
     seeds : int or sequence of int, default=5
@@ -64,19 +71,29 @@ def compare_strategies(
         Campaigns run at a time, by joblib. Seconds are comparable only with one.
     csv : path-like, default=None
         File to which the rows of each campaign are added when it ends. Campaigns that the file holds, with
-        the same settings, are read and not run again.
+        the same settings and data, are read and not run again. A campaign that a kill left half-written is
+        run again. What an object has learnt, or what a function does, is not looked at: use another file
+        after a change of these.
 
     Returns
     -------
     results : DataFrame
         A row for each arm, seed and round: `arm`, `seed`, `round`, `n_labels`, `n_queries`, `score` (of the
         sampler's `scoring`; accuracy or R² by default), `network_rows`, `latent_seconds`, `query_seconds`,
-        `fit_seconds`, `class_balance` (entropy of the classes bought so far over that of equal shares) and
-        `settings`, a hash of the sampler's parameters.
+        `fit_seconds`, `class_balance` (entropy of the classes bought so far over that of equal shares; NaN
+        where the classes are not known) and `settings`, a hash of the sampler's parameters and the data.
+        ``results.attrs["metric_name"]`` names the score.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an arm or its settings are wrong, two arms have one name, or data do not fit, before anything
+        trains.
 
     See Also
     --------
     summarize_comparison : Area under the curves, intervals and labels to a target.
+    skalss.display.LabelEfficiencyDisplay : The learning curves in a picture.
 
     Examples
     --------
@@ -92,20 +109,21 @@ def compare_strategies(
     >>> summarize_comparison(results).index.tolist()
     ['random', 'mms']
     """
-    arms = _name_arms(strategies)
-    if isinstance(seeds, int | np.integer):
-        check_positive_int("seeds", seeds)
-        seeds = range(int(seeds))
-    samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
-    hashes = {name: _hash_settings(arm, np.shape(X)) for name, arm in samplers.items()}
-    known = _read(csv)
-    done = set(zip(known["arm"], known["seed"], known["settings"], strict=True))
-    jobs = [(name, int(seed)) for seed in seeds for name in arms]
+    arms, seeds = _name_arms(strategies), _list_seeds(seeds)
+    _check_test_rows(X, X_test, y_test)
+    samplers = {name: _copy(sampler).set_params(**settings) for name, settings in arms.items()}
+    data = hash_data(X, y, X_test, y_test)
+    hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
+    known = read_runs(csv)
+    done = set() if known is None else set(zip(known["arm"], known["seed"], known["settings"], strict=True))
+    jobs = [(name, seed) for seed in seeds for name in arms]
     todo = [(name, seed) for name, seed in jobs if (name, seed, hashes[name]) not in done]
     if todo:
+        for arm in samplers.values():
+            _campaign(arm, X, y)  # refuses wrong settings before anything is trained
         shared = _fit_latent(sampler, X)
         for name, arm in samplers.items():
-            if "latent_model" not in arms[name]:
+            if not any(setting.startswith("latent_model") for setting in arms[name]):
                 arm.set_params(latent_model=shared)
     runs = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
         delayed(_run)(
@@ -113,19 +131,20 @@ def compare_strategies(
         )
         for name, seed in todo
     )
-    tables = [known]
+    tables = [] if known is None else [known]
     for table in runs:
         tables.append(table)
-        if csv is not None:
-            Path(csv).parent.mkdir(parents=True, exist_ok=True)
-            table.to_csv(csv, mode="a", header=not Path(csv).exists(), index=False)
+        if csv is not None and len(table):
+            append_runs(csv, table)
     results = pd.concat(tables, ignore_index=True)
     wanted = pd.MultiIndex.from_tuples([(name, seed, hashes[name]) for name, seed in jobs])
     results = results[pd.MultiIndex.from_frame(results[["arm", "seed", "settings"]]).isin(wanted)]
     order = {name: i for i, name in enumerate(arms)}
-    return results.sort_values(
+    results = results.sort_values(
         ["arm", "seed", "round"], key=lambda c: c.map(order) if c.name == "arm" else c
     ).reset_index(drop=True)
+    results.attrs["metric_name"] = _metric_name(sampler)
+    return results
 
 
 def summarize_comparison(
@@ -169,13 +188,12 @@ def summarize_comparison(
     Raises
     ------
     ValueError
-        If the control is not among the arms.
+        If the control is not among the arms, or no seed was run with all of them.
     """
+    results = paired_runs(results)
     arms = list(dict.fromkeys(results["arm"]))
     if control not in arms:
         raise ValueError(f"control must be one of the arms {arms}, got {control!r}.")
-    seeds = results.groupby("seed")["arm"].nunique()
-    results = results[results["seed"].isin(seeds.index[seeds == len(arms)])]
     areas = learning_areas(results)
     curves = {arm: _mean_curve(results[results["arm"] == arm]) for arm in arms}
     target = float(curves[control].iloc[-1]) if target is None else target
@@ -187,7 +205,7 @@ def summarize_comparison(
         part = results[results["arm"] == arm]
         last = part.loc[part.groupby("seed")["round"].idxmax()]
         chosen = part[part["round"] > 0]["network_rows"]
-        seconds = part.groupby("seed")[["latent_seconds", "query_seconds", "fit_seconds"]].sum().mean()
+        seconds = part.groupby("seed")[_SECONDS].sum().mean()
         lines[arm] = {
             "aubc": 100 * areas[arm].mean(),
             **_named_interval("gain", 100 * (areas[arm] - areas[control])),
@@ -200,6 +218,34 @@ def summarize_comparison(
             "class_balance": last["class_balance"].mean(),
         }
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("arm")
+
+
+def paired_runs(results: pd.DataFrame) -> pd.DataFrame:
+    """Give the runs of the seeds that every arm has.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From `compare_strategies`, or some of its rows.
+
+    Returns
+    -------
+    paired : DataFrame
+
+    Raises
+    ------
+    ValueError
+        If there is no such seed.
+    """
+    n_arms = results.groupby("seed")["arm"].nunique()
+    paired = results[results["seed"].isin(n_arms.index[n_arms == results["arm"].nunique()])]
+    if paired.empty:
+        seeds = results.groupby("arm", sort=False)["seed"].unique().map(np.ndarray.tolist).to_dict()
+        raise ValueError(
+            f"results must hold a seed that was run with every arm; the seeds of each are {seeds}. Run the "
+            "missing ones with compare_strategies(..., csv=...)."
+        )
+    return paired
 
 
 def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
@@ -218,9 +264,9 @@ def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
 
     def area(curve: pd.DataFrame) -> float:
         n_labels = curve["n_labels"].to_numpy(dtype=float)
-        if len(curve) < 2:
-            return float(curve["score"].iloc[0])
-        return float(np.trapezoid(curve["score"], n_labels) / (n_labels[-1] - n_labels[0]))
+        if n_labels[0] == n_labels[-1]:
+            return float(curve["score"].mean())
+        return float(trapezoid(curve["score"], n_labels) / (n_labels[-1] - n_labels[0]))
 
     areas = {key: area(curve.sort_values("round")) for key, curve in results.groupby(["seed", "arm"])}
     return pd.Series(areas).unstack().rename_axis(index="seed", columns="arm")
@@ -264,18 +310,20 @@ def _mean_curve(part: pd.DataFrame) -> pd.Series:
 
 
 def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
-    """Give each arm a name and its parameters; the control comes first unless it is named."""
+    """Give each arm a name and its parameters; the control comes first."""
     if isinstance(strategies, str | BaseStrategy):
         strategies = [strategies]
-    if not isinstance(strategies, Mapping):
-        names = [s if isinstance(s, str) else repr(s) for s in strategies]
-        if len(set(names)) < len(names):
-            raise ValueError(
-                f"strategies holds an arm twice: {names}. Give each a name of its own in a dict."
-            )
-        strategies = dict(zip(names, strategies, strict=True))
+    named = (
+        list(strategies.items())
+        if isinstance(strategies, Mapping)
+        else [(arm if isinstance(arm, str) else repr(arm), arm) for arm in strategies]
+    )
+    names = [" ".join(str(name).split()) for name, _ in named]  # one line of a CSV file, of a legend
+    if len(set(names)) < len(names):
+        raise ValueError(f"strategies holds an arm twice: {names}. Give each a name of its own in a dict.")
     arms = {
-        name: dict(arm) if isinstance(arm, Mapping) else {"strategy": arm} for name, arm in strategies.items()
+        name: dict(arm) if isinstance(arm, Mapping) else {"strategy": arm}
+        for name, (_, arm) in zip(names, named, strict=True)
     }
     if arms.get(CONTROL, _CONTROL_SETTINGS) not in (_CONTROL_SETTINGS, {"strategy": "random"}):
         raise ValueError(
@@ -285,22 +333,64 @@ def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
     return {CONTROL: _CONTROL_SETTINGS, **{name: arm for name, arm in arms.items() if name != CONTROL}}
 
 
+def _list_seeds(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, int | np.integer):
+        check_positive_int("seeds", seeds)
+        seeds = range(int(seeds))
+    listed = [int(seed) for seed in seeds]
+    if len(set(listed)) < max(1, len(listed)):
+        raise ValueError(
+            f"seeds must be a number of seeds, or seeds that differ, at least one; got {listed}. "
+            "A campaign repeated with its seed tells nothing new."
+        )
+    return listed
+
+
+def _check_test_rows(X: Any, X_test: Any, y_test: Any) -> None:
+    check_consistent_length(X_test, y_test)
+    if np.shape(X_test)[1:] != np.shape(X)[1:]:
+        raise ValueError(
+            f"X_test has rows of shape {np.shape(X_test)[1:]}, X has {np.shape(X)[1:]}. Give both the same "
+            "shape."
+        )
+
+
+def _copy(sampler: AdaptiveLatentSampler) -> AdaptiveLatentSampler:
+    """Clone all but the oracle: a deep copy of it would be asked, and the user's see no question."""
+    settings = {**sampler.get_params(deep=False), "oracle": None}
+    return clone(type(sampler)(**settings)).set_params(oracle=sampler.oracle)
+
+
+def _campaign(sampler: AdaptiveLatentSampler, X: Any, y: Any) -> Campaign:
+    return Campaign(sampler, X, y if sampler.oracle is None else None)
+
+
 def _fit_latent(sampler: AdaptiveLatentSampler, X: Any) -> Any:
-    """Fit the latent model once, for all arms and seeds."""
+    """Fit the latent model once, for all arms and seeds; a call repeated fits the same."""
     if isinstance(sampler.latent_model, FrozenEstimator):
         return sampler.latent_model
-    model = sampler.latent_model
-    if model is None:
-        model = VAE(random_state=0) if np.ndim(X) == 2 else ConvVAE(random_state=0)
-    return FrozenEstimator(clone(model).fit(X))
+    default = VAE() if np.ndim(X) == 2 else ConvVAE()
+    model = clone(default if sampler.latent_model is None else sampler.latent_model)
+    params = model.get_params(deep=False)
+    if "device" in params:
+        model.set_params(device=sampler.device)
+    if params.get("random_state", 0) is None:
+        model.set_params(random_state=0)
+    return FrozenEstimator(model.fit(X))
+
+
+def _metric_name(sampler: AdaptiveLatentSampler) -> str:
+    if sampler.scoring is None:
+        return "R²" if is_regressor(sampler) else "accuracy"
+    return sampler.scoring if isinstance(sampler.scoring, str) else "score"
 
 
 def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str, Any]) -> pd.DataFrame:
     """Run one campaign; give a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])
-    campaign = Campaign(sampler, X, y if sampler.oracle is None else None)
+    campaign = _campaign(sampler, X, y)
     scorer = TaskNet.score if sampler.scoring is None else get_scorer(sampler.scoring)
-    lines = []
+    lines, seconds_before = [], pd.Series(0.0, index=_SECONDS)
     for _ in campaign.rounds():
         asked = campaign.history.iloc[-1]
         labels = campaign.queries.query("state == 'labelled'")["label"]
@@ -308,6 +398,9 @@ def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str
             continue
         score = scorer(campaign.network(), X_test, y_test)
         trained = campaign.history.iloc[-1]
+        # Of all since the last row: what a strategy trained before it asked is among them.
+        seconds = campaign.history[_SECONDS].sum()
+        spent, seconds_before = seconds - seconds_before, seconds
         lines.append(
             {
                 **named,
@@ -316,9 +409,7 @@ def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str
                 "n_queries": int(trained["n_queries"]),
                 "score": round(float(score), 5),
                 "network_rows": int(asked["network_rows"]),
-                "latent_seconds": round(asked["latent_seconds"], 3),
-                "query_seconds": round(asked["query_seconds"], 3),
-                "fit_seconds": round(trained["fit_seconds"], 3),
+                **spent.round(3).to_dict(),
                 "class_balance": round(_class_balance(labels, campaign.pool.classes), 4),
             }
         )
@@ -330,23 +421,3 @@ def _class_balance(labels: pd.Series, classes: Any) -> float:
     if classes is None or len(classes) < 2:
         return float("nan")
     return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(len(classes)))
-
-
-# -- what was run before ------------------------------------------------------------------------------
-
-_COLUMNS = ["arm", "seed", "settings", "round", "n_labels", "n_queries", "score", "network_rows"]
-_COLUMNS += ["latent_seconds", "query_seconds", "fit_seconds", "class_balance"]
-
-
-def _read(csv: str | Path | None) -> pd.DataFrame:
-    if csv is None or not Path(csv).exists():
-        return pd.DataFrame(columns=_COLUMNS)
-    return pd.read_csv(csv, dtype={"arm": str, "settings": str})
-
-
-def _hash_settings(sampler: Any, shape: tuple[int, ...]) -> str:
-    """Name the settings of a campaign: equal for equal parameters, in any process."""
-    ignored = ("random_state", "device", "verbose")
-    params = {k: v for k, v in sampler.get_params().items() if k.rpartition("__")[2] not in ignored}
-    text = re.sub(r" at 0x[0-9a-f]+", "", f"{shape} {sorted(params.items(), key=lambda item: item[0])}")
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -36,6 +36,7 @@ LAYERS = [
     "_saving",
     "campaign",
     "sampler",
+    "_runs",
     "compare",
     "display",
     "datasets",

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 
 from ..selective.monitor import COLUMNS
+from ._pyplot import pyplot
 
 MONITORED = tuple(name for name in COLUMNS if name != "class_counts")  # a list is not drawn
 BESIDE = ("train_loss", "valid_loss", "valid_acc")
@@ -143,7 +144,7 @@ class TrainingProgressDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        plt = _pyplot("TrainingProgressDisplay.plot")
+        plt = pyplot("TrainingProgressDisplay.plot")
         panels = self._panels()
         if axes is None:
             rows, columns = (2, 2) if len(panels) == 4 else (1, len(panels))
@@ -274,15 +275,3 @@ def _table(history: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     else:
         table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
     return table[[name for name in (*MONITORED, *BESIDE) if name in table]].astype(float)
-
-
-def _pyplot(caller: str) -> Any:
-    """Import matplotlib, or say how to get it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{caller} draws with matplotlib, which is not installed. Install it with "
-            '`pip install "skalss[plot]"`.'
-        ) from error
-    return plt
