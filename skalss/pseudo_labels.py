@@ -17,6 +17,8 @@ from ._checks import check_positive_int, check_share
 from .neighbors import nearest_codes
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
+_BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
+_N_FOLDS = 5
 
 
 class PseudoLabels(NamedTuple):
@@ -49,7 +51,8 @@ class LabelSpreader(BaseEstimator):
     does not grow, and no row passes the network for it. Pseudo-labels are never counted as bought.
 
     Where the codes do not keep classes apart, all labels reach all rows, none stands out, and there are no
-    pseudo-labels.
+    pseudo-labels. Whether a class with many labels counts as much as one with few, or by their number, is
+    chosen by five-fold cross-validation over the labels.
 
     Parameters
     ----------
@@ -138,29 +141,51 @@ class LabelSpreader(BaseEstimator):
             less structure than `min_structure`.
         """
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
-        if len(encoder.classes_) < 2 or len(codes) == 0:
+        n_classes, numbers = len(encoder.classes_), encoder.transform(y)
+        if n_classes < 2 or len(codes) == 0:
             return _none(y, structure=0.0)
-        together = np.concatenate([codes_labeled, codes]).astype(np.float32)
-        targets = np.full(len(together), -1)
-        targets[:n_labeled] = encoder.transform(y)
-        graph = self._graph(together, device)
-        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 30 steps are enough for the largest share
-            shares = spreading.fit(together, targets).label_distributions_[n_labeled:]
-        # A class does not win by the number of its labels.
-        shares = shares / np.bincount(targets[:n_labeled])
-        total = shares.sum(axis=1)
-        confidence = shares.max(axis=1) / np.where(total > 0, total, 1.0)
-        chance = 1 / len(encoder.classes_)
-        structure = float(np.maximum(confidence - chance, 0).mean() / (1 - chance))
+        graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), device)
+        reach = self._reach(graph, numbers, n_classes)[n_labeled:]
+        structure = _structure(_balance(reach, numbers, 1.0))
         if structure < self.min_structure:
             return _none(y, structure)
-        reached = np.flatnonzero(total > 0)
+        shares = _balance(reach, numbers, self._choose_balance(graph, numbers, n_classes))
+        confidence = shares.max(axis=1)
+        reached = np.flatnonzero(confidence > 0)
         order = reached[np.argsort(-confidence[reached], kind="stable")]
         rows = np.sort(order[: round(self.keep * len(codes))])
         labels = encoder.inverse_transform(shares[rows].argmax(axis=1))
         return PseudoLabels(rows, labels, confidence[rows], structure)
+
+    def _reach(self, graph: csr_matrix, numbers: np.ndarray, n_classes: int) -> np.ndarray:
+        """Give how much of each class reaches each row: the first rows have class numbers, -1 for none."""
+        targets = np.full(graph.shape[0], -1)
+        targets[: len(numbers)] = numbers
+        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 30 steps are enough for the largest share
+            warnings.simplefilter("ignore", RuntimeWarning)  # rows that nothing reaches are divided by 0
+            spreading.fit(np.zeros((len(targets), 1)), targets)
+        reach = np.zeros((len(targets), n_classes))
+        reach[:, spreading.classes_] = np.nan_to_num(spreading.label_distributions_)
+        return reach
+
+    def _choose_balance(self, graph: csr_matrix, numbers: np.ndarray, n_classes: int) -> float:
+        """Choose how far classes are made equal: what labels the most of the held-out labels right."""
+        # Each class is dealt to the folds in turn, so that none has all of a rare one.
+        order = np.argsort(numbers, kind="stable")
+        fold = np.empty(len(numbers), dtype=int)
+        fold[order] = np.arange(len(numbers)) % _N_FOLDS
+        n_right = dict.fromkeys(_BALANCES, 0)
+        for i in range(_N_FOLDS):
+            kept, out = np.where(fold == i, -1, numbers), np.flatnonzero(fold == i)
+            if not len(out) or not (kept >= 0).any():
+                continue
+            reach = self._reach(graph, kept, n_classes)[out]
+            for balance in _BALANCES:
+                guess = _balance(reach, kept[kept >= 0], balance).argmax(axis=1)
+                n_right[balance] += int((guess == numbers[out]).sum())
+        return max(_BALANCES, key=lambda balance: (n_right[balance], balance))
 
     def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
         """Give the symmetric weights of the edges."""
@@ -175,6 +200,20 @@ class LabelSpreader(BaseEstimator):
         graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
         graph.setdiag(0.0)
         return graph.maximum(graph.T)
+
+
+def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray:
+    """Give the classes' shares of what reaches a row, each class divided by a power of its labels' number."""
+    n_labels = np.maximum(np.bincount(numbers, minlength=reach.shape[1]), 1)
+    shares = reach / n_labels**power
+    total = shares.sum(axis=1, keepdims=True)
+    return shares / np.where(total > 0, total, 1.0)
+
+
+def _structure(shares: np.ndarray) -> float:
+    """Give by how much the largest share exceeds chance, on average: 0 by nothing, 1 by all there is."""
+    chance = 1 / shares.shape[1]
+    return float(np.maximum(shares.max(axis=1) - chance, 0).mean() / (1 - chance))
 
 
 def _none(y: Any, structure: float) -> PseudoLabels:
