@@ -93,11 +93,12 @@ colors = {"random": "#777777", "paper SNN": "#e08214", "SNN": "#2166ac", "MMS": 
 figure, ax = plt.subplots(num="digits_curves", figsize=(6.4, 4), layout="constrained")
 for arm in arms:
     group = 100 * curves[curves["arm"] == arm].pivot(index="n_labels", columns="seed", values="val_score")
-    ax.plot(group.index, group.mean(axis=1), marker="o", markersize=4, color=colors[arm])
+    ax.plot(group.index, group.mean(axis=1), marker="o", markersize=4, color=colors[arm], label=arm)
     ax.fill_between(group.index, group.min(axis=1), group.max(axis=1), color=colors[arm], alpha=0.15, lw=0)
-    end = (group.index[-1], group.iloc[-1].mean())
-    ax.annotate(arm, end, (8, 0), textcoords="offset points", color=colors[arm], va="center")
 ax.set(xlabel="labels bought", ylabel="test accuracy in %")
+handles, labels = ax.get_legend_handles_labels()
+order = accuracy.mean().sort_values(ascending=False).index
+ax.legend([handles[labels.index(arm)] for arm in order], order, frameon=False)
 ax.set_title(f"Digits: mean and range over {n_seeds} seeds")
 ax.grid(alpha=0.25)
 ax.spines[["top", "right"]].set_visible(False)
