@@ -240,7 +240,7 @@ def test_test_rows_are_in_no_fit(monkeypatch):
         ({"two\nlines": "margin"}, ["random", "two lines"]),
         ([], ["random"]),
     ],
-    ids=str,
+    ids=["name", "object", "list", "generator", "dict", "number", "lines", "none"],  # the same in any process
 )
 def test_arms_are_named_and_the_control_comes_first(strategies, names):
     sampler = make_sampler(net_classifier(max_epochs=1), max_labels=10)
