@@ -106,7 +106,7 @@ ax.spines[["top", "right"]].set_visible(False)
 # %%
 # What was asked
 # --------------
-# The last batch of each arm: random rows are mostly easy, the others are not.
+# From the last batch of each arm, in the last seed's run: MMS and auto ask for digits that are hard to read.
 
 figure, axes = plt.subplots(len(arms), 1, num="digits_asked", figsize=(6.4, 4.4), layout="constrained")
 for ax, (arm, sampler) in zip(axes, fitted.items(), strict=True):
