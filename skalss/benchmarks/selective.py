@@ -63,7 +63,7 @@ class Arm:
 
 ARMS = {
     "uniform": Arm(None, (1, 4 / 8, 3 / 8, 2 / 8)),
-    "mms": Arm("mms", (3 / 8, 1 / 8, 2 / 8, 5 / 8)),
+    "mms": Arm("mms", (3 / 8, 1 / 8, 2 / 8, 5 / 8, 1)),
     "paper": Arm(SelectiveNetClassifier.paper(MLP).selector, (2 / 8, 1 / 8)),
     "prune": Arm("prune", (1,)),
     "random": Arm("random"),
