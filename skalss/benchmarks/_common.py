@@ -1,4 +1,4 @@
-"""What the benchmarks share: paired runs in turn, ratios with their range, markdown tables."""
+"""What the benchmarks share: data, paired runs in turn, ratios with their range, markdown tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..datasets import load_digits_pool, load_images
+
 # Seconds of the processor are steadier on a busy machine; with one thread they are otherwise the same.
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def load_data(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Give X, y, X_test and y_test of ``"mnist"``, ``"cifar10"``, ``"digits"`` or an ``.npz`` file."""
+    if name.endswith(".npz"):
+        with np.load(name) as arrays:
+            return arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"]
+    bunch: Any = load_digits_pool(as_images=True) if name == "digits" else load_images(name)
+    return bunch.X, bunch.y, bunch.X_test, bunch.y_test
 
 
 def timed(function: Callable[[], Any], clock: str = "wall") -> tuple[Any, float]:

@@ -23,13 +23,12 @@ import torch
 
 from .._mixing import MIN_ROWS
 from ..compare import compare_strategies, summarize_comparison
-from ..datasets import load_digits_pool, load_images
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier
 from ..sampler import AdaptiveLatentSampler
 from ..tasknet import TaskNet
 from ._arms import named_strategy
-from ._common import conditions, markdown_table
+from ._common import conditions, load_data, markdown_table
 
 NETS = {"mlp": MLP, "lenet": LeNet, "resnet8": ResNet8}
 LATENT = {
@@ -42,12 +41,7 @@ PSEUDO = {"pseudo": "spread", "plain": None}
 
 def load(name: str, n_pool: int | None) -> Any:
     """Give X, y, X_test and y_test; a pool smaller than the data is drawn at random."""
-    if name.endswith(".npz"):
-        with np.load(name) as arrays:
-            X, y, X_test, y_test = (arrays[key] for key in ("X_train", "y_train", "X_test", "y_test"))
-    else:
-        bunch: Any = load_digits_pool(as_images=True) if name == "digits" else load_images(name)
-        X, y, X_test, y_test = bunch.X, bunch.y, bunch.X_test, bunch.y_test
+    X, y, X_test, y_test = load_data(name)
     some = np.random.default_rng(0).permutation(len(X))[:n_pool]
     return X[np.sort(some)], y[np.sort(some)], X_test, y_test
 
