@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from skorch import NeuralNetClassifier
 
 from .._mixing import MIN_ROWS
 from ..compare import compare_strategies, summarize_comparison
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier
 from ..sampler import AdaptiveLatentSampler
+from ..selective import SelectiveNetClassifier
 from ..tasknet import TaskNet
 from ._arms import named_strategy
 from ._common import conditions, load_data, markdown_table
@@ -44,6 +46,15 @@ def load(name: str, n_pool: int | None) -> Any:
     X, y, X_test, y_test = load_data(name)
     some = np.random.default_rng(0).permutation(len(X))[:n_pool]
     return X[np.sort(some)], y[np.sort(some)], X_test, y_test
+
+
+def make_net(options: argparse.Namespace) -> NeuralNetClassifier:
+    """Build the network that all arms train."""
+    net = net_classifier(NETS[options.net], max_epochs=options.max_epochs, batch_size=options.batch_size)
+    if options.dtype == "float32":
+        return net
+    fast = {"selector": None, "dtype": options.dtype, "channels_last": True}
+    return SelectiveNetClassifier(**{**net.get_params(deep=False), **fast})
 
 
 def arm_of(name: str) -> dict[str, Any]:
@@ -102,6 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-per-round", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=6, help="after the first")
     parser.add_argument("--max-epochs", type=int, default=60)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument(
+        "--dtype", choices=("float32", "auto"), default="float32", help="auto: what trains fastest here"
+    )
     parser.add_argument("--n-jobs", type=int, default=None, help="campaigns at a time")
     parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
     options = parser.parse_args(arguments)
@@ -110,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     X, y, X_test, y_test = load(options.data, options.pool)
     sampler = AdaptiveLatentSampler(
         # As many rows in each training of each arm, and enough of them when there are few labels.
-        TaskNet(net_classifier(NETS[options.net], max_epochs=options.max_epochs), min_epoch_rows=MIN_ROWS),
+        TaskNet(make_net(options), min_epoch_rows=MIN_ROWS),
         LATENT[options.latent](),
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
