@@ -42,6 +42,7 @@ sphinx_gallery_conf = {
     "subsection_order": ExplicitOrder(
         [
             "../examples/adaptive_sampling",
+            "../examples/ledger",
             "../examples/label_efficiency",
             "../examples/selective_training",
         ]

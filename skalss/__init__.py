@@ -1,6 +1,8 @@
 """skalss: learn from few, well-chosen labels and train on few, well-chosen rows."""
 
-from .campaign import Batch, Campaign, OracleAnswerError, OracleError
+from ._buying import OracleAnswerError, OracleError
+from .campaign import Batch, Campaign
+from .ledger import Ledger, LedgerError, LedgerLockedError, LedgerMismatchError
 from .sampler import AdaptiveLatentSampler
 from .selective import SelectiveNetClassifier
 from .tasknet import TaskNet
@@ -11,6 +13,10 @@ __all__ = [
     "AdaptiveLatentSampler",
     "Batch",
     "Campaign",
+    "Ledger",
+    "LedgerError",
+    "LedgerLockedError",
+    "LedgerMismatchError",
     "OracleAnswerError",
     "OracleError",
     "SelectiveNetClassifier",

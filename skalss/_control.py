@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import get_scorer
 
 from ._pool import Pool
 from ._questions import LABELLED, POOL, Question
@@ -140,6 +141,17 @@ class ControlRows:
     def _rows(self, questions: list[Question]) -> tuple[np.ndarray, np.ndarray]:
         rows = [self.pool.X[q.position] if q.kind == POOL else q.row for q in questions]
         return np.stack(rows), self.pool.as_labels([q.label for q in questions])
+
+
+def make_scorer(scoring: Any) -> Callable[..., float]:
+    """Give the scorer (network, X, y) of a name, a callable, or None: accuracy or R²."""
+    if scoring is None:
+        return TaskNet.score
+    if not isinstance(scoring, str) and not callable(scoring):
+        raise TypeError(
+            f"scoring must be the name of a scorer, a callable (estimator, X, y) or None, got {scoring!r}."
+        )
+    return get_scorer(scoring)
 
 
 def accuracy_interval(n_right: int, n: int) -> tuple[float, float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ._pool import Pool
+from .ledger._values import content_of
 from .strategies import BaseStrategy, Candidates, Snapshot
 
 POOL, GENERATED = "pool", "generated"
@@ -32,6 +35,9 @@ class Question:
     reason: str = ""
     charged: bool = False
     control: bool = False  # drawn at random; its label is held out
+    cost: float = 0.0
+    annotator: str = ""
+    reused: bool = False  # the ledger had the answer before this run asked for it
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ class Batch:
     ----------
     ids : array of shape (n,)
         The identity of each row: `sample_id`, or the position in the pool (for a DataFrame, what ``iloc``
-        takes, not its index); ``"generated-0"`` and so on
-        for points that a strategy made.
+        takes, not its index); for points that a strategy made ``"generated-"`` and twelve hex digits, the
+        hash of the row.
     X : array or DataFrame of shape (n, ...)
         The rows as the user passed them; decoded rows for generated points.
     codes : float32 array of shape (n, n_components) or None
@@ -87,6 +93,37 @@ class Batch:
         return frame.assign(label=None)
 
 
+def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, round_: int) -> Batch:
+    """Put questions side by side, rows of the pool before generated points.
+
+    Parameters
+    ----------
+    questions : list of Question
+    pool : Pool
+    codes : array of shape (n_rows, n_components) or None
+        Of the pool.
+    round_ : int
+        For a batch without questions.
+    """
+    questions = sorted(questions, key=lambda q: q.kind == GENERATED)
+    made = [q for q in questions if q.kind == GENERATED]
+    positions = np.array([q.position for q in questions if q.kind == POOL], dtype=np.intp)
+    X = pool.user_rows(positions)
+    if codes is not None:
+        codes = np.concatenate([codes[positions], *[q.code[None] for q in made]])
+    if made:
+        rows = pool.like_user_rows([q.row for q in made])
+        X = rows if len(positions) == 0 else pool.stack(X, rows)
+    ids: Any = [q.id for q in questions]
+    return Batch(
+        ids=np.array(ids, dtype=object if made and len(positions) else None) if ids else pool.ids[:0],
+        X=X,
+        codes=codes,
+        scores=np.array([q.score for q in questions], dtype=float),
+        round=questions[0].round if questions else round_,
+    )
+
+
 def check_candidates(candidates: Candidates, snapshot: Snapshot, n: int, strategy: BaseStrategy) -> None:
     """Refuse what breaks the contract of a strategy, and say how."""
     fault = None
@@ -115,6 +152,40 @@ def _are_askable(ids: np.ndarray, askable: np.ndarray) -> bool:
         return False
     inside = (ids >= 0) & (ids < len(askable))
     return bool(inside.all() and askable[ids].all())
+
+
+def make_questions(
+    candidates: Candidates,
+    snapshot: Snapshot,
+    ids: np.ndarray,
+    taken: Collection[str],
+    common: dict[str, Any],
+) -> list[Question]:
+    """Turn candidates into questions.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    snapshot : Snapshot
+        Decodes generated points.
+    ids : array of shape (n_rows,)
+        Of the pool.
+    taken : collection of str
+        Ids of the points generated so far.
+    common : dict
+        `round` and `strategy`.
+    """
+    if candidates.ids is not None:
+        return [Question(id=ids[i], kind=POOL, position=int(i), **common) for i in candidates.ids]
+    codes = np.asarray(candidates.codes)
+    questions: list[Question] = []
+    for code, row in zip(codes, snapshot.decode(codes), strict=True):
+        # Named by its content, a point has one id in every campaign.
+        name = f"{GENERATED}-{content_of(row)[:12]}"
+        twins = sum(id_.startswith(name) for id_ in [*taken, *(q.id for q in questions)])
+        id_ = f"{name}-{twins + 1}" if twins else name
+        questions.append(Question(id=id_, kind=GENERATED, code=code, row=row, **common))
+    return questions
 
 
 def annotate(

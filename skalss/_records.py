@@ -102,9 +102,9 @@ class Records:
         used = {q.start for q in self.questions}
         return np.array([key in used for key in self.start_keys()], dtype=bool)
 
-    def count_kind(self, kind: str) -> int:
-        """Count the questions of a kind."""
-        return sum(q.kind == kind for q in self.questions)
+    def generated_ids(self) -> list[str]:
+        """Give the ids of generated points, in the order asked."""
+        return [q.id for q in self.questions if q.kind == GENERATED]
 
     def count(self, state: str) -> int:
         """Count the questions in a state."""
@@ -114,6 +114,7 @@ class Records:
         """One row a question, in the order asked."""
         columns = ["id", "round", "kind", "position", "state", "label"]
         columns += ["strategy", "control", "score", "charged", "reason"]
+        columns += ["cost", "annotator", "reused"]
         frame = pd.DataFrame([{c: getattr(q, c) for c in columns} for q in self.questions], columns=columns)
         # Labels stay what they are: a missing one would turn whole numbers into floats.
         frame["label"] = pd.Series([q.label for q in self.questions], dtype=object)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv as csv_format
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from joblib import hash as hash_of
 
+from ._settings import list_settings
 from ._torch import to_host
 
 
@@ -71,7 +71,5 @@ def hash_data(*arrays: Any) -> str:
 
 def hash_settings(sampler: Any, data: str) -> str:
     """Name the settings of a campaign: equal for equal parameters, in any process."""
-    ignored = ("random_state", "device", "verbose")
-    params = {k: v for k, v in sampler.get_params().items() if k.rpartition("__")[2] not in ignored}
-    text = re.sub(r" at 0x[0-9a-f]+", "", f"{data} {sorted(params.items(), key=lambda item: item[0])}")
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    params = list_settings(sampler.get_params(), ignored=("random_state", "device", "verbose", "ledger"))
+    return hashlib.blake2b(f"{data} {params}".encode(), digest_size=4).hexdigest()

@@ -10,52 +10,42 @@ import numbers
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_random_state
 from tqdm.auto import tqdm
 
 from . import _saving
 from ._agreement import Agreement
+from ._buying import buy
+from ._campaign_ledger import CampaignLedger
 from ._checks import check_positive_int
-from ._control import ControlRows
+from ._control import ControlRows, make_scorer
 from ._models import Models
 from ._pool import Pool
-from ._questions import GENERATED, POOL, Batch, Question, annotate, check_candidates
-from ._records import FAILED, Records
+from ._questions import (
+    FAILED,
+    GENERATED,
+    PENDING,
+    Batch,
+    Question,
+    annotate,
+    check_candidates,
+    make_batch,
+    make_questions,
+)
+from ._records import Records
 from ._torch import derive_seed, resolve_device
 from .latent import BaseLatentModel
+from .ledger import make_ledger
 from .oracles import BaseOracle, make_oracle
 from .oracles.base import read_answer
 from .strategies import BaseStrategy, Candidates, Snapshot, make_initial, make_strategy
 from .tasknet import TaskNet
-
-
-class OracleError(RuntimeError):
-    """An oracle broke down. What it had answered is kept.
-
-    Attributes
-    ----------
-    campaign : Campaign
-        Goes on with ``campaign.run()``, or gives a fitted sampler with ``campaign.finish()``.
-    """
-
-    def __init__(self, message: str, campaign: Campaign | None = None):
-        super().__init__(message)
-        self.campaign = campaign
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Keep the campaign when another process sends the error back."""
-        return type(self), (self.args[0], self.campaign)
-
-
-class OracleAnswerError(OracleError, ValueError):
-    """An oracle answered what was not asked, or too little, or with a label that cannot be."""
 
 
 class Campaign:
@@ -113,18 +103,27 @@ class Campaign:
         self.records = Records(len(self.pool), self.pool.given, self.pool.given_labels)
         self.oracle = self._check_oracle(sampler.oracle)
         self.device = resolve_device(sampler.device)
-        self.seed = int(check_random_state(sampler.random_state).randint(2**31 - 1))
+        ledger = make_ledger(self.sampler.ledger)
+        self.ledger = None if ledger is None else CampaignLedger(ledger, self.sampler, self.pool)
+        self.seed = self._choose_seed(sampler.random_state)
         self.round = 0
         self._first_rounds = 0  # batches of the random first set
         self._history: list[dict[str, Any]] = []
         self.models = Models(self.sampler, self.pool, self.records, self.seed)
         self.models.rehearse()
-        self._scorer = self._make_scorer()
+        self._scorer = make_scorer(self.sampler.scoring)
         self.control = ControlRows(
             self.sampler, self.pool, self.records, self._scorer, self._budget(), self.seed
         )
         self.agreement = Agreement(self.sampler.stop_at_agreement, self.pool, self.seed)
         self._interrupted = False
+        if self.ledger is not None:
+            self.ledger.start(self.seed)
+
+    def _choose_seed(self, random_state: Any) -> int:
+        if self.ledger is not None:
+            return self.ledger.choose_seed(random_state)
+        return int(check_random_state(random_state).randint(2**31 - 1))
 
     # -- ask and tell -----------------------------------------------------------------------------
 
@@ -140,18 +139,52 @@ class Campaign:
         Returns
         -------
         batch : Batch
-            Pending until told. Empty when a stopping rule holds, or all that is left is pending.
+            Pending until told. Empty when a stopping rule holds, or all that is left is pending. With a
+            ledger, what an earlier process asked comes first, as many rows as it asked, without those whose
+            answers are known.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger cannot be written, or another campaign drives it.
         """
         if n is not None:
             check_positive_int("n", n, also="None for n_per_round")
+        while questions := self._ask(n):
+            waiting = [q for q in questions if q.state == PENDING]
+            if waiting:
+                return self._batch(waiting)
+            # The ledger knew every answer: on to the next round.
+        return self._batch([])
+
+    def _ask(self, n: int | None = None) -> list[Question]:
+        """Choose the questions of a round, write them down, and take the answers that the ledger knows."""
         self.pool.check_attached()
-        n = min(self._batch_size() if n is None else n, self._budget_left())
+        self._collect()
+        earlier = [] if self.ledger is None else self.ledger.round(self.round)
+        n = len(earlier) or n or self._batch_size()
+        n = min(n, self._budget_left())
         if self.stop_reason or n < 1 or self._rounds_are_used_up():
-            return self._batch([])
+            return []
         self._close_round()
         if self.agreement.reached:
-            return self._batch([])
+            return []
         first_set = self._rows_missing_at_first() > 0
+        questions = self._choose(n, first_set)
+        if self.ledger is not None:
+            questions = self.ledger.as_asked(earlier[:n], questions)
+        if not questions:
+            return []
+        if self.ledger is not None:
+            self.ledger.ask(questions)
+        self.control.choose_by(None if first_set else self.models.trained, self._entry())
+        self.records.ask(questions)
+        self.round += 1
+        self._first_rounds += first_set
+        self._collect(reused=True)
+        return questions
+
+    def _choose(self, n: int, first_set: bool) -> list[Question]:
         control = [] if first_set else self._draw_control(n)
         snapshot, n = self._snapshot(), n - len(control)
         start, before = time.perf_counter(), self._seconds_of_models()
@@ -163,13 +196,18 @@ class Campaign:
             query_seconds=time.perf_counter() - start - fitting,
             network_rows=snapshot.network_rows,
         )
-        self.control.choose_by(None if first_set else self.models.trained, self._entry())
-        self.records.ask(questions)
-        self.round += 1
-        self._first_rounds += first_set
-        return self._batch(questions)
+        return questions
 
-    def tell(self, ids, answers) -> None:
+    def _collect(self, reused: bool = False) -> None:
+        """Take the answers to open questions that the ledger has, whoever gave them."""
+        if self.ledger is None:
+            return
+        for question, line in self.ledger.recorded(list(self.records.pending.values())):
+            answer = self.ledger.read_answer(question, line)
+            question.cost, question.annotator, question.reused = line.cost, line.annotator, reused
+            self.records.answer(question.id, answer)
+
+    def tell(self, ids, answers, *, annotator: str = "") -> None:
         """Record answers: all or part of what is pending, in any order.
 
         Parameters
@@ -178,12 +216,16 @@ class Campaign:
             From `Batch.ids`.
         answers : array-like of shape (n,)
             Labels, None or ``ABSTAIN`` (does not know: never asked again), or ``Failed(reason)``.
+        annotator : str, default=""
+            Who answered, for `queries` and the ledger.
 
         Raises
         ------
         ValueError
             If an id is not pending, a label is outside `classes`, or an answer is NaN, as an empty cell of
             a table is. Then nothing is recorded.
+        LedgerError
+            If the ledger cannot be written. Then nothing is recorded either.
         """
         if isinstance(answers, str):
             raise ValueError(
@@ -194,17 +236,21 @@ class Campaign:
             raise ValueError(
                 f"tell got {len(ids)} ids and {len(answers)} answers; give one answer for each id."
             )
-        if len(set(ids)) != len(ids):
-            raise ValueError("tell got an id twice; give one answer for each id.")
         for id_ in ids:
-            if id_ not in self.records.pending:
+            if not isinstance(id_, Hashable) or id_ not in self.records.pending:
                 raise ValueError(
                     f"id {id_!r} is not waiting for an answer; {len(self.records.pending)} are: "
                     f"{list(self.records.pending)[:5]}. Take ids from the batch that ask() returned."
                 )
+        if len(set(ids)) != len(ids):
+            raise ValueError("tell got an id twice; give one answer for each id.")
         checked = [self._check_answer(id_, answer) for id_, answer in zip(ids, answers, strict=True)]
-        for id_, answer in zip(ids, checked, strict=True):
-            self.records.answer(id_, answer)
+        questions = [self.records.pending[id_] for id_ in ids]
+        if self.ledger is not None:
+            checked = self.ledger.record(questions, checked, annotator)
+        for question, answer in zip(questions, checked, strict=True):
+            question.annotator = annotator
+            self.records.answer(question.id, answer)
 
     def _check_answer(self, id_: Any, answer: Any) -> Any:
         if isinstance(answer, numbers.Real) and np.isnan(float(answer)):
@@ -217,7 +263,15 @@ class Campaign:
 
     @property
     def pending(self) -> Batch:
-        """What was asked and not answered yet, as one batch."""
+        """What was asked and not answered yet, as one batch.
+
+        With a ledger, answers that came there meanwhile are taken first, and what an earlier process left
+        open is among it, for which the campaign goes through the rounds of that process again.
+        """
+        self._collect()
+        while self.ledger is not None and self.ledger.round(self.round):
+            if not self._ask():
+                break
         return self._batch(list(self.records.pending.values()))
 
     def run(self, oracle: Any = None) -> Self:
@@ -281,7 +335,7 @@ class Campaign:
             bar.update(self.records.n_paid)
             while True:
                 # What an earlier run left open is asked first, under the same ids.
-                batch = self.pending if self.records.pending else self.ask()
+                batch = self._batch(list(self.records.pending.values()) or self._ask())
                 if len(batch) == 0:
                     if self.stop_reason is None:
                         warnings.warn(
@@ -290,37 +344,18 @@ class Campaign:
                             stacklevel=3,  # through run
                         )
                     return
-                self._put_to(oracle, batch, bar)
+                self._buy(oracle, batch, bar)
                 yield batch
 
-    def _put_to(self, oracle: BaseOracle, batch: Batch, bar: tqdm) -> None:
-        try:
-            for id_, answer in oracle.label(batch.X, batch.ids):
-                paid = self.records.n_paid
-                try:
-                    self.tell([id_], [read_answer(answer)])
-                except ValueError as error:
-                    raise OracleAnswerError(f"{type(oracle).__name__}: {error}", self) from error
-                bar.update(self.records.n_paid - paid)
-        except OracleError:
-            raise
-        except Exception as error:
-            kind = OracleAnswerError if isinstance(error, ValueError) else OracleError
-            raise kind(
-                f"{type(oracle).__name__} raised {type(error).__name__}: {error} "
-                f"The {self.records.n_paid} answers that arrived are kept: go on with error.campaign.run(), "
-                "or take error.campaign.finish(). If this exception means that a question failed, name it in "
-                "FunctionOracle(catch=...).",
-                self,
-            ) from error
-        missing = [id_ for id_ in batch.ids if id_ in self.records.pending]
-        if missing:
-            raise OracleAnswerError(
-                f"{type(oracle).__name__} was asked {len(batch)} ids and left {len(missing)} without an "
-                f"answer, the first is {missing[0]!r}. Yield (id, ABSTAIN) or (id, Failed(reason)) where "
-                "there is no label; error.campaign.run() asks them again.",
-                self,
-            )
+    def _buy(self, oracle: BaseOracle, batch: Batch, bar: tqdm) -> None:
+        """Put to the oracle what of a batch has no answer yet."""
+        paid = self.records.n_paid
+        self._collect()
+        waiting = [self.records.pending[id_] for id_ in batch.ids if id_ in self.records.pending]
+        bar.update(self.records.n_paid - paid)
+        if waiting:
+            for n_paid in buy(self, oracle, batch if len(waiting) == len(batch) else self._batch(waiting)):
+                bar.update(n_paid)
 
     # -- stopping ---------------------------------------------------------------------------------
 
@@ -418,42 +453,12 @@ class Campaign:
         """Turn candidates into questions."""
         strategy = self._strategy_now()
         check_candidates(candidates, snapshot, n, strategy)
-        common: dict[str, Any] = {"round": self.round, "strategy": type(strategy).__name__}
-        if candidates.ids is not None:
-            questions = [
-                Question(id=self.pool.ids[i], kind=POOL, position=int(i), **common) for i in candidates.ids
-            ]
-        else:
-            first = self.records.count_kind(GENERATED)
-            codes = np.asarray(candidates.codes)
-            rows = snapshot.decode(codes)
-            questions = [
-                Question(id=f"generated-{first + i}", kind=GENERATED, code=code, row=row, **common)
-                for i, (code, row) in enumerate(zip(codes, rows, strict=True))
-            ]
+        common = {"round": self.round, "strategy": type(strategy).__name__}
+        questions = make_questions(candidates, snapshot, self.pool.ids, self.records.generated_ids(), common)
         return annotate(questions, candidates, self.records.start_keys())
 
     def _batch(self, questions: list[Question]) -> Batch:
-        """Put questions side by side, rows of the pool before generated points."""
-        questions = sorted(questions, key=lambda q: q.kind == GENERATED)
-        made = [q for q in questions if q.kind == GENERATED]
-        positions = np.array([q.position for q in questions if q.kind == POOL], dtype=np.intp)
-        X, codes = self.pool.user_rows(positions), self.models.codes
-        if codes is not None:
-            codes = np.concatenate([codes[positions], *[q.code[None] for q in made]])
-        if made:
-            rows = self.pool.like_user_rows([q.row for q in made])
-            X = rows if len(positions) == 0 else self.pool.stack(X, rows)
-        ids: Any = [q.id for q in questions]
-        return Batch(
-            ids=np.array(ids, dtype=object if made and len(positions) else None)
-            if ids
-            else self.pool.ids[:0],
-            X=X,
-            codes=codes,
-            scores=np.array([q.score for q in questions], dtype=float),
-            round=questions[0].round if questions else self.round,
-        )
+        return make_batch(questions, self.pool, self.models.codes, self.round)
 
     @property
     def queries(self) -> pd.DataFrame:
@@ -535,17 +540,6 @@ class Campaign:
             entry["val_score"] = float(self._scorer(network, self.pool.X_val, self.pool.y_val))
         return entry["val_score"]
 
-    def _make_scorer(self) -> Callable[..., float]:
-        scoring = self.sampler.scoring
-        if scoring is None:
-            return TaskNet.score
-        if not isinstance(scoring, str) and not callable(scoring):
-            raise TypeError(
-                f"scoring must be the name of a scorer, a callable (estimator, X, y) or None, "
-                f"got {scoring!r}."
-            )
-        return get_scorer(scoring)
-
     def _entry(self) -> dict[str, Any]:
         """Give the line of the history for this round and number of labels."""
         n_labels = len(self.records.labels(held_out=True)) - len(self.pool.given)
@@ -620,6 +614,19 @@ class Campaign:
             )
         oracle.check_pool(self.pool.sample_id, len(self.pool))
         return oracle
+
+    def close(self) -> None:
+        """Let the ledger go, for another campaign. It is taken again when this one goes on."""
+        if self.ledger is not None:
+            self.ledger.close()
+
+    def __enter__(self) -> Self:
+        """Give the campaign itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Let the ledger go."""
+        self.close()
 
     # -- save and load ----------------------------------------------------------------------------
 

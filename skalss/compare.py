@@ -120,7 +120,7 @@ def compare_strategies(
     todo = [(name, seed) for name, seed in jobs if (name, seed, hashes[name]) not in done]
     if todo:
         for arm in samplers.values():
-            _campaign(arm, X, y)  # refuses wrong settings before anything is trained
+            _campaign(arm, X, y).close()  # refuses wrong settings before anything is trained
         shared = _fit_latent(sampler, X)
         for name, arm in samplers.items():
             if not any(setting.startswith("latent_model") for setting in arms[name]):
@@ -413,6 +413,7 @@ def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str
                 "class_balance": round(_class_balance(labels, campaign.pool.classes), 4),
             }
         )
+    campaign.close()
     return pd.DataFrame(lines)
 
 

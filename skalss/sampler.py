@@ -95,10 +95,15 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         while the campaign runs, so that the network of each round has a score on random rows it has not
         seen. The network that `fit` leaves is trained on them, too. Above 0, a network is trained in each
         round, even for ``"random"``.
+    ledger : str, path or Ledger, default=None
+        File in which every question and answer is kept: an answer is on the disk before it is used. `fit`
+        with the same ledger and settings goes on where an earlier one was killed. Campaigns on the same rows
+        share it, and buy no label twice. None: answers are kept in memory only.
     device : str or torch.device, default="auto"
         Where latent model and network compute; overrules their own setting.
     random_state : int, RandomState or None, default=None
-        The same seed, machine, device and number of threads buy the same rows.
+        The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
+        seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -124,7 +129,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
         labelled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
-        out), `score`, `charged`, `reason`.
+        out), `score`, `charged`, `reason`, `cost`, `annotator`, `reused` (whether the ledger had the answer
+        before this run asked for it).
     labeled_indices_ : int array
         Pool rows with a label, given ones first, then in the order asked.
     X_generated_, y_generated_ : arrays
@@ -181,6 +187,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         continue_training=False,
         max_failures=10,
         control_share=0.0,
+        ledger=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -203,6 +210,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self.continue_training = continue_training
         self.max_failures = max_failures
         self.control_share = control_share
+        self.ledger = ledger
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -277,6 +285,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             If data or parameters are wrong, before anything trains.
         OracleError
             If the oracle breaks down; it carries the campaign, with every answer that arrived.
+        LedgerError
+            If the ledger is damaged, locked by another campaign, full, or of other data or another task.
         """
         if y is None and self.oracle is None:
             raise ValueError(
@@ -289,6 +299,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             validate_data(checker, to_host(X), to_host(y), allow_nd=True, y_numeric=not _is_classifier(self))
         campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
         if self.oracle is None and campaign.oracle is None:
+            campaign.close()
             raise ValueError(
                 "Without an oracle, y is the answer key and must hold a label for every row; some are "
                 "missing. Fill them in, set oracle=, or use Campaign with ask() and tell()."
@@ -305,6 +316,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
                     + _failures(campaign)
                 )
             raise
+        finally:
+            campaign.close()
         self._take(fitted)
         if self.stop_reason_ == "max_failures":
             warnings.warn(

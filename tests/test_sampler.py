@@ -58,6 +58,7 @@ def test_history_and_queries_are_as_documented():
     assert queries.columns.tolist() == (
         ["id", "round", "kind", "position", "state", "label"]
         + ["strategy", "control", "score", "charged", "reason"]
+        + ["cost", "annotator", "reused"]
     )
     assert len(queries) == 30
     assert queries["round"].tolist() == [0] * 10 + [1] * 10 + [2] * 10

@@ -25,7 +25,7 @@ class AnswerKey(BaseOracle):
     --------
     >>> import numpy as np
     >>> key = AnswerKey(["no", "yes"], sample_id=["a", "b"])
-    >>> for id_, label in key.label(np.zeros((1, 2)), np.array(["b"])):
+    >>> for id_, label in next(key.label(np.zeros((1, 2)), np.array(["b"]))):
     ...     print(id_, label)
     b yes
     """
@@ -34,8 +34,8 @@ class AnswerKey(BaseOracle):
         self.y = y
         self.sample_id = sample_id
 
-    def label(self, X: Any, ids: np.ndarray) -> Iterator[tuple[Any, Any]]:
-        """Yield the label of each id; ABSTAIN where it is missing.
+    def label(self, X: Any, ids: np.ndarray) -> Iterator[list[tuple[Any, Any]]]:
+        """Yield the labels of all ids in one list; ABSTAIN where one is missing.
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class AnswerKey(BaseOracle):
 
         Yields
         ------
-        id, answer : tuple
+        pairs : list of (id, answer)
 
         Raises
         ------
@@ -53,8 +53,10 @@ class AnswerKey(BaseOracle):
         """
         # NumPy would turn a NaN in a list of strings into the text "nan".
         y = np.asarray(self.y, dtype=object if isinstance(self.y, list | tuple) else None)
-        for id_, position in zip(ids, self._positions(ids), strict=True):
-            yield id_, ABSTAIN if pd.isna(y[position]) else y[position]
+        yield [
+            (id_, ABSTAIN if pd.isna(y[position]) else y[position])
+            for id_, position in zip(ids, self._positions(ids), strict=True)
+        ]
 
     def check_pool(self, sample_id: np.ndarray | None, n_rows: int) -> None:
         """Refuse a pool whose rows cannot be told apart by this key.

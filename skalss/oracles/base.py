@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -61,20 +61,21 @@ class BaseOracle(BaseEstimator):
     labels_new_points: bool = False
 
     @abstractmethod
-    def label(self, X: Any, ids: np.ndarray) -> Iterable[tuple[Any, Any]]:
+    def label(self, X: Any, ids: np.ndarray) -> Iterable[Any]:
         """Answer the questions, in any order.
 
         Parameters
         ----------
         X : rows as the user gave them: an array, or a slice of a DataFrame
         ids : array of shape (n_rows,)
-            The identity of each row; ``"generated-0"`` and so on for decoded points.
+            The identity of each row; for decoded points ``"generated-"`` and twelve hex digits, the hash of
+            the row.
 
         Yields
         ------
-        id, answer : tuple
-            The answer is a label, ``ABSTAIN`` (or None), or ``Failed(reason)``. Each is kept as soon as
-            it is yielded, so an oracle that breaks down later loses none.
+        id, answer : tuple, or a list of such tuples that arrived together
+            The answer is a label, ``ABSTAIN`` (or None), or ``Failed(reason)``. What is yielded is kept at
+            once, up to 100 answers of a list in one go, so an oracle that breaks down later loses none.
         """
 
     def check_pool(self, sample_id: np.ndarray | None, n_rows: int) -> None:
@@ -96,6 +97,31 @@ class BaseOracle(BaseEstimator):
     def __sklearn_clone__(self) -> Self:
         """Return the oracle itself."""
         return self
+
+
+def answer_chunks(labelled: Iterable[Any]) -> Iterator[list[tuple[Any, Any]]]:
+    """Read what ``label`` yields: answers in lists of those that arrived together.
+
+    Parameters
+    ----------
+    labelled : iterable
+        From ``BaseOracle.label``.
+
+    Yields
+    ------
+    pairs : list of (id, answer)
+
+    Examples
+    --------
+    >>> list(answer_chunks([(1, "a"), [(2, "b"), (3, "c")]]))
+    [[(1, 'a')], [(2, 'b'), (3, 'c')]]
+    """
+    for arrived in labelled:
+        together = isinstance(arrived, list) and all(isinstance(pair, tuple) for pair in arrived)
+        pairs = []
+        for id_, answer in arrived if together else [arrived]:
+            pairs.append((id_, answer))
+        yield pairs
 
 
 def read_answer(value: Any) -> Any:

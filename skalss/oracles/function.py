@@ -35,7 +35,7 @@ class FunctionOracle(BaseOracle):
     --------
     >>> import numpy as np
     >>> oracle = FunctionOracle(lambda X: X.sum(axis=1))
-    >>> for id_, label in oracle.label(np.ones((2, 3)), np.array([4, 7])):
+    >>> for id_, label in next(oracle.label(np.ones((2, 3)), np.array([4, 7]))):
     ...     print(id_, label)
     4 3.0
     7 3.0
@@ -54,7 +54,7 @@ class FunctionOracle(BaseOracle):
         self.labels_new_points = labels_new_points
         self.catch = catch
 
-    def label(self, X: Any, ids: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    def label(self, X: Any, ids: np.ndarray) -> Iterator[Any]:
         """Call the function and yield its answers.
 
         Parameters
@@ -64,7 +64,7 @@ class FunctionOracle(BaseOracle):
 
         Yields
         ------
-        id, answer : tuple
+        id, answer : tuple, or, of a batch, a list of them
 
         Raises
         ------
@@ -84,8 +84,8 @@ class FunctionOracle(BaseOracle):
                 return
             returned = self._failure()
         # Outside the try: a wrong number of answers is a bug, also where `catch` names ValueError.
-        for id_, answer in zip(ids, self._unpack(returned, len(ids)), strict=True):
-            yield id_, read_answer(answer)
+        answers = self._unpack(returned, len(ids))
+        yield [(id_, read_answer(answer)) for id_, answer in zip(ids, answers, strict=True)]
 
     def _ask_row(self, X: Any, i: int) -> Any:
         try:

@@ -1,20 +1,24 @@
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from skalss.oracles import ABSTAIN, AnswerKey
+from skalss.oracles.base import answer_chunks
 
 ROWS = np.zeros((2, 1))  # a key does not look at rows
 
 
 def answers(key, ids):
-    return [answer for _, answer in key.label(ROWS, np.asarray(ids))]
+    pairs = chain.from_iterable(answer_chunks(key.label(ROWS, np.asarray(ids))))
+    return [answer for _, answer in pairs]
 
 
 def test_by_position():
     key = AnswerKey([10, 11, 12])
     assert answers(key, [2, 0]) == [12, 10]
-    assert list(key.label(ROWS, np.array([1]))) == [(1, 11)]
+    assert list(key.label(ROWS, np.array([1, 2]))) == [[(1, 11), (2, 12)]]  # they arrive together
 
 
 @pytest.mark.parametrize("ids", [["x", "y", "z"], [7, 5, 3], pd.Series(["x", "y", "z"], index=[5, 6, 7])])

@@ -1,0 +1,86 @@
+"""Labels, ids and rows as a file keeps them: typed scalars, arrays, hashes. Nothing is ever pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+SCALARS = (bool, int, float, str)
+
+
+def to_json(value: Any, what: str = "label") -> str:
+    """Write an id or a label so that its type comes back with it.
+
+    Examples
+    --------
+    >>> to_json(np.int64(3)), to_json(3.0), to_json("3")
+    ('3', '3.0', '"3"')
+    >>> from_json('3.0')
+    3.0
+    """
+    scalar = value.item() if isinstance(value, np.generic) else value
+    if type(scalar) not in SCALARS:
+        raise ValueError(
+            f"A ledger keeps each {what} as a bool, int, float or str, got {value!r} of type "
+            f"{type(value).__name__}. Turn it into one of these, such as str(value)."
+        )
+    if isinstance(scalar, float) and not math.isfinite(scalar):
+        raise ValueError(f"A ledger keeps no {what} that is not finite, got {value!r}.")
+    try:
+        if isinstance(scalar, str):
+            scalar.encode()
+        return json.dumps(scalar)
+    except ValueError as error:  # half a surrogate pair, or thousands of digits
+        raise ValueError(f"This {what} cannot be written down: {error}.") from error
+
+
+def from_json(text: str) -> Any:
+    """Read an id or a label back, of the type it was written with."""
+    return json.loads(text)
+
+
+def to_text(text: Any) -> str:
+    """Give a remark, such as a reason, as text that any file can hold."""
+    return str(text).encode(errors="backslashreplace").decode()
+
+
+def content_of(row: Any) -> str:
+    """Hash the dtype, shape and values of a row: 32 hex digits.
+
+    Examples
+    --------
+    >>> content_of(np.array([1.0, 2.0])) == content_of(np.array([1.0, 2.0]))
+    True
+    >>> content_of(np.array([1.0, 2.0])) == content_of(np.array([1, 2]))
+    False
+    """
+    row = np.ascontiguousarray(row)
+    digest = hashlib.blake2b(f"{row.dtype.str}{row.shape}".encode(), digest_size=16)
+    digest.update(row.tobytes())
+    return digest.hexdigest()
+
+
+def pack(array: Any) -> bytes | None:
+    """Write an array in NumPy's own format; None stays None."""
+    if array is None:
+        return None
+    file = io.BytesIO()
+    np.save(file, np.asarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+def unpack(blob: bytes | None) -> np.ndarray | None:
+    """Read an array back."""
+    return None if blob is None else np.load(io.BytesIO(blob), allow_pickle=False)
+
+
+def seal(values: Iterable[Any]) -> int:
+    """Give the checksum of a line, which SQLite itself does not keep."""
+    return zlib.crc32("\x1f".join(map(repr, values)).encode())
