@@ -44,6 +44,7 @@ sphinx_gallery_conf = {
             "../examples/adaptive_sampling",
             "../examples/label_efficiency",
             "../examples/selective_training",
+            "../examples/simulation",
         ]
     ),
     "filename_pattern": r"plot_",
