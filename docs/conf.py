@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
             "../examples/ledger",
             "../examples/label_efficiency",
             "../examples/selective_training",
+            "../examples/simulation",
         ]
     ),
     "filename_pattern": r"plot_",

@@ -19,8 +19,7 @@ from ._checks import check_positive_int, check_real
 from ._scaling import Scaling, fit_scaling
 from ._skorch import check_net
 from ._torch import chunk_rows, chunks, to_host
-from .oracles import AnswerKey, Failed
-from .oracles.base import _Abstain
+from .oracles import Abstain, AnswerKey, Failed
 from .tasknet import TaskNet
 
 TRAIN_ON = ("original", "decoded", "both")
@@ -147,7 +146,7 @@ class Pool:
 
     def check_label(self, answer: Any) -> Any:
         """Pass an answer on, or refuse a label that cannot be."""
-        if isinstance(answer, (Failed, _Abstain)):
+        if isinstance(answer, (Abstain, Failed)):
             return answer
         if self.task == "regression":
             if not isinstance(answer, numbers.Real):

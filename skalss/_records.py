@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ._questions import ABSTAINED, FAILED, GENERATED, LABELLED, POOL, Question
-from .oracles import Failed
-from .oracles.base import _Abstain
+from .oracles import Abstain, Failed
 
 
 @dataclass
@@ -59,8 +58,8 @@ class Records:
             if question.position >= 0:
                 self.taken[question.position] = False
                 self.failed[question.position] = True
-        elif isinstance(answer, _Abstain):
-            question.state, question.charged = ABSTAINED, True
+        elif isinstance(answer, Abstain):
+            question.state, question.reason, question.charged = ABSTAINED, answer.reason, True
         else:
             question.state, question.label, question.charged = LABELLED, answer, True
         self.n_paid += question.charged

@@ -17,6 +17,7 @@ LAYERS = [
     "scores",
     "latent",
     "oracles",
+    "simulation",
     "ledger",
     "neighbors",
     "pseudo_labels",
@@ -46,7 +47,9 @@ LAYERS = [
     "datasets",
     "benchmarks",
 ]
-ALLOWED_INSTEAD = {"datasets": {"_torch"}}  # stricter than the list: pools know nothing of the methods
+ALLOWED_INSTEAD = {
+    "datasets": {"_torch", "_checks"}
+}  # stricter than the list: pools know nothing of the methods
 
 ROOT = Path(skalss.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

@@ -3,7 +3,7 @@ import pytest
 
 from skalss._questions import ABSTAINED, FAILED, LABELLED, PENDING, Question
 from skalss._records import Records
-from skalss.oracles import ABSTAIN, Failed
+from skalss.oracles import ABSTAIN, Abstain, Failed
 
 
 def question(position, kind="pool", **fields):
@@ -37,6 +37,7 @@ def test_asked_rows_are_pending_and_taken(records):
     [
         ("a", LABELLED, True, True),
         (ABSTAIN, ABSTAINED, True, True),
+        (Abstain("why"), ABSTAINED, True, True),
         (Failed("why"), FAILED, False, False),
         (Failed("why", charged=True), FAILED, True, False),
     ],
@@ -47,7 +48,7 @@ def test_what_an_answer_does(records, answer, state, charged, taken):
     asked = records.questions[0]
     assert (asked.state, asked.charged) == (state, charged)
     assert asked.label == ("a" if state == LABELLED else None)
-    assert asked.reason == ("why" if state == FAILED else "")
+    assert asked.reason == getattr(answer, "reason", "")
     assert records.taken[3] == taken
     assert records.failed[3] == (state == FAILED)
     assert records.pending == {}

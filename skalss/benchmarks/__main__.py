@@ -18,6 +18,7 @@ BENCHMARKS = {
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
     "vae-fit": "fit of a VAE against a torch loop written by hand",
+    "vessel-stress": "the simulated stress of vessels: accuracy, milliseconds, and how well it is learned",
 }
 
 USAGE = "\n".join(

@@ -6,8 +6,8 @@ import math
 import numbers
 from typing import Any
 
-from ..oracles import ABSTAIN, Failed
-from ..oracles.base import _Abstain, read_answer
+from ..oracles import ABSTAIN, Abstain, Failed
+from ..oracles.base import read_answer
 from ._store import now
 from ._tables import ABSTAINED, FAILED, LABELLED, Answer
 from ._values import from_json, to_json, to_text
@@ -33,18 +33,20 @@ def to_line(
     state, label, reason, charged = LABELLED, None, "", 1
     if isinstance(answer, Failed):
         state, reason, charged = FAILED, to_text(answer.reason), int(answer.charged)
-    elif isinstance(answer, _Abstain):
-        state = ABSTAINED
+    elif isinstance(answer, Abstain):
+        state, reason = ABSTAINED, to_text(answer.reason)
     else:
         label = to_json(answer)
     return item, request, state, label, reason, float(cost), charged, to_text(annotator), now()
 
 
 def from_line(line: Answer) -> Any:
-    """Give the answer: a label, ABSTAIN or a Failed."""
+    """Give the answer: a label, an Abstain or a Failed."""
     if line.state == FAILED:
         return Failed(line.reason, bool(line.charged))
-    return ABSTAIN if line.label is None else from_json(line.label)
+    if line.label is None:
+        return Abstain(line.reason) if line.reason else ABSTAIN
+    return from_json(line.label)
 
 
 def check_told(answer: Any, task: str, id_: Any) -> Any:
@@ -55,7 +57,7 @@ def check_told(answer: Any, task: str, id_: Any) -> Any:
             "answer None where there is no label to be had, or Failed(reason)."
         )
     answer = read_answer(answer)
-    is_label = not isinstance(answer, Failed | _Abstain)
+    is_label = not isinstance(answer, Failed | Abstain)
     if is_label and task == "regression" and not isinstance(answer, numbers.Real):
         raise ValueError(
             f"The label of id {id_!r} must be a number, since the ledger is for regression; got {answer!r}."

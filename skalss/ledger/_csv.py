@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..oracles import ABSTAIN, Failed
+from ..oracles import Abstain, Failed
 from ._answers import check_cost, check_told, from_line, to_line
 from ._book import Book
 from ._store import Store
@@ -121,7 +121,7 @@ def _state(entry: Entry) -> str:
 
 def _answer(entry: Entry, state: str, store: Store, label_types: set[type]) -> Any:
     if state == ABSTAINED:
-        return ABSTAIN
+        return Abstain(entry.get("reason"))
     if state == FAILED:
         return Failed(entry.get("reason"), _bool(entry, "charged"))
     task, text = store.meta["pool"]["task"], entry.get("label")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .answer_key import AnswerKey
-from .base import ABSTAIN, BaseOracle, Failed
+from .base import ABSTAIN, Abstain, BaseOracle, Failed
 from .function import FunctionOracle
 
-__all__ = ["ABSTAIN", "AnswerKey", "BaseOracle", "Failed", "FunctionOracle", "make_oracle"]
+__all__ = ["ABSTAIN", "Abstain", "AnswerKey", "BaseOracle", "Failed", "FunctionOracle", "make_oracle"]
 
 
 def make_oracle(oracle: Any) -> BaseOracle:

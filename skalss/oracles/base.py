@@ -16,18 +16,34 @@ from sklearn.base import BaseEstimator
 from .._torch import to_host
 
 
-class _Abstain:
-    """The type of ABSTAIN, of which there is one object, also after pickling."""
+@dataclass(frozen=True, repr=False)
+class Abstain:
+    """The answer of a labeller who looked and does not know. The row is never asked again.
+
+    Parameters
+    ----------
+    reason : str, default=""
+        Kept in `queries_`. Without one, use ``ABSTAIN``, of which there is one object, also after pickling.
+
+    Examples
+    --------
+    >>> Abstain("two lumens")
+    Abstain('two lumens')
+    >>> Abstain() == ABSTAIN
+    True
+    """
+
+    reason: str = ""
 
     def __repr__(self) -> str:
-        return "ABSTAIN"
+        return f"Abstain({self.reason!r})" if self.reason else "ABSTAIN"
 
-    def __reduce__(self) -> str:
-        return "ABSTAIN"
+    def __reduce__(self) -> str | tuple:
+        return "ABSTAIN" if self is ABSTAIN else (Abstain, (self.reason,))
 
 
-ABSTAIN = _Abstain()
-"""The answer of a labeller who looked and does not know. The row is never asked again."""
+ABSTAIN = Abstain()
+"""The answer of a labeller who looked and does not know, and gives no reason."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,9 @@ class BaseOracle(BaseEstimator):
         Yields
         ------
         id, answer : tuple, or a list of such tuples that arrived together
-            The answer is a label, ``ABSTAIN`` (or None), or ``Failed(reason)``. What is yielded is kept at
-            once, up to 100 answers of a list in one go, so an oracle that breaks down later loses none.
+            The answer is a label, ``ABSTAIN`` (or None), ``Abstain(reason)`` or ``Failed(reason)``. What is
+            yielded is kept at once, up to 100 answers of a list in one go, so an oracle that breaks down
+            later loses none.
         """
 
     def check_pool(self, sample_id: np.ndarray | None, n_rows: int) -> None:
@@ -125,7 +142,7 @@ def answer_chunks(labelled: Iterable[Any]) -> Iterator[list[tuple[Any, Any]]]:
 
 
 def read_answer(value: Any) -> Any:
-    """Sort an oracle's raw answer: ABSTAIN, a Failed, or the label itself.
+    """Sort an oracle's raw answer: an Abstain, a Failed, or the label itself.
 
     None, ABSTAIN and pandas' NA are abstentions; a number that is NaN or infinite is a failure.
 
@@ -141,7 +158,9 @@ def read_answer(value: Any) -> Any:
     value = to_host(value)
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
-    if value is None or value is pd.NA or isinstance(value, _Abstain):
+    if isinstance(value, Abstain):
+        return value if value.reason else ABSTAIN
+    if value is None or value is pd.NA:
         return ABSTAIN
     if isinstance(value, numbers.Real) and not math.isfinite(value):
         return Failed(f"the oracle returned {value}")

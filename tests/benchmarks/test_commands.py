@@ -18,14 +18,19 @@ TINY = {
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "snn-acquisition": ["--rows", "2000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "60"],
+    "vessel-stress": [
+        *("--vessels", "12", "--repeats", "1", "--learn", "--simulations", "40", "--epochs", "1"),
+        *("--vae-epochs", "1"),
+    ],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
+NEEDS = {"badge": "skactiveml", "vessel-stress": "skfem"}
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_a_benchmark_prints_a_table(name, capsys):
-    if name == "badge":
-        pytest.importorskip("skactiveml")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     main([name, *TINY[name]])
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(table) >= 3

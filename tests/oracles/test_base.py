@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from joblib import Parallel, delayed
 
-from skalss.oracles import ABSTAIN, Failed
+from skalss.oracles import ABSTAIN, Abstain, Failed
 from skalss.oracles.base import read_answer
 
 
@@ -27,6 +27,21 @@ def test_there_is_one_abstain(travel):
 def test_abstain_comes_back_from_another_process():
     answers = Parallel(n_jobs=2)(delayed(read_answer)(None) for _ in range(2))
     assert all(answer is ABSTAIN for answer in answers)
+
+
+def test_an_abstention_keeps_its_reason():
+    answer = Abstain("two lumens")
+    assert read_answer(answer) is answer
+    assert pickle.loads(pickle.dumps(answer)) == copy.deepcopy(answer) == answer
+    assert answer != ABSTAIN
+    assert answer != Abstain("no lumen")
+    assert repr(answer) == "Abstain('two lumens')"
+
+
+def test_an_abstention_without_a_reason_is_the_plain_one():
+    assert Abstain() == ABSTAIN
+    assert read_answer(Abstain()) is ABSTAIN
+    assert pickle.loads(pickle.dumps(Abstain())) == ABSTAIN
 
 
 @pytest.mark.parametrize("answer", [None, ABSTAIN, pd.NA, np.array([None], dtype=object)])

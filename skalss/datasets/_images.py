@@ -1,4 +1,4 @@
-"""Pools to try things on: a small one that needs no download, and the images the papers report on."""
+"""The digits, which need no download, and the images that the papers report on."""
 
 from __future__ import annotations
 
