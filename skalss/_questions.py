@@ -32,6 +32,7 @@ class Question:
     reason: str = ""
     charged: bool = False
     control: bool = False  # drawn at random; its label is held out
+    cost: float = 0.0  # in the oracle's units; paid if it is charged
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "badge": "BADGE's choice of rows against scikit-activeml's",
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",
+    "oracle-jobs": "a simulator asked by two worker processes against one",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",

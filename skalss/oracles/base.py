@@ -77,6 +77,21 @@ class BaseOracle(BaseEstimator):
             it is yielded, so an oracle that breaks down later loses none.
         """
 
+    def row_costs(self, X: Any, ids: np.ndarray) -> np.ndarray | None:
+        """Give what each question costs, in the units of the sampler's `max_cost`.
+
+        Parameters
+        ----------
+        X : rows as the user gave them, or decoded points
+        ids : array of shape (n_rows,)
+
+        Returns
+        -------
+        costs : float64 array of shape (n_rows,) or None
+            Finite and at least 0; the same row always costs the same. None: this oracle knows no costs.
+        """
+        return None
+
     def check_pool(self, sample_id: np.ndarray | None, n_rows: int) -> None:
         """Refuse a pool that this oracle cannot serve, before anything is trained.
 

@@ -12,6 +12,7 @@ TINY = {
         *("--data", "digits", "--net", "mlp", "--latent", "pca", "--seeds", "2", "--max-epochs", "2"),
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),
     ],
+    "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
     "selective": ["--data", "digits", "--net", "mlp", "--epochs", "2", "--repeats", "1", "--rows", "400"],
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "snn-acquisition": ["--rows", "2000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
