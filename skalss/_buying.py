@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from .ledger import LedgerError
@@ -46,11 +47,12 @@ def buy(campaign: Any, oracle: BaseOracle, batch: Any) -> Iterator[int]:
     """
     records, name = campaign.records, type(oracle).__name__
     try:
-        for arrived in answer_chunks(oracle.label(batch.X, batch.ids)):
-            for first in range(0, len(arrived), AT_ONCE):
-                paid = records.n_paid
-                _tell(campaign, name, arrived[first : first + AT_ONCE])
-                yield records.n_paid - paid
+        with closing(answer_chunks(oracle.label(batch.X, batch.ids))) as chunks:  # ends its workers, too
+            for arrived in chunks:
+                for first in range(0, len(arrived), AT_ONCE):
+                    paid = records.n_paid
+                    _tell(campaign, name, arrived[first : first + AT_ONCE])
+                    yield records.n_paid - paid
     except (OracleError, LedgerError):
         raise
     except Exception as error:

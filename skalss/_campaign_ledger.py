@@ -29,7 +29,7 @@ from .ledger._tables import Answer, Request
 from .ledger._values import content_of, from_json, pack, to_json, unpack
 
 # Settings that do not decide which row comes next, so that a campaign may go on with others.
-STOPPING = ("max_labels", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
+STOPPING = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
 OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose")
 
 

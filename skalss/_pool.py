@@ -15,7 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
-from ._checks import check_positive_int, check_real
+from ._checks import check_number, check_positive_int, check_real
 from ._scaling import Scaling, fit_scaling
 from ._skorch import check_net
 from ._torch import chunk_rows, chunks, to_host
@@ -268,6 +268,8 @@ def check_parameters(sampler: Any) -> None:
         check_positive_int("n_rounds", sampler.n_rounds, also="None")
     if not isinstance(sampler.max_failures, numbers.Integral) or sampler.max_failures < 0:
         raise ValueError(f"max_failures must be a whole number of at least 0, got {sampler.max_failures!r}.")
+    if sampler.max_cost is not None:
+        check_number("max_cost", sampler.max_cost, also="None")
     if sampler.target_score is not None:
         check_real("target_score", sampler.target_score, also="None")
     _check_stop_at_agreement(sampler.stop_at_agreement)

@@ -35,7 +35,7 @@ class Question:
     reason: str = ""
     charged: bool = False
     control: bool = False  # drawn at random; its label is held out
-    cost: float = 0.0
+    cost: float = 0.0  # in the oracle's units; paid if it is charged
     annotator: str = ""
     reused: bool = False  # the ledger had the answer before this run asked for it
 

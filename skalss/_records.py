@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ class Records:
         self.taken = np.zeros(self.n_rows, dtype=bool)  # labelled, pending or abstained: never ask
         self.taken[self.given] = True
         self.failed = np.zeros(self.n_rows, dtype=bool)  # may be asked again, when no other row is left
+        self.too_dear = np.zeros(self.n_rows, dtype=bool)  # cost more than what is left
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Add questions as pending."""
@@ -66,8 +68,9 @@ class Records:
 
     def blocked(self) -> np.ndarray:
         """Rows a strategy must not choose: bool array. Failed rows open up when no other is left."""
-        blocked = self.taken | self.failed
-        return self.taken.copy() if blocked.all() else blocked
+        never = self.taken | self.too_dear
+        blocked = never | self.failed
+        return never if blocked.all() else blocked
 
     def labelled(self, kind: str | None = None, *, held_out: bool = False) -> list[Question]:
         """Labelled questions, pool rows before generated points, each in the order asked.
@@ -109,11 +112,19 @@ class Records:
         """Count the questions in a state."""
         return sum(q.state == state for q in self.questions)
 
+    def cost(self, *, pending: bool = False) -> float:
+        """Sum what was charged, exactly, so that the order of the answers does not matter.
+
+        With `pending`, what waits for an answer counts, too.
+        """
+        waiting = self.pending.values() if pending else ()
+        return math.fsum(q.cost for q in (*(q for q in self.questions if q.charged), *waiting))
+
     def to_frame(self) -> pd.DataFrame:
         """One row a question, in the order asked."""
         columns = ["id", "round", "kind", "position", "state", "label"]
-        columns += ["strategy", "control", "score", "charged", "reason"]
-        columns += ["cost", "annotator", "reused"]
+        columns += ["strategy", "control", "score", "cost", "charged", "reason"]
+        columns += ["annotator", "reused"]
         frame = pd.DataFrame([{c: getattr(q, c) for c in columns} for q in self.questions], columns=columns)
         # Labels stay what they are: a missing one would turn whole numbers into floats.
         frame["label"] = pd.Series([q.label for q in self.questions], dtype=object)

@@ -71,5 +71,8 @@ def hash_data(*arrays: Any) -> str:
 
 def hash_settings(sampler: Any, data: str) -> str:
     """Name the settings of a campaign: equal for equal parameters, in any process."""
-    params = list_settings(sampler.get_params(), ignored=("random_state", "device", "verbose", "ledger"))
+    ignored = ["random_state", "device", "verbose", "ledger"]
+    if sampler.max_cost is None:  # files from before there was a limit stay valid
+        ignored.append("max_cost")
+    params = list_settings(sampler.get_params(), ignored)
     return hashlib.blake2b(f"{data} {params}".encode(), digest_size=4).hexdigest()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 FORMAT = 1
 _HEADER = b"skalss campaign, format "
@@ -20,25 +22,32 @@ def pickling_fault(value: Any) -> str:
     return ""
 
 
-def write(path: str | os.PathLike, state: dict[str, Any]) -> None:
-    """Write the state beside `path`, then move it there: a crash leaves the old file or the new one."""
+@contextmanager
+def writing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Give a file beside `path` that takes its place once it is written whole."""
     path = Path(path)
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as file:
-            file.write(_HEADER + f"{FORMAT}\n".encode())
-            try:
-                pickle.dump(state, file)
-            except (AttributeError, TypeError, pickle.PicklingError) as error:
-                raise TypeError(
-                    f"The campaign cannot be pickled: {error}. Define modules, callbacks and scorers at the "
-                    "top level of a file that can be imported, not inside a function or as a lambda."
-                ) from error
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write(path: str | os.PathLike, state: dict[str, Any]) -> None:
+    """Write the state beside `path`, then move it there: a crash leaves the old file or the new one."""
+    with writing(path) as file:
+        file.write(_HEADER + f"{FORMAT}\n".encode())
+        try:
+            pickle.dump(state, file)
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise TypeError(
+                f"The campaign cannot be pickled: {error}. Define modules, callbacks and scorers at the "
+                "top level of a file that can be imported, not inside a function or as a lambda."
+            ) from error
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:

@@ -119,6 +119,41 @@ def as_numpy(tensor: Tensor) -> np.ndarray:
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
+def module_state(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Give the weights of a module, by name.
+
+    Raises
+    ------
+    TypeError
+        If its state holds anything but tensors.
+    """
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"The state of {type(module).__name__} holds {name!r} of type {type(value).__name__}, which "
+                "cannot be saved without pickle. Keep it in a buffer, or pickle the sampler."
+            )
+    return dict(state)
+
+
+def load_module_state(module: torch.nn.Module, state: dict[str, Tensor]) -> None:
+    """Put weights back into a module of the same make.
+
+    Raises
+    ------
+    ValueError
+        If it has other weights.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The saved weights do not fit {type(module).__name__}: {error}. Pass a sampler with the modules "
+            "that the saved one had."
+        ) from error
+
+
 def chunk_rows(row_shape: tuple[int, ...]) -> int:
     """Give how many rows of a shape to read at a time: 16 MiB as float32, whatever the size of a row."""
     return max(1, min(4096, 2**22 // max(1, math.prod(row_shape))))

@@ -25,6 +25,7 @@ from ._buying import buy
 from ._campaign_ledger import CampaignLedger
 from ._checks import check_positive_int
 from ._control import ControlRows, make_scorer
+from ._costs import Costs
 from ._models import Models
 from ._pool import Pool
 from ._questions import (
@@ -73,9 +74,9 @@ class Campaign:
     round : int
         Number of batches asked so far.
     stop_reason : str or None
-        ``"max_labels"``, ``"n_rounds"``, ``"target_score"``, ``"agreement"``, ``"pool exhausted"``,
-        ``"max_failures"`` or ``"interrupted"``; None while there is more to ask. Whether predictions agree is
-        known when the next batch is asked for, which then is empty.
+        ``"max_labels"``, ``"max_cost"``, ``"n_rounds"``, ``"target_score"``, ``"agreement"``,
+        ``"pool exhausted"``, ``"max_failures"`` or ``"interrupted"``; None while there is more to ask.
+        Whether predictions agree is known when the next batch is asked for, which then is empty.
 
     Examples
     --------
@@ -102,6 +103,7 @@ class Campaign:
         self.initial: BaseStrategy = make_initial(self.sampler.initial, self.sampler.strategy, self.pool.task)
         self.records = Records(len(self.pool), self.pool.given, self.pool.given_labels)
         self.oracle = self._check_oracle(sampler.oracle)
+        self.costs = Costs(self.sampler.max_cost, self.pool, self.records, self.oracle)
         self.device = resolve_device(sampler.device)
         ledger = make_ledger(self.sampler.ledger)
         self.ledger = None if ledger is None else CampaignLedger(ledger, self.sampler, self.pool)
@@ -169,10 +171,11 @@ class Campaign:
         self._close_round()
         if self.agreement.reached:
             return []
+        self.costs.hide_what_is_too_dear()
         first_set = self._rows_missing_at_first() > 0
         questions = self._choose(n, first_set)
         if self.ledger is not None:
-            questions = self.ledger.as_asked(earlier[:n], questions)
+            questions = self.costs.price(self.ledger.as_asked(earlier[:n], questions))
         if not questions:
             return []
         if self.ledger is not None:
@@ -190,7 +193,9 @@ class Campaign:
         start, before = time.perf_counter(), self._seconds_of_models()
         candidates = self._query(snapshot, n)
         fitting = self._seconds_of_models() - before  # the strategy may have asked for training
-        questions = self._questions(candidates, snapshot, n) + control
+        questions = self.costs.keep_affordable(self._questions(candidates, snapshot, n) + control)
+        if self.costs.nothing_fits:
+            return []
         self._note(
             n_asked=len(questions),
             query_seconds=time.perf_counter() - start - fitting,
@@ -204,7 +209,8 @@ class Campaign:
             return
         for question, line in self.ledger.recorded(list(self.records.pending.values())):
             answer = self.ledger.read_answer(question, line)
-            question.cost, question.annotator, question.reused = line.cost, line.annotator, reused
+            question.cost = line.cost or question.cost  # 0 where whoever answered named none
+            question.annotator, question.reused = line.annotator, reused
             self.records.answer(question.id, answer)
 
     def tell(self, ids, answers, *, annotator: str = "") -> None:
@@ -324,7 +330,10 @@ class Campaign:
         >>> [len(batch) for batch in campaign.rounds()]
         [10, 10, 10]
         """
-        oracle = self.oracle if oracle is None else self._check_oracle(oracle)
+        if oracle is not None:
+            oracle = self._check_oracle(oracle)
+            self.costs.take_from(oracle)
+        oracle = self.oracle if oracle is None else oracle
         if oracle is None:
             raise ValueError(
                 "There is nobody to ask: the sampler has no oracle and y is not known for every row. Pass an "
@@ -369,6 +378,8 @@ class Campaign:
             return "max_failures"
         if records.n_paid >= s.max_labels:
             return "max_labels"
+        if self.costs.are_used_up(self.strategy.generates_points):
+            return "max_cost"
         if self._rounds_are_used_up() and not records.pending:
             return "n_rounds"
         if records.taken.all() and not self.strategy.generates_points and not records.pending:
@@ -549,7 +560,8 @@ class Campaign:
             blank = {"val_score": np.nan, "n_asked": 0, **seconds, "network_rows": 0, "n_pseudo": 0}
             names = ("control_score", "control_low", "control_high", "asked_score", "agreement")
             scores = {"n_control": len(self.records.held_out()), **dict.fromkeys(names, np.nan)}
-            self._history.append({**key, "n_queries": self.records.n_paid, **blank, **scores})
+            paid = {"n_queries": self.records.n_paid, "cost": self.records.cost()}
+            self._history.append({**key, **paid, **blank, **scores})
         return self._history[-1]
 
     def _note(self, **values: Any) -> None:
@@ -675,6 +687,7 @@ class Campaign:
         state = _saving.read(path)
         campaign = state["campaign"]
         campaign.pool.attach(X)
+        campaign.costs.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(
                 f"X is not the pool this campaign was made with: its content differs (shape {np.shape(X)}). "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from . import _fitted, _store
 from ._torch import to_host
 from .campaign import Campaign
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
@@ -66,6 +68,10 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Rows asked in each later round.
     max_labels : int, default=500
         Budget of paid answers: labels, abstentions and charged failures. Clipped to the pool.
+    max_cost : float, default=None
+        Budget of what answers cost, in the units of the oracle's costs: labels, abstentions and charged
+        failures; what is pending counts, too. A row that costs more than what is left is passed over. The
+        oracle is asked for the cost of every row of the pool first. None: no limit.
     n_rounds : int, default=None
         Rounds after the first; None: until another rule stops.
     target_score : float, default=None
@@ -116,21 +122,21 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     classes_ : array of shape (n_classes,)
         Classifiers only.
     history_ : DataFrame
-        A row whenever rows were asked or the network was scored: `round`, `n_labels`, `n_queries`,
-        `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`, `network_rows` (those that
-        passed the network to choose; one with a gradient counts as three), `n_pseudo` (rows with
-        pseudo-labels in the training). With `control_share`: `n_control` (labels of control rows so far),
-        `control_score` on them with its 95 % interval from `control_low` to `control_high` (Wilson's for an
-        accuracy, otherwise a percentile bootstrap), and `asked_score` of the same network on the rows that
-        the strategy chose by it, before it trained on them; NaN where there are fewer than two control rows,
-        none of the strategy's, or too few classes among them for the scorer. The last `control_score` is of
-        the network before it was trained on the control rows. With `stop_at_agreement`: `agreement` with the
-        network of the round before.
+        A row whenever rows were asked or the network was scored: `round`, `n_labels`, `n_queries`, `cost`
+        (paid so far), `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`,
+        `network_rows` (those that passed the network to choose; one with a gradient counts as three),
+        `n_pseudo` (rows with pseudo-labels in the training). With `control_share`: `n_control` (labels of
+        control rows so far), `control_score` on them with its 95 % interval from `control_low` to
+        `control_high` (Wilson's for an accuracy, otherwise a percentile bootstrap), and `asked_score` of the
+        same network on the rows that the strategy chose by it, before it trained on them; NaN where there are
+        fewer than two control rows, none of the strategy's, or too few classes among them for the scorer. The
+        last `control_score` is of the network before it was trained on the control rows. With
+        `stop_at_agreement`: `agreement` with the network of the round before.
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
         labelled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
-        out), `score`, `charged`, `reason`, `cost`, `annotator`, `reused` (whether the ledger had the answer
-        before this run asked for it).
+        out), `score`, `cost` (paid if it is charged), `charged`, `reason`, `annotator`, `reused` (whether the
+        ledger had the answer before this run asked for it).
     labeled_indices_ : int array
         Pool rows with a label, given ones first, then in the order asked.
     X_generated_, y_generated_ : arrays
@@ -142,8 +148,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     n_rounds_ : int
         Batches asked, the first set included.
     stop_reason_ : str or None
-        Which rule ended the campaign: ``"max_labels"``, ``"n_rounds"``, ``"target_score"``, ``"agreement"``,
-        ``"pool exhausted"``, ``"max_failures"`` or ``"interrupted"``; None if it was finished before one did.
+        Which rule ended the campaign: ``"max_labels"``, ``"max_cost"``, ``"n_rounds"``, ``"target_score"``,
+        ``"agreement"``, ``"pool exhausted"``, ``"max_failures"`` or ``"interrupted"``; None if it was
+        finished before one did.
     n_features_in_ : int
         Columns of X; channels, for images.
 
@@ -177,6 +184,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         n_initial=50,
         n_per_round=50,
         max_labels=500,
+        max_cost=None,
         n_rounds=None,
         target_score=None,
         stop_at_agreement=None,
@@ -200,6 +208,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self.n_initial = n_initial
         self.n_per_round = n_per_round
         self.max_labels = max_labels
+        self.max_cost = max_cost
         self.n_rounds = n_rounds
         self.target_score = target_score
         self.stop_at_agreement = stop_at_agreement
@@ -393,6 +402,77 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         """
         X = self._check_rows(X)
         return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write what was learned to one file, without pickle; atomic.
+
+        Numbers are held as safetensors, all else as JSON. Not in it are the objects you made the sampler of
+        (nets, latent models, strategies, oracles), the pool, and what training has left in the net besides
+        its weights: the state of its optimiser and its record of epochs.
+
+        Parameters
+        ----------
+        path : str or path
+            Of a file; one that is there is replaced once the new one is whole.
+
+        Raises
+        ------
+        TypeError
+            If labels or ids are neither numbers nor text, or the latent model is of another library.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.base import clone
+        >>> from sklearn.datasets import load_iris
+        >>> from skalss import AdaptiveLatentSampler
+        >>> X, y = load_iris(return_X_y=True)
+        >>> sampler = AdaptiveLatentSampler(strategy="random", max_labels=50, random_state=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "iris.skalss"
+        ...     sampler.fit(X, y).save(path)
+        ...     loaded = AdaptiveLatentSampler.load(path, clone(sampler))
+        >>> bool((loaded.predict(X) == sampler.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        _store.write(path, _fitted.state_of(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, sampler: AdaptiveLatentSampler) -> AdaptiveLatentSampler:
+        """Read what `save` wrote. No code in the file runs: it holds none.
+
+        Parameters
+        ----------
+        path : str or path
+        sampler : AdaptiveLatentSampler
+            Not fitted, made as the one that was saved; it is not changed. Its `device`, `random_state`,
+            `verbose` and oracle may be others.
+
+        Returns
+        -------
+        sampler : AdaptiveLatentSampler
+            Fitted: the same predictions, codes and attributes.
+
+        Raises
+        ------
+        ValueError
+            If the file is not a saved sampler, of a newer format or damaged; or if a setting of `sampler` is
+            not what it was, which is named.
+        TypeError
+            If `sampler` is not an AdaptiveLatentSampler.
+        """
+        if not isinstance(sampler, AdaptiveLatentSampler):
+            raise TypeError(
+                f"load needs an unfitted sampler like the one that was saved, got {sampler!r}. Pass "
+                "AdaptiveLatentSampler(...) with the same settings."
+            )
+        # The oracle stays out of the clone: a callable would be deep-copied.
+        fitted = clone(type(sampler)(**{**sampler.get_params(deep=False), "oracle": None}))
+        _fitted.restore(fitted, _store.read(path))
+        fitted.oracle = sampler.oracle
+        return fitted
 
     def _check_rows(self, X):
         check_is_fitted(self)

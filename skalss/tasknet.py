@@ -30,7 +30,17 @@ from ._skorch import (
     positive_probability,
     prepare_net,
 )
-from ._torch import as_numpy, as_tensor, chunk_rows, chunks, resolve_device, seeded, to_host
+from ._torch import (
+    as_numpy,
+    as_tensor,
+    chunk_rows,
+    chunks,
+    load_module_state,
+    module_state,
+    resolve_device,
+    seeded,
+    to_host,
+)
 from .nets import net_classifier
 
 
@@ -364,6 +374,41 @@ class TaskNet(BaseEstimator):
         if len(weight) == 1 and _is_classifier(self):
             return np.vstack([np.zeros_like(weight), weight])
         return weight
+
+    # -- save and load ----------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        """Give what was learned, for a file."""
+        check_is_fitted(self)
+        state = {
+            "random_state": self.random_state,
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": getattr(self, "feature_names_in_", None),
+            "row_shape": self._row_shape,
+            "scaling": self.scaling_,
+            "module": module_state(plain_module(self.net_)),
+            "criterion": module_state(self.net_.criterion_),
+        }
+        if _is_classifier(self):
+            return {**state, "classes": self.classes_}
+        return {**state, "y_mean": self._y_mean, "y_scale": self._y_scale}
+
+    def _restore(self, state: dict[str, Any]) -> Self:
+        """Become the network that `state` was taken of."""
+        self.random_state, self.n_features_in_ = state["random_state"], state["n_features_in"]
+        if state["feature_names_in"] is not None:
+            self.feature_names_in_ = state["feature_names_in"]
+        self._row_shape, self.scaling_ = state["row_shape"], state["scaling"]
+        if _is_classifier(self):
+            self._set_targets(state["classes"], None)
+        else:
+            self._y_mean, self._y_scale = state["y_mean"], state["y_scale"]
+        self.device_ = resolve_device(self.device)
+        with seeded(0, self.device_):
+            self._start_net(torch.zeros(2, *self._row_shape, device=self.device_))
+        load_module_state(plain_module(self.net_), state["module"])
+        load_module_state(self.net_.criterion_, state["criterion"])
+        return self
 
     # -- gradients --------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .._checks import check_number, check_positive_int
 from .._scaling import Scaling, centred, fit_scaling
-from .._torch import as_tensor, resolve_device, resolve_dtype, seeded
+from .._torch import as_tensor, load_module_state, module_state, resolve_device, resolve_dtype, seeded
 from ._elbo import Trainer, VaeNet, kl_divergence
 from ._rows import Rows
 from .base import BaseLatentModel
@@ -23,6 +23,7 @@ LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 ACTIVE_VARIANCE = 0.01  # Burda et al., arXiv:1509.00519
 NEAR_ENDS, BINARY_SHARE = 0.05, 0.75  # near an end: 0.90 of MNIST, 0.58 of the digits
 COLLAPSED_KL = 0.05  # nats per row
+_SAVED = ("_shape", "_scaling", "likelihood_", "history_", "kl_", "n_active_units_")
 
 
 class BaseVAE(BaseLatentModel):
@@ -81,6 +82,19 @@ class BaseVAE(BaseLatentModel):
             self.history_ = trainer.run()
         self._net = net.eval().requires_grad_(False)
         self._n_features_out = self.n_components
+
+    def _own_state(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in _SAVED}
+        return {**own, "net": module_state(self._net)}
+
+    def _take_own_state(self, state: dict[str, Any]) -> None:
+        for name in _SAVED:
+            setattr(self, name, state[name])
+        self._device = resolve_device(self.device)
+        with seeded(0, self._device):
+            net = self._build(self._shape).to(self._device)
+        load_module_state(net, state["net"])
+        self._net = net.eval().requires_grad_(False)
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         scaled = self._scaling(x.reshape(-1, *self._shape))

@@ -15,12 +15,18 @@ from torch import Tensor
 from .._torch import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
 HEALTH_ROWS = 10_000
+# Set by `fit` here. The sampler sets random_state.
+_SAVED = (
+    *("random_state", "n_features_in_", "feature_names_in_", "_row_shape", "_n_features_out"),
+    "reconstruction_error_",
+)
 
 
 class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """A transformer to codes whose way back, `decode`, is differentiable.
 
-    A concrete model writes `_fit`, `_encode` and `_decode`; validation, chunks, units and health are here.
+    A concrete model writes `_fit`, `_encode` and `_decode`; validation, chunks, units and health are here. To
+    be saved with a sampler it also writes `_own_state` and `_take_own_state`.
     Rows are (n_features,) or images (n_channels, height, width), of any numeric dtype. A memory map stays
     one: rows are read in chunks and only codes are resident.
 
@@ -138,6 +144,32 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+    def _state(self) -> dict[str, Any]:
+        """Give what was learned, for a file."""
+        check_is_fitted(self)
+        shared = {name: vars(self)[name] for name in _SAVED if name in vars(self)}
+        return {"shared": shared, "own": self._own_state()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Become the model that `state` was taken of; the parameters of both are the same."""
+        for name in _SAVED:
+            if name in state["shared"]:
+                setattr(self, name, state["shared"][name])
+        self._take_own_state(state["own"])
+
+    def _own_state(self) -> dict[str, Any]:
+        """Give what `_fit` has learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
+        raise TypeError(
+            f"{type(self).__name__} does not say what of it is to be saved. Write its methods _own_state and "
+            "_take_own_state, or pickle the sampler."
+        )
+
+    def _take_own_state(self, state: dict[str, Any]) -> None:
+        """Set what `_fit` sets, `_device` included, from what `_own_state` gave."""
+        raise TypeError(
+            f"{type(self).__name__} has no method _take_own_state. Write it, or pickle the sampler."
+        )
 
     @abstractmethod
     def _fit(self, X: np.ndarray) -> None:

@@ -16,6 +16,13 @@ from .._torch import resolve_device
 from ._rows import is_memory_mapped
 from .base import BaseLatentModel
 
+# What PCA and IncrementalPCA set when they are fitted.
+_PCA_LEARNED = (
+    *("components_", "mean_", "explained_variance_", "explained_variance_ratio_", "singular_values_"),
+    *("noise_variance_", "n_components_", "n_samples_", "n_features_in_", "_fit_svd_solver"),
+    *("var_", "n_samples_seen_", "batch_size_"),
+)
+
 
 class LinearLatent(BaseLatentModel):
     """Principal component analysis with a differentiable linear decoder.
@@ -70,8 +77,26 @@ class LinearLatent(BaseLatentModel):
             with np.errstate(invalid="ignore"):  # constant rows explain no variance
                 self.pca_ = PCA(n_components, random_state=seed).fit(rows)
         self.n_components_ = self._n_features_out = n_components
+        self._take_components()
+
+    def _take_components(self) -> None:
         self._mean = torch.as_tensor(self.pca_.mean_, dtype=torch.float64)
         self._components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).to(self._device)
+
+    def _own_state(self) -> dict[str, Any]:
+        known = vars(self.pca_)
+        learned = {name: known[name] for name in _PCA_LEARNED if name in known}
+        params = {name: known[name] for name in ("n_components", "random_state") if name in known}
+        return {"batches": isinstance(self.pca_, IncrementalPCA), "params": params, "learned": learned}
+
+    def _take_own_state(self, state: dict[str, Any]) -> None:
+        self._device = resolve_device(self.device)
+        self.pca_ = (IncrementalPCA if state["batches"] else PCA)(**state["params"])
+        vars(self.pca_).update(
+            {name: state["learned"][name] for name in _PCA_LEARNED if name in state["learned"]}
+        )
+        self.n_components_ = self._n_features_out
+        self._take_components()
 
     def _batch_rows(self, n_features: int) -> int:
         """Give scikit-learn's five rows a feature, but never more than 128 MiB as float64."""

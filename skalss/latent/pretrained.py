@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_positive_int
-from .._torch import as_tensor, resolve_device
+from .._torch import as_tensor, load_module_state, module_state, resolve_device
 from .base import BaseLatentModel
 
 
@@ -72,12 +72,23 @@ class PretrainedLatent(BaseLatentModel):
 
     def _fit(self, X: np.ndarray) -> None:
         check_positive_int("batch_size", self.batch_size)
+        self._copy_modules(X.shape[1:])
+        self._dry_run(as_tensor(X[:2]))
+
+    def _copy_modules(self, row_shape: tuple[int, ...]) -> None:
         self._device = resolve_device(self.device)
         encoder = nn.Flatten() if self.encoder is None else self.encoder
-        decoder = nn.Unflatten(1, X.shape[1:]) if self.decoder is None else self.decoder
+        decoder = nn.Unflatten(1, row_shape) if self.decoder is None else self.decoder
         self.encoder_ = _frozen("encoder", encoder, self._device)
         self.decoder_ = _frozen("decoder", decoder, self._device)
-        self._dry_run(as_tensor(X[:2]))
+
+    def _own_state(self) -> dict[str, Any]:
+        return {"encoder": module_state(self.encoder_), "decoder": module_state(self.decoder_)}
+
+    def _take_own_state(self, state: dict[str, Any]) -> None:
+        self._copy_modules(self._row_shape)
+        load_module_state(self.encoder_, state["encoder"])
+        load_module_state(self.decoder_, state["decoder"])
 
     @torch.no_grad()
     def _dry_run(self, x: Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -95,6 +95,21 @@ class BaseOracle(BaseEstimator):
             later loses none.
         """
 
+    def row_costs(self, X: Any, ids: np.ndarray) -> np.ndarray | None:
+        """Give what each question costs, in the units of the sampler's `max_cost`.
+
+        Parameters
+        ----------
+        X : rows as the user gave them, or decoded points
+        ids : array of shape (n_rows,)
+
+        Returns
+        -------
+        costs : float64 array of shape (n_rows,) or None
+            Finite and at least 0; the same row always costs the same. None: this oracle knows no costs.
+        """
+        return None
+
     def check_pool(self, sample_id: np.ndarray | None, n_rows: int) -> None:
         """Refuse a pool that this oracle cannot serve, before anything is trained.
 
@@ -116,7 +131,7 @@ class BaseOracle(BaseEstimator):
         return self
 
 
-def answer_chunks(labelled: Iterable[Any]) -> Iterator[list[tuple[Any, Any]]]:
+def answer_chunks(labelled: Iterable[Any]) -> Generator[list[tuple[Any, Any]]]:
     """Read what ``label`` yields: answers in lists of those that arrived together.
 
     Parameters
@@ -133,12 +148,16 @@ def answer_chunks(labelled: Iterable[Any]) -> Iterator[list[tuple[Any, Any]]]:
     >>> list(answer_chunks([(1, "a"), [(2, "b"), (3, "c")]]))
     [[(1, 'a')], [(2, 'b'), (3, 'c')]]
     """
-    for arrived in labelled:
-        together = isinstance(arrived, list) and all(isinstance(pair, tuple) for pair in arrived)
-        pairs = []
-        for id_, answer in arrived if together else [arrived]:
-            pairs.append((id_, answer))
-        yield pairs
+    try:
+        for arrived in labelled:
+            together = isinstance(arrived, list) and all(isinstance(pair, tuple) for pair in arrived)
+            pairs = []
+            for id_, answer in arrived if together else [arrived]:
+                pairs.append((id_, answer))
+            yield pairs
+    finally:
+        if isinstance(labelled, Generator):
+            labelled.close()  # at once: it may hold worker processes
 
 
 def read_answer(value: Any) -> Any:

@@ -1,9 +1,11 @@
 """The contract of an oracle, asked of every one: list a new oracle here and it is tested."""
 
 import pickle
+import sys
 import threading
 from itertools import chain
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,8 @@ from sklearn.base import clone
 from skalss import AdaptiveLatentSampler
 from skalss.oracles import ABSTAIN, AnswerKey, BaseOracle, Failed, FunctionOracle
 from skalss.oracles.base import answer_chunks
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # worker processes cannot import this file
 
 POOL = np.arange(12.0).reshape(6, 2)
 LABELS = np.array(["a", "b", "c", "a", "b", "c"])
@@ -41,6 +45,10 @@ ORACLES = {
     "key by id": AnswerKey(LABELS[::-1], sample_id=np.arange(6)[::-1]),
     "batch function": FunctionOracle(by_content),
     "row function": FunctionOracle(of_one, per_row=True),
+    "function that may fail": FunctionOracle(of_one, per_row=True, catch=ValueError, retries=2, cost=1.5),
+    "batches in workers": FunctionOracle(by_content, n_jobs=2),
+    "rows in workers": FunctionOracle(of_one, per_row=True, n_jobs=2),
+    "rows with a time limit": FunctionOracle(of_one, per_row=True, timeout=60.0),
     "own class": OwnOracle(),
 }
 every_oracle = pytest.mark.parametrize("oracle", ORACLES.values(), ids=ORACLES)
@@ -85,6 +93,12 @@ def test_parameters_are_listed_and_shown(oracle):
 def test_pickle(oracle):
     copy = pickle.loads(pickle.dumps(oracle))
     assert dict(pairs(copy, POOL, np.arange(6))) == dict(enumerate(LABELS))
+
+
+@every_oracle
+def test_costs_are_a_number_a_row_or_unknown(oracle):
+    costs = oracle.row_costs(POOL[:4], np.arange(4))
+    assert costs is None or (costs.shape == (4,) and costs.dtype == np.float64)
 
 
 @every_oracle

@@ -1,3 +1,5 @@
+import os
+import time
 from itertools import chain
 
 import numpy as np
@@ -5,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from skalss.oracles import ABSTAIN, Failed, FunctionOracle
+from skalss.oracles import ABSTAIN, Failed, FunctionOracle, _calls
 from skalss.oracles.base import answer_chunks
 
 POOL = np.arange(10, dtype=np.int16).reshape(5, 2)
@@ -145,6 +147,13 @@ def test_wrong_number_of_answers(result, got):
         answers(FunctionOracle(lambda X: result))
 
 
+def test_answers_of_different_shapes_are_left_to_whoever_reads_them():
+    got = answers(FunctionOracle(lambda X: ["a", [1, 2], np.array([]), np.zeros(3), 5]))
+    assert got[0] == "a"
+    assert got[1] == [1, 2]
+    assert got[4] == 5
+
+
 def test_one_string_is_not_five_answers():
     """A string has a length; it is still one answer."""
     with pytest.raises(ValueError, match="one answer a row"):
@@ -177,3 +186,110 @@ def test_a_tensor_or_a_column_is_one_answer_a_row():
 def test_a_container_whose_order_says_nothing(answer):
     with pytest.raises(ValueError, match=f"returned a {type(answer).__name__}"):
         list(FunctionOracle(lambda X: answer).label(np.zeros((2, 1)), np.arange(2)))
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The seconds that were waited for, without waiting."""
+    seconds = []
+    monkeypatch.setattr(_calls, "sleep", seconds.append)
+    return seconds
+
+
+@pytest.mark.parametrize("charged", [False, True])
+def test_failures_are_charged_or_not(charged):
+    def simulate(x):
+        if x[0] == 0:
+            raise OSError("no file")
+        return {2: float("nan"), 4: Failed("mine"), 6: Failed("mine", charged=True), 8: 1}[x[0]]
+
+    got = answers(FunctionOracle(simulate, per_row=True, catch=OSError, charge_failures=charged))
+    assert got[0] == Failed("OSError: no file", charged=charged)
+    assert got[1] == Failed("the oracle returned nan", charged=charged)
+    assert got[2:] == [Failed("mine"), Failed("mine", charged=True), 1], "what a function says stays"
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_a_service_that_recovers_is_asked_again(waits, per_row):
+    down = iter([True, True, False])
+
+    def service(X):
+        if np.ndim(X) == 1 or len(X) == 1:
+            if np.ravel(X)[0] == 4 and next(down):
+                raise ConnectionError("busy")
+        elif 4 in X:
+            raise ConnectionError("busy")
+        return int(np.ravel(X)[0]) if per_row else [int(row[0]) for row in X]
+
+    oracle = FunctionOracle(service, per_row=per_row, catch=ConnectionError, retries=2, backoff=3.0)
+    assert sorted(answers(oracle)) == [0, 2, 4, 6, 8]
+    assert waits == [3.0, 6.0]
+
+
+def test_an_exception_that_is_not_caught_is_not_asked_again(waits):
+    seen = Seen(lambda x: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        answers(FunctionOracle(seen, per_row=True, catch=OSError, retries=5))
+    assert len(seen.got) == 1
+    assert waits == []
+
+
+def test_a_row_that_kills_its_worker_is_asked_again_and_then_failed(waits, tmp_path):
+    note = tmp_path / "attempts"
+    path = str(note)
+
+    def simulate(x):
+        if x[0] == 4:
+            with open(path, "a") as file:
+                file.write("x")
+            os._exit(1)
+        return int(x[0])
+
+    got = dict(FunctionOracle(simulate, per_row=True, n_jobs=2, retries=2).label(POOL, np.arange(5)))
+    assert isinstance(got[2], Failed)
+    assert got[2].reason.startswith("the worker process died")
+    assert {i: got[i] for i in (0, 1, 3, 4)} == {0: 0, 1: 2, 3: 6, 4: 8}
+    assert note.read_text() == "xxx"
+    assert waits == [1.0, 2.0]
+
+
+def test_a_batch_that_hangs_at_one_row_answers_the_others():
+    def simulate(X):
+        if 4 in X:
+            time.sleep(600)
+        return X[:, 0].tolist()
+
+    got = dict(pairs(FunctionOracle(simulate, timeout=2.0)))
+    assert got == {0: 0, 1: 2, 2: Failed("timeout: no answer within 2 s"), 3: 6, 4: 8}
+
+
+def test_a_batch_is_cut_into_four_pieces_a_worker():
+    pool = np.arange(40.0)[:, None]
+    oracle = FunctionOracle(lambda X: [len(X)] * len(X), n_jobs=2)
+    assert answers(oracle, pool) == [5] * 40
+
+
+def test_a_frame_is_cut_too():
+    oracle = FunctionOracle(lambda frame: (frame["b"] * frame["a"]).tolist(), n_jobs=2)
+    assert dict(pairs(oracle, FRAME)) == {0: "x", 1: "yy", 2: "zzz"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"retries": -1}, "retries must be a whole number of at least 0, got -1"),
+        ({"retries": 1.5}, "retries must be a whole number of at least 0, got 1.5"),
+        ({"backoff": -1}, "backoff must be a finite number of at least 0"),
+        ({"timeout": 0}, "timeout must be a finite number above 0, or None"),
+        ({"timeout": float("inf")}, "timeout must be a finite number above 0, or None"),
+        ({"n_jobs": 0}, "n_jobs"),
+    ],
+)
+def test_wrong_policies_are_refused_before_anything_is_asked(settings, message):
+    seen = Seen(lambda X: [0] * len(X))
+    oracle = FunctionOracle(seen, **settings)
+    with pytest.raises(ValueError, match=message):
+        oracle.check_pool(None, 5)
+    with pytest.raises(ValueError, match=message):
+        answers(oracle)
+    assert seen.got == []
