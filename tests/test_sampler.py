@@ -57,8 +57,8 @@ def test_history_and_queries_are_as_documented():
     queries, history = sampler.queries_, sampler.history_
     assert queries.columns.tolist() == (
         ["id", "round", "kind", "position", "state", "label"]
-        + ["strategy", "control", "score", "charged", "reason"]
-        + ["cost", "annotator", "reused"]
+        + ["strategy", "control", "score", "cost", "charged", "reason"]
+        + ["annotator", "reused"]
     )
     assert len(queries) == 30
     assert queries["round"].tolist() == [0] * 10 + [1] * 10 + [2] * 10
@@ -71,7 +71,7 @@ def test_history_and_queries_are_as_documented():
     np.testing.assert_array_equal(sampler.labeled_indices_, queries["position"])
     assert history.columns.tolist()[:3] == ["round", "n_labels", "n_queries"]
     assert set(history.columns) == (
-        {"round", "n_labels", "n_queries", "val_score", "n_asked"}
+        {"round", "n_labels", "n_queries", "cost", "val_score", "n_asked"}
         | {"latent_seconds", "fit_seconds", "query_seconds", "network_rows", "n_pseudo"}
         | {"n_control", "control_score", "control_low", "control_high", "asked_score", "agreement"}
     )

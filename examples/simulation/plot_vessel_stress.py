@@ -62,6 +62,7 @@ for ax, image in zip(axes.flat, X, strict=False):
     show_tissue(ax, image)
 handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
 figure.legend(handles, COLORS, loc="outside lower center", ncols=3, frameon=False)
+plt.show()
 
 # %%
 # Their stress
