@@ -11,6 +11,7 @@ TINY = {
     "label-efficiency": [
         *("--data", "digits", "--net", "mlp", "--latent", "pca", "--seeds", "2", "--max-epochs", "2"),
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),
+        *("--dtype", "auto", "--batch-size", "16"),
     ],
     "ledger": ["--answers", "200", "--labels", "100", "--repeats", "1"],
     "ledger-kills": ["--runs", "1", "--kills", "1"],
