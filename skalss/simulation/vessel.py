@@ -23,9 +23,10 @@ OUTPUTS = ("peak", "map")
 class VesselStress(BaseOracle):
     """Labels the image of an artery with the peak stress in its wall; a finite element simulation.
 
-    Contours are found to a part of a pixel on rays from the middle of the lumen, such that blur does not
-    change how thick the wall is. The wall between them is meshed with quadrilaterals, and linear elasticity
-    in plane strain is solved with blood pressure on the lumen. An image that shows no single vessel is an
+    Contours are found to a part of a pixel on rays from the middle of the lumen, such that blur hardly
+    changes how thick the wall is; the peak of a blurred image is lower nevertheless. The wall between them is
+    meshed with quadrilaterals, and linear elasticity in plane strain is solved with blood pressure on the
+    lumen. An image that shows no single vessel is an
     abstention, with its reason. Stress does not depend on the size of a pixel, so images need no scale.
 
     Parameters
