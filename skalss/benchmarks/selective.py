@@ -75,7 +75,8 @@ VARIANTS = {
     "noise": "a tenth of the training labels wrong",
     "imbalance": "the rarest class a tenth as frequent as the most frequent",
 }
-VARIED = {"uniform": (1,), "mms": (3 / 8, 5 / 8, 1), "loss": (3 / 8,)}  # arms and lengths of the other variants
+# Arms and lengths of the other variants.
+VARIED = {"uniform": (1,), "mms": (3 / 8, 5 / 8, 1), "loss": (3 / 8,)}
 
 
 @dataclass(frozen=True)
