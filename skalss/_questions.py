@@ -38,6 +38,7 @@ class Question:
     cost: float = 0.0  # in the oracle's units; paid if it is charged
     annotator: str = ""
     reused: bool = False  # the ledger had the answer before this run asked for it
+    passed_on: bool = False  # a refused generated point that a strategy has been told of
 
 
 @dataclass(frozen=True)
@@ -126,19 +127,17 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
 
 def check_candidates(candidates: Candidates, snapshot: Snapshot, n: int, strategy: BaseStrategy) -> None:
     """Refuse what breaks the contract of a strategy, and say how."""
-    fault = None
-    chosen: Any = candidates.codes if candidates.ids is None else candidates.ids
-    if chosen is None:
+    ids, codes, fault = candidates.ids, candidates.codes, None
+    if ids is None and codes is None:
         fault = "neither ids nor codes"
-    elif candidates.ids is None and not strategy.generates_points:
+    elif codes is not None and not strategy.generates_points:
         fault = "codes, but its generates_points is False"
-    elif len(chosen) > n:
+    elif sum(len(chosen) for chosen in (ids, codes) if chosen is not None) > n:
         fault = f"more than the {n} candidates asked for"
-    elif candidates.ids is not None:
-        if len(np.unique(candidates.ids)) < len(candidates.ids):
-            fault = "the same row twice"
-        elif not _are_askable(candidates.ids, snapshot.askable):
-            fault = "a row that is labelled, pending or not in the pool"
+    elif ids is not None and len(np.unique(ids)) < len(ids):
+        fault = "the same row twice"
+    elif ids is not None and not _are_askable(ids, snapshot.askable):
+        fault = "a row that is labelled, pending or not in the pool"
     if fault:
         raise ValueError(
             f"{strategy} returned {fault}. query must return at most n distinct ids out of "
@@ -175,14 +174,16 @@ def make_questions(
     common : dict
         `round` and `strategy`.
     """
-    if candidates.ids is not None:
-        return [Question(id=ids[i], kind=POOL, position=int(i), **common) for i in candidates.ids]
+    rows = () if candidates.ids is None else candidates.ids
+    questions = [Question(id=ids[i], kind=POOL, position=int(i), **common) for i in rows]
+    if candidates.codes is None or len(candidates.codes) == 0:
+        return questions
     codes = np.asarray(candidates.codes)
-    questions: list[Question] = []
-    for code, row in zip(codes, snapshot.decode(codes), strict=True):
+    made = snapshot.decode(codes) if candidates.rows is None else candidates.rows
+    for code, row in zip(codes, made, strict=True):
         # Named by its content, a point has one id in every campaign.
         name = f"{GENERATED}-{content_of(row)[:12]}"
-        twins = sum(id_.startswith(name) for id_ in [*taken, *(q.id for q in questions)])
+        twins = sum(str(id_).startswith(name) for id_ in [*taken, *(q.id for q in questions)])
         id_ = f"{name}-{twins + 1}" if twins else name
         questions.append(Question(id=id_, kind=GENERATED, code=code, row=row, **common))
     return questions

@@ -108,6 +108,15 @@ class Records:
         """Give the ids of generated points, in the order asked."""
         return [q.id for q in self.questions if q.kind == GENERATED]
 
+    def refused(self) -> list[Question]:
+        """Give the generated points with an abstention that no strategy has been told of."""
+        return [q for q in self.questions if q.kind == GENERATED and q.state == ABSTAINED and not q.passed_on]
+
+    def pass_on_refused(self) -> None:
+        """Note that a strategy has seen the refused points."""
+        for question in self.refused():
+            question.passed_on = True
+
     def count(self, state: str) -> int:
         """Count the questions in a state."""
         return sum(q.state == state for q in self.questions)

@@ -438,10 +438,12 @@ class Campaign:
         strategy = self._strategy_now()
         if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
             return Candidates(ids=np.array([], dtype=np.intp), codes=None)
-        return strategy.query(snapshot, n)
+        candidates = strategy.query(snapshot, n)
+        self.records.pass_on_refused()
+        return candidates
 
     def _snapshot(self) -> Snapshot:
-        generated = self.records.labelled(GENERATED)
+        generated, refused = self.records.labelled(GENERATED), self.records.refused()
         taken = self.records.blocked()
         taken[self.control.reserved] = True
         return Snapshot(
@@ -458,6 +460,8 @@ class Campaign:
             device=self.device,
             classes=self.pool.classes,
             member=self._member,
+            rows_generated=np.array([q.row for q in generated]) if generated else None,
+            refused=np.array([q.code for q in refused]) if refused else None,
         )
 
     def _questions(self, candidates: Candidates, snapshot: Snapshot, n: int) -> list[Question]:

@@ -26,6 +26,7 @@ from .tasknet import TaskNet
 
 CONTROL = "random"
 _SECONDS = ["latent_seconds", "query_seconds", "fit_seconds"]
+_MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
 _CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels": None}
 
 
@@ -40,6 +41,7 @@ def compare_strategies(
     seeds: int | Sequence[int] = 5,
     n_jobs: int | None = None,
     csv: str | Path | None = None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Run a campaign for each arm and seed, and score the network on test rows after each round.
 
@@ -74,6 +76,9 @@ def compare_strategies(
         the same settings and data, are read and not run again. A campaign that a kill left half-written is
         run again. What an object has learnt, or what a function does, is not looked at: use another file
         after a change of these.
+    metrics : dict of str to str or callable, default=None
+        More scorers of the network on the test rows, such as ``{"mae": "neg_mean_absolute_error"}``; each has
+        a column of its name.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def compare_strategies(
         sampler's `scoring`; accuracy or R² by default), `network_rows`, `latent_seconds`, `query_seconds`,
         `fit_seconds`, `class_balance` (entropy of the classes bought so far over that of equal shares; NaN
         where the classes are not known) and `settings`, a hash of the sampler's parameters and the data.
-        ``results.attrs["metric_name"]`` names the score.
+        Then come `metrics`. ``results.attrs["metric_name"]`` names the score.
 
     Raises
     ------
@@ -114,7 +119,9 @@ def compare_strategies(
     samplers = {name: _copy(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
+    scorers = {name: get_scorer(metric) for name, metric in (metrics or {}).items()}
     known = read_runs(csv)
+    _check_columns(known, scorers, csv)
     done = set() if known is None else set(zip(known["arm"], known["seed"], known["settings"], strict=True))
     jobs = [(name, seed) for seed in seeds for name in arms]
     todo = [(name, seed) for name, seed in jobs if (name, seed, hashes[name]) not in done]
@@ -127,7 +134,13 @@ def compare_strategies(
                 arm.set_params(latent_model=shared)
     runs = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
         delayed(_run)(
-            samplers[name], X, y, X_test, y_test, {"arm": name, "seed": seed, "settings": hashes[name]}
+            samplers[name],
+            X,
+            y,
+            X_test,
+            y_test,
+            {"arm": name, "seed": seed, "settings": hashes[name]},
+            scorers,
         )
         for name, seed in todo
     )
@@ -385,7 +398,9 @@ def _metric_name(sampler: AdaptiveLatentSampler) -> str:
     return sampler.scoring if isinstance(sampler.scoring, str) else "score"
 
 
-def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str, Any]) -> pd.DataFrame:
+def _run(
+    sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str, Any], scorers: dict[str, Any]
+) -> pd.DataFrame:
     """Run one campaign; give a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])
     campaign = _campaign(sampler, X, y)
@@ -396,7 +411,9 @@ def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str
         labels = campaign.queries.query("state == 'labelled'")["label"]
         if not campaign.records.labels():
             continue
-        score = scorer(campaign.network(), X_test, y_test)
+        network = campaign.network()
+        score = scorer(network, X_test, y_test)
+        more = {name: round(float(metric(network, X_test, y_test)), 5) for name, metric in scorers.items()}
         trained = campaign.history.iloc[-1]
         # Of all since the last row: what a strategy trained before it asked is among them.
         seconds = campaign.history[_SECONDS].sum()
@@ -411,6 +428,7 @@ def _run(sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str
                 "network_rows": int(asked["network_rows"]),
                 **spent.round(3).to_dict(),
                 "class_balance": round(_class_balance(labels, campaign.pool.classes), 4),
+                **more,
             }
         )
     campaign.close()
@@ -422,3 +440,18 @@ def _class_balance(labels: pd.Series, classes: Any) -> float:
     if classes is None or len(classes) < 2:
         return float("nan")
     return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(len(classes)))
+
+
+def _check_columns(known: pd.DataFrame | None, scorers: dict[str, Any], csv: Any) -> None:
+    """Refuse metrics named like another column, and a file of runs that were scored by others."""
+    taken = sorted({"arm", "seed", "settings", "round", *_MEASURED, *_SECONDS} & set(scorers))
+    if taken:
+        raise ValueError(f"metrics must not be named {taken}: the table has columns of that name.")
+    if known is None:
+        return
+    columns = set(known.columns) - {"arm", "seed", "settings", "round", *_MEASURED, *_SECONDS}
+    if columns != set(scorers):
+        raise ValueError(
+            f"{csv} holds runs with the metrics {sorted(columns)}, got {sorted(scorers)}. Name the same "
+            "metrics, or another file."
+        )

@@ -450,6 +450,30 @@ class TaskNet(BaseEstimator):
             predictions.append(self._read_output(first_output(output).detach()))
         return np.concatenate(gradients), np.concatenate(predictions)
 
+    def forward(self, rows: Tensor) -> Tensor:
+        """Predict, differentiably with respect to the rows.
+
+        Parameters
+        ----------
+        rows : tensor of shape (n_samples, ...)
+            In the units of X, on any device.
+
+        Returns
+        -------
+        predictions : float tensor of shape (n_samples, n_classes) or (n_samples,)
+            Probabilities, or values in the units of `y`; on the network's device, in eval mode.
+        """
+        check_is_fitted(self)
+        plain_module(self.net_).eval()
+        output = first_output(self.net_.infer(self.scaling_(rows.to(self.device_))))
+        if not _is_classifier(self):
+            return self._y_mean + self._y_scale * output.reshape(len(output))
+        if isinstance(self.net_, NeuralNetBinaryClassifier):
+            positive = positive_probability(self.net_, output).reshape(-1, 1)
+            return torch.hstack([1 - positive, positive])
+        P = self.net_._get_predict_nonlinearity()(output)[:, : len(self.classes_)]
+        return P / P.sum(dim=1, keepdim=True)
+
     def _read_output(self, output: Tensor) -> np.ndarray:
         if not _is_classifier(self):
             return self._decode_values(as_numpy(output))
@@ -505,7 +529,14 @@ class TaskNet(BaseEstimator):
                         module(rows)
         finally:
             hook.remove()
-        return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        found = tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        if len(found[0]) != len(X):
+            raise ValueError(
+                f"The last linear layer of {type(module).__name__} saw {len(found[0])} rows for the {len(X)} "
+                "passed, so its input is not one row's features. Have forward pass each row through it once; "
+                "average copies of a row before it."
+            )
+        return found
 
     def _head(self) -> Any:
         return plain_module(self.net_).get_submodule(self.head_name_ or "")

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+from torch.optim.lr_scheduler import LinearLR
 
 from .._mixing import MIN_ROWS
 from ..compare import compare_strategies, summarize_comparison
@@ -50,7 +52,15 @@ def load(name: str, n_pool: int | None) -> Any:
 
 def make_net(options: argparse.Namespace) -> NeuralNetClassifier:
     """Build the network that all arms train."""
-    net = net_classifier(NETS[options.net], max_epochs=options.max_epochs, batch_size=options.batch_size)
+    epochs = options.max_epochs
+    params: dict[str, Any] = {
+        "max_epochs": epochs,
+        "batch_size": options.batch_size,
+        "lr": options.lr,
+    }
+    if options.lr_decay:
+        params["callbacks"] = [LRScheduler(LinearLR, start_factor=1.0, end_factor=0.0, total_iters=epochs)]
+    net = net_classifier(NETS[options.net], **params)
     if options.dtype == "float32":
         return net
     fast = {"selector": None, "dtype": options.dtype, "channels_last": True}
@@ -117,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--dtype", choices=("float32", "auto"), default="float32", help="auto: what trains fastest here"
     )
+    parser.add_argument("--lr", type=float, default=0.002, help="of Adam")
+    parser.add_argument("--lr-decay", action="store_true", help="to zero by the last epoch, linearly")
     parser.add_argument("--n-jobs", type=int, default=None, help="campaigns at a time")
     parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
     options = parser.parse_args(arguments)

@@ -140,6 +140,27 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return self._decode(Z.to(self._device, torch.float32)).float()
 
+    def edit(self, X: Tensor, Z_from: Tensor, Z_to: Tensor) -> Tensor:
+        """Change rows as decoding changes from one code to another, differentiably with respect to `Z_to`.
+
+        What the decoder does not show, such as fine detail, the rows keep: here they are
+        ``X + decode(Z_to) - decode(Z_from)``.
+
+        Parameters
+        ----------
+        X : tensor of shape (n_samples, ...)
+            In the units of the X fitted.
+        Z_from, Z_to : tensors of shape (n_samples, n_codes)
+            `Z_from` are the codes of `X`.
+
+        Returns
+        -------
+        edited : tensor of shape (n_samples, ...), float32
+            On the model's device; values may be outside of the range of X.
+        """
+        change = self.decode(Z_to) - self.decode(Z_from)
+        return X.to(change.device, torch.float32) + change
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]

@@ -61,7 +61,7 @@ class BaseClimbStrategy(BaseStrategy):
                 first, share = first + len(starts), 2
                 Z = snapshot.codes_labeled[starts]
                 if lap:
-                    Z = Z + self.step * snapshot.spread * _random_directions(snapshot, Z.shape)
+                    Z = Z + self.step * snapshot.spread * random_directions(snapshot, Z.shape)
                 yield starts, self._climb(snapshot, Z, snapshot.y_labeled[starts])
 
     def _climb(self, snapshot: Snapshot, Z: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ class BaseClimbStrategy(BaseStrategy):
                 climbing, gradient = climbing[unflipped], gradient[unflipped]
             if len(climbing) == 0:
                 break
-            Z[climbing] += length * _uphill(snapshot, gradient)
+            Z[climbing] += length * uphill(snapshot, gradient)
         return Z
 
     def _far_enough(self, snapshot: Snapshot, Z: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ class BaseClimbStrategy(BaseStrategy):
         return nearest_codes(labeled, Z)[1][:, 0] > smallest
 
 
-def _uphill(snapshot: Snapshot, gradient: np.ndarray) -> np.ndarray:
+def uphill(snapshot: Snapshot, gradient: np.ndarray) -> np.ndarray:
     """Give unit vectors along the gradient; a random direction where a saturated loss has none."""
     gradient = gradient.astype(np.float64)  # the squares of a tiny gradient would vanish in float32
     norm = np.linalg.norm(gradient, axis=1, keepdims=True)
@@ -102,10 +102,10 @@ def _uphill(snapshot: Snapshot, gradient: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         direction = gradient / norm
     if flat.any():
-        direction[flat] = _random_directions(snapshot, (int(flat.sum()), gradient.shape[1]))
+        direction[flat] = random_directions(snapshot, (int(flat.sum()), gradient.shape[1]))
     return direction
 
 
-def _random_directions(snapshot: Snapshot, shape: tuple[int, ...]) -> np.ndarray:
+def random_directions(snapshot: Snapshot, shape: tuple[int, ...]) -> np.ndarray:
     direction = snapshot.random_state.standard_normal(shape).astype(np.float32)
     return direction / np.linalg.norm(direction, axis=1, keepdims=True)

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from torch import Tensor
 
+from .._skorch import FORWARD_ROWS
 from .._torch import as_numpy, as_tensor, chunk_rows, chunks
 from ..latent import BaseLatentModel
 from ..neighbors import nearest_codes
@@ -18,24 +20,27 @@ from ..tasknet import TaskNet
 
 
 class Candidates(NamedTuple):
-    """The questions of one round.
+    """The questions of one round: pool rows, points that the strategy made, or both.
 
     Attributes
     ----------
-    ids : int array of shape (n,) or None
-        Positions of pool rows; None for generated points.
-    codes : float32 array of shape (n, n_components) or None
-        Codes of generated points; None for pool rows.
-    scores : float array of shape (n,) or None
-        Why each was chosen, in the strategy's own measure.
-    starts : int array of shape (n,) or None
+    ids : int array of shape (n_ids,) or None
+        Positions of pool rows; None: there are none.
+    codes : float32 array of shape (n_codes, n_components) or None
+        Codes of generated points; None: there are none.
+    scores : float array of shape (n_ids + n_codes,) or None
+        Why each was chosen, in the strategy's own measure; pool rows come first.
+    starts : int array of shape (n_ids + n_codes,) or None
         Which labelled row each came from, as a position in ``snapshot.y_labeled``; -1: from none.
+    rows : array of shape (n_codes, ...) or None
+        The generated points in the units of X; None: what `codes` decode to.
     """
 
     ids: np.ndarray | None
     codes: np.ndarray | None
     scores: np.ndarray | None = None
     starts: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 class Head(NamedTuple):
@@ -84,6 +89,10 @@ class Snapshot:
         Labels in the order of the class scores; None: those in `y_labeled`.
     member : callable, default=None
         Trains the committee's network of a number; None: there is no committee.
+    rows_generated : array of shape (n_generated, ...), default=None
+        The labelled generated points in the units of X; None: there are none.
+    refused : float32 array of shape (n_refused, n_components), default=None
+        Codes of generated points that the oracle abstained on since the last query; None: there are none.
 
     Attributes
     ----------
@@ -108,6 +117,8 @@ class Snapshot:
         device: torch.device,
         classes: np.ndarray | None = None,
         member: Callable[[int], TaskNet] | None = None,
+        rows_generated: np.ndarray | None = None,
+        refused: np.ndarray | None = None,
     ):
         self.task = task
         self.labeled = labeled
@@ -122,6 +133,8 @@ class Snapshot:
         self._classes = classes
         self._member = member
         self._members: list[TaskNet] = []
+        self._rows_generated = rows_generated
+        self._refused = refused
         self.device = device
         self.network_rows = 0
 
@@ -165,6 +178,33 @@ class Snapshot:
         codes = self.codes[self.labeled]
         generated = self._codes_generated
         return codes if generated is None or len(generated) == 0 else np.concatenate([codes, generated])
+
+    @property
+    def refused(self) -> np.ndarray:
+        """Codes of generated points that the oracle refused since the last query: float32 array (n, d)."""
+        return self.codes[:0] if self._refused is None else self._refused
+
+    def rows_labeled(self, positions: np.ndarray) -> np.ndarray:
+        """Give labelled rows, generated points too.
+
+        Parameters
+        ----------
+        positions : int array of shape (n,)
+            Places in `y_labeled`.
+
+        Returns
+        -------
+        rows : array of shape (n, ...)
+            In the units of X.
+        """
+        positions = np.asarray(positions)
+        n_real = len(self.labeled)
+        real = positions < n_real
+        rows = np.empty((len(positions), *self._X.shape[1:]), dtype=np.result_type(self._X, np.float32))
+        rows[real] = self._X[self.labeled[positions[real]]]
+        if not real.all():
+            rows[~real] = np.asarray(self._rows_generated)[positions[~real] - n_real]
+        return rows
 
     @cached_property
     def spread(self) -> float:
@@ -239,11 +279,7 @@ class Snapshot:
         ValueError
             If the snapshot was made without a committee.
         """
-        if self._member is None:
-            raise ValueError("This snapshot was made without a committee; pass member= to Snapshot.")
-        while len(self._members) < n_members:
-            self._members.append(self._member(len(self._members)))
-        members = self._members[:n_members]
+        members = self._committee(n_members)
         probable = self.task == "classification"
         self.network_rows += (n_members - 1) * len(ids)  # the first pass is counted with the rows
         return np.stack(
@@ -252,6 +288,85 @@ class Snapshot:
                 lambda rows: tuple(m.predict_proba(rows) if probable else m.predict(rows) for m in members),
             )
         )
+
+    def _committee(self, n_members: int) -> list[TaskNet]:
+        if self._member is None:
+            raise ValueError("This snapshot was made without a committee; pass member= to Snapshot.")
+        while len(self._members) < n_members:
+            self._members.append(self._member(len(self._members)))
+        return self._members[:n_members]
+
+    def disagreement_gradient(
+        self, Z: np.ndarray, n_members: int, *, edited: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient of a committee's disagreement, with respect to the code. No label enters it.
+
+        Parameters
+        ----------
+        Z : array of shape (n, n_components)
+        n_members : int
+        edited : tuple of arrays of shape (n, ...) and (n, n_components), default=None
+            Rows and their codes: disagreement is taken at these rows, edited as decoding changes from their
+            codes to `Z`. None: at the decoded `Z`.
+
+        Returns
+        -------
+        gradient : float32 array of shape (n, n_components)
+        disagreement : float array of shape (n,)
+            `disagreement` of the predictions.
+        """
+        members = self._committee(n_members)
+        self.network_rows += 3 * n_members * len(Z)
+        gradients, found = [], []
+        for piece in chunks(len(Z), FORWARD_ROWS):
+            codes = as_tensor(np.asarray(Z[piece], dtype=np.float32)).requires_grad_()
+            with torch.enable_grad():
+                rows = self._made(codes, None if edited is None else tuple(part[piece] for part in edited))
+                values = disagreement(torch.stack([member.forward(rows) for member in members]))
+                (gradient,) = torch.autograd.grad(values.sum(), codes)
+            gradients.append(as_numpy(gradient))
+            found.append(as_numpy(values.detach()))
+        return np.concatenate(gradients), np.concatenate(found)
+
+    def edit(self, rows: np.ndarray, Z_from: np.ndarray, Z_to: np.ndarray) -> np.ndarray:
+        """Change rows as decoding changes from one code to another: what a decoder loses, they keep.
+
+        Parameters
+        ----------
+        rows : array of shape (n, ...)
+            In the units of X.
+        Z_from, Z_to : arrays of shape (n, n_components)
+            `Z_from` are the codes of `rows`.
+
+        Returns
+        -------
+        edited : float32 array of shape (n, ...)
+            No value is outside of the range of its feature in the pool, as far as a row's own values are not.
+        """
+        size = chunk_rows(self._X.shape[1:])
+        with torch.no_grad():
+            parts = [
+                as_numpy(self._made(as_tensor(np.asarray(Z_to[p], dtype=np.float32)), (rows[p], Z_from[p])))
+                for p in chunks(len(rows), size)
+            ]
+        return np.concatenate(parts)
+
+    def _made(self, codes: Tensor, edited: Any = None) -> Tensor:
+        """Decode codes, or edit rows towards them; differentiable with respect to the codes."""
+        model = self._latent()[0]
+        if edited is None:
+            return model.decode(codes)
+        rows, Z_from = (as_tensor(np.asarray(part, dtype=np.float32)) for part in edited)
+        made = model.edit(rows, Z_from, codes)
+        rows = rows.to(made.device)
+        low, high = (as_tensor(bound, made.device) for bound in self._range)
+        return torch.clamp(made, torch.minimum(rows, low), torch.maximum(rows, high))
+
+    @cached_property
+    def _range(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest value of each feature, over up to 10,000 rows spread evenly over the pool."""
+        some = np.asarray(self._X[:: max(1, len(self._X) // 10_000)], dtype=np.float32)
+        return some.min(axis=0), some.max(axis=0)
 
     def loss_gradient(
         self, Z: np.ndarray, y: np.ndarray, return_prediction: bool = False
@@ -316,6 +431,27 @@ class Snapshot:
         self.network_rows += len(ids)
         parts = [function(self._X[ids[p]]) for p in chunks(len(ids), rows)]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def disagreement(P: Tensor) -> Tensor:
+    """Measure how far the members of a committee are apart.
+
+    Parameters
+    ----------
+    P : float tensor of shape (n_members, n_rows, n_classes) or (n_members, n_rows)
+        Probabilities, or values.
+
+    Returns
+    -------
+    disagreement : float tensor of shape (n_rows,)
+        For probabilities the mean Kullback-Leibler divergence from their mean, in nats: 0 where all members
+        agree, at most the logarithm of their number. For values their variance.
+    """
+    if P.ndim == 2:
+        return P.var(dim=0, correction=0)
+    # Of the mean, less the mean of each: the same number. `entr` takes no logarithm of 0.
+    entropy = torch.special.entr
+    return entropy(P.mean(dim=0)).sum(dim=-1) - entropy(P).sum(dim=-1).mean(dim=0)
 
 
 class BaseStrategy(BaseEstimator):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr
+import torch
 
 from .._checks import check_positive_int
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates, Snapshot, disagreement
 from .diversity import draw
 
 
@@ -69,26 +69,6 @@ class CommitteeStrategy(BaseStrategy):
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         predictions = snapshot.committee(some, self.n_members)
-        measure = divergence if snapshot.task == "classification" else np.var
-        disagreement = measure(predictions.astype(np.float64), axis=0)
-        most = np.argsort(-disagreement, kind="stable")[:n]
-        return Candidates(ids=some[most], codes=None, scores=disagreement[most])
-
-
-def divergence(P: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Mean Kullback-Leibler divergence of distributions from their mean.
-
-    Parameters
-    ----------
-    P : float array of shape (n_members, n_rows, n_classes)
-        Probabilities; the classes are on the last axis.
-    axis : int, default=0
-        Where the members are.
-
-    Returns
-    -------
-    divergence : float array of shape (n_rows,)
-        In nats: 0 where all members agree, at most the logarithm of their number.
-    """
-    # Of the mean, less the mean of each: the same number, and no logarithm of 0.
-    return entr(P.mean(axis=axis)).sum(axis=-1) - entr(P).sum(axis=-1).mean(axis=axis)
+        apart = disagreement(torch.as_tensor(predictions, dtype=torch.float64)).numpy()
+        most = np.argsort(-apart, kind="stable")[:n]
+        return Candidates(ids=some[most], codes=None, scores=apart[most])

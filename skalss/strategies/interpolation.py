@@ -1,34 +1,55 @@
-"""SI, sampling by interpolation: the harder code itself, decoded."""
+"""SI, sampling by interpolation: points that nobody has seen, made by the decoder."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
-from ._climb import BaseClimbStrategy
+from .._checks import check_number, check_positive_int
+from ._climb import BaseClimbStrategy, random_directions, uphill
 from .base import Candidates, Snapshot
+
+CLIMBS = ("loss", "disagreement", "random")
 
 
 class InterpolationStrategy(BaseClimbStrategy):
-    """Climbs the task loss from labelled rows and asks for the decoded points where it arrives.
+    """Climbs from rows to harder codes and asks for the points there, which nobody has seen.
 
-    For oracles that can label points nobody has seen, such as a simulator. A round looks at about `n` rows
-    times `n_steps` with the network, more where many points are refused, but never at the pool.
+    For oracles that can label any point, such as a simulator. A round looks at about `n` rows times
+    `n_steps` with the network, more where many points are refused, but never at the pool.
 
-    The published procedure takes one step and none of the last three options:
-    ``AdaptiveLatentSampler.paper("si")``.
+    The published procedure climbs the loss from labelled rows, takes one step, decodes, and has none of the
+    other options: ``AdaptiveLatentSampler.paper("si")``.
 
     Parameters
     ----------
+    climb : {"loss", "disagreement", "random"}, default="loss"
+        What a climb goes up on, and where it starts. ``"loss"``: the task loss at the row's own label, from
+        labelled rows. ``"disagreement"``: how far a committee of networks is apart, which needs no label,
+        from random rows of the pool that have none; from any once all are labelled. ``"random"``: nothing;
+        from the same rows, each in a random direction.
     step : float, default=0.5
         Length of a step, in units of the spread of the codes (the root mean square of their standard
         deviations).
     n_steps : int, default=10
         Steps of a climb, at most.
+    residual : bool, default=False
+        Whether a point is the start row, changed as decoding changes along the climb
+        (x + decode(z') - decode(z), or what the latent model's `edit` makes of it), instead of the decoded
+        code alone. It keeps the detail that the decoder loses. Values stay within the range of the pool.
+    random_share : float, default=0.0
+        Share, in [0, 1], of a round that goes to random rows of the pool instead, as long as there are any.
+    on_refusal : {"nearest"} or None, default=None
+        ``"nearest"``: for each point that the oracle abstained on, the next round first asks for the row of
+        the pool with the nearest code, in place of a new point. The point itself is not asked again.
+    n_members : int, default=4
+        Networks of the committee, at least 2; only ``climb="disagreement"`` trains them.
     stop_at_flip : bool, default=True
-        Whether a climb ends where the network no longer predicts the row's label. Without effect in
-        regression.
+        Whether a climb of the loss ends where the network no longer predicts the row's label. Without effect
+        in regression.
     start_once : bool, default=True
-        Whether labelled rows that no query came from yet are preferred as starts.
+        Whether a climb of the loss prefers labelled rows that no query came from yet as starts.
     min_distance : float, "median" or None, default="median"
         Points nearer than this to a labelled code are refused, unless too few are left. A float is in
         units of the spread; ``"median"`` is the median distance of labelled codes from each other's
@@ -41,14 +62,57 @@ class InterpolationStrategy(BaseClimbStrategy):
     Examples
     --------
     >>> from skalss.strategies import InterpolationStrategy
-    >>> InterpolationStrategy(step=1.0).generates_points
+    >>> InterpolationStrategy(climb="disagreement", residual=True).generates_points
     True
     """
 
     generates_points = True
 
+    def __init__(
+        self,
+        *,
+        climb: Literal["loss", "disagreement", "random"] = "loss",
+        step: float = 0.5,
+        n_steps: int = 10,
+        residual: bool = False,
+        random_share: float = 0.0,
+        on_refusal: Literal["nearest"] | None = None,
+        n_members: int = 4,
+        stop_at_flip: bool = True,
+        start_once: bool = True,
+        min_distance: float | Literal["median"] | None = "median",
+    ):
+        super().__init__(
+            step=step,
+            n_steps=n_steps,
+            stop_at_flip=stop_at_flip,
+            start_once=start_once,
+            min_distance=min_distance,
+        )
+        self.climb = climb
+        self.residual = residual
+        self.random_share = random_share
+        self.on_refusal = on_refusal
+        self.n_members = n_members
+
+    def check(self) -> None:
+        """Refuse a wrong parameter before anything is trained."""
+        super().check()
+        if self.climb not in CLIMBS:
+            raise ValueError(f"climb must be one of {CLIMBS}, got {self.climb!r}.")
+        if self.on_refusal not in ("nearest", None):
+            raise ValueError(f"on_refusal must be 'nearest' or None, got {self.on_refusal!r}.")
+        check_number("random_share", self.random_share, zero=True)
+        if self.random_share > 1:
+            raise ValueError(f"random_share must lie in [0, 1], got {self.random_share!r}.")
+        check_positive_int("n_members", self.n_members)
+        if self.n_members < 2:
+            raise ValueError(
+                f"n_members must be at least 2, got {self.n_members!r}: one network cannot disagree."
+            )
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
-        """Make `n` harder codes.
+        """Make harder points; rows of the pool come first, where there are any.
 
         Parameters
         ----------
@@ -58,17 +122,89 @@ class InterpolationStrategy(BaseClimbStrategy):
         Returns
         -------
         candidates : Candidates
-            With `codes` and `starts`; all codes are distinct.
+            `n` of them, all codes distinct. `starts` tells which labelled row a climb of the loss came from.
+            Where the committee was climbed, `scores` are its disagreements before the last step: variances
+            in the squared units of `y`, or divergences in nats.
         """
-        accepted: list[tuple[np.ndarray, int]] = []
-        refused: list[tuple[np.ndarray, int]] = []
-        n_laps = 4 + -(-n // max(1, len(snapshot.y_labeled)))  # more laps for more points than starts
+        ids = self._pool_rows(snapshot, n)
+        n -= len(ids)
+        made = self._points(snapshot, n) if n else Candidates(ids=None, codes=snapshot.codes[:0])
+        if len(ids) == 0:
+            return made
+        n_made = len(made.codes if made.codes is not None else ())
+        nan, none = np.full(n_made, np.nan), np.full(n_made, -1, dtype=np.intp)
+        return made._replace(
+            ids=ids,
+            scores=np.concatenate([np.full(len(ids), np.nan), nan if made.scores is None else made.scores]),
+            starts=np.concatenate(
+                [np.full(len(ids), -1, dtype=np.intp), none if made.starts is None else made.starts]
+            ),
+        )
+
+    def _pool_rows(self, snapshot: Snapshot, n: int) -> np.ndarray:
+        """Choose rows that stand in for refused points, then random ones."""
+        chosen: list[int] = []
+        if self.on_refusal == "nearest" and len(snapshot.refused) and len(snapshot.unlabeled):
+            refused = snapshot.refused[:n]
+            # With as many neighbours as points, each finds one that no other has taken.
+            for row in snapshot.nearest(refused, len(refused))[0].tolist():
+                chosen += [id_ for id_ in row if id_ not in chosen][:1]
+        free = np.setdiff1d(snapshot.unlabeled, chosen)
+        n_random = min(round(self.random_share * n), n - len(chosen), len(free))
+        others = snapshot.random_state.permutation(free)[:n_random]
+        return np.array([*chosen, *others], dtype=np.intp)
+
+    def _points(self, snapshot: Snapshot, n: int) -> Candidates:
+        """Make `n` points with distinct codes, at first those that are far from labelled codes."""
+        accepted: list[tuple] = []
+        refused: list[tuple] = []
+        n_starts = len(snapshot.y_labeled) if self.climb == "loss" else len(snapshot.codes)
+        n_laps = 4 + -(-n // max(1, n_starts))  # more laps for more points than starts
         seen = {code.tobytes() for code in snapshot.codes_labeled}
-        for starts, Z in self._laps(snapshot, lambda: n - len(accepted), n_laps=n_laps):
+        for starts, Z, scores in self._climbs(snapshot, lambda: n - len(accepted), n_laps):
             far = self._far_enough(snapshot, Z)
-            for code, start, ok in zip(Z, starts.tolist(), far, strict=True):
+            for start, code, score, ok in zip(starts.tolist(), Z, scores.tolist(), far, strict=True):
                 if code.tobytes() not in seen:
                     seen.add(code.tobytes())
-                    (accepted if ok else refused).append((code, start))
-        codes, origins = zip(*(accepted + refused)[:n], strict=True)
-        return Candidates(ids=None, codes=np.array(codes), starts=np.array(origins, dtype=np.intp))
+                    (accepted if ok else refused).append((start, code, score))
+        starts, codes, scores = map(np.array, zip(*(accepted + refused)[:n], strict=True))
+        rows = self._edit(snapshot, starts, codes) if self.residual else None
+        if self.climb == "loss":
+            return Candidates(ids=None, codes=codes, starts=starts.astype(np.intp), rows=rows)
+        return Candidates(ids=None, codes=codes, scores=scores, rows=rows)
+
+    def _climbs(self, snapshot, missing, n_laps):
+        """Yield starts, the codes climbed to from them, and the disagreement there; as in `_laps`."""
+        if self.climb == "loss":
+            for starts, Z in self._laps(snapshot, missing, n_laps):
+                yield starts, Z, np.full(len(Z), np.nan)
+            return
+        pool = snapshot.unlabeled if len(snapshot.unlabeled) else np.arange(len(snapshot.codes))
+        share = 1
+        for lap in range(n_laps):
+            order, first = snapshot.random_state.permutation(pool), 0
+            while first < len(order) and missing() > 0:
+                starts = order[first : first + share * missing()]
+                first, share = first + len(starts), 2
+                yield starts, *self._climb_from_rows(snapshot, starts, again=lap > 0)
+
+    def _climb_from_rows(self, snapshot, starts, again):
+        """Climb the committee's disagreement, or go in a random direction."""
+        Z_from = snapshot.codes[starts]
+        Z, length = Z_from.astype(np.float32), self.step * snapshot.spread
+        if self.climb == "random":
+            directions = random_directions(snapshot, Z.shape)
+            return Z + self.n_steps * length * directions, np.full(len(Z), np.nan)
+        if again:  # so that no climb is run twice
+            Z = Z + length * random_directions(snapshot, Z.shape)
+        edited = (snapshot.rows(starts), Z_from) if self.residual else None
+        apart = np.full(len(Z), np.nan)
+        for _ in range(self.n_steps):
+            gradient, apart = snapshot.disagreement_gradient(Z, self.n_members, edited=edited)
+            Z = Z + (length * uphill(snapshot, gradient)).astype(np.float32)
+        return Z, apart
+
+    def _edit(self, snapshot: Snapshot, starts: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        if self.climb == "loss":
+            return snapshot.edit(snapshot.rows_labeled(starts), snapshot.codes_labeled[starts], codes)
+        return snapshot.edit(snapshot.rows(starts), snapshot.codes[starts], codes)

@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 from torch import nn
 
-from skalss.latent import VAE, BaseLatentModel, ConvVAE, LinearLatent, PretrainedLatent
+from skalss.latent import VAE, BaseLatentModel, ConvVAE, LevelSetLatent, LinearLatent, PretrainedLatent
 from skalss.latent._rows import is_memory_mapped
 
 IMAGES = load_digits().images[:200, None]  # (n, 1, 8, 8), values 0 to 16
@@ -24,6 +24,7 @@ MODELS = [
     VAE(4, hidden_layer_sizes=(32,), **SHORT),
     ConvVAE(4, hidden_channels=(4, 8), image_shape=(1, 8, 8), **SHORT),
     LinearLatent(4, random_state=0),
+    LevelSetLatent(4, image_shape=(1, 8, 8), random_state=0),
     PretrainedLatent(),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore:The posterior has collapsed")
@@ -35,6 +36,7 @@ TINY_MODELS = [
     VAE(),
     ConvVAE(hidden_channels=(4, 8), max_epochs=2),
     LinearLatent(),
+    LevelSetLatent(),
     PretrainedLatent(nn.Identity(), nn.Identity()),
 ]
 
@@ -103,11 +105,12 @@ def test_decode_gradient_agrees_with_finite_differences(model, X):
     weight = torch.randn(3, *X.shape[1:], generator=generator)
     direction = torch.randn(Z.shape, generator=generator)
     # float64 decoding, so that differences are not lost in rounding
-    for name, value in vars(model).items():
+    inner = getattr(model, "linear_", model)
+    for name, value in [*vars(model).items(), *vars(inner).items()]:
         if isinstance(value, nn.Module):
             value.double()
         elif name == "_components":
-            model._components = value.double()
+            inner._components = value.double()
     objective = lambda Z: (model._decode(Z) * weight).sum()  # noqa: E731
     (gradient,) = torch.autograd.grad(objective(Z.double()), Z)
     step = 1e-6

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_classifier, net_regressor
 from skalss.strategies import CommitteeStrategy
-from skalss.strategies.committee import divergence
+from skalss.strategies.base import disagreement
 
 
 class Voter:
@@ -12,6 +13,10 @@ class Voter:
 
     def __init__(self, function):
         self.predict = self.predict_proba = lambda rows: np.array([function(row) for row in rows])
+
+
+def divergence(P):
+    return disagreement(torch.as_tensor(P)).numpy()
 
 
 def test_divergence_is_the_mean_of_the_members_divergences_from_their_mean():

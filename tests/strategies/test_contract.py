@@ -64,6 +64,10 @@ POINT_STRATEGIES = [
     InterpolationStrategy(),
     InterpolationStrategy(**PLAIN_CLIMB),
     InterpolationStrategy(min_distance=1e6),
+    InterpolationStrategy(residual=True),
+    InterpolationStrategy(climb="disagreement", n_members=2, residual=True),
+    InterpolationStrategy(climb="disagreement", n_members=2, n_steps=2),
+    InterpolationStrategy(climb="random", on_refusal="nearest"),
 ]
 
 
@@ -136,7 +140,12 @@ def test_generated_points_are_labelled_rows_too(strategy, task, world_of):
     world = world_of(task)
     generated = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
     y = np.concatenate([world.y[world.labeled], world.y[:3]])
-    snapshot = world.snapshot(codes_generated=generated, y_labeled=y, starts_used=np.zeros(43, dtype=bool))
+    snapshot = world.snapshot(
+        codes_generated=generated,
+        rows_generated=world.X[:3],
+        y_labeled=y,
+        starts_used=np.zeros(43, dtype=bool),
+    )
     assert snapshot.codes_labeled.shape == (43, 4)
     candidates = strategy.query(snapshot, 50)
     assert len(candidates.ids if candidates.codes is None else candidates.codes) == 50
