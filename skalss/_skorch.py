@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -163,7 +164,8 @@ def find_head(module: nn.Module, forward: Callable[[], Any]) -> tuple[Tensor, st
     output : tensor of shape (n_rows, ...)
         The first, of a module that returns several.
     head_name : str or None
-        The last linear layer that ran and is as wide as the output; None if there is none.
+        The last linear layer that ran, once and on each row, and is as wide as the output; None if there is
+        none. One that runs on several copies of a row has no features of that row.
     """
     called: list[tuple[str, nn.Linear, Tensor]] = []
     hooks = [
@@ -177,7 +179,12 @@ def find_head(module: nn.Module, forward: Callable[[], Any]) -> tuple[Tensor, st
         for hook in hooks:
             hook.remove()
     width = output.shape[1] if output.ndim == 2 else 1
-    heads = (name for name, layer, out in reversed(called) if layer.out_features == width and out.ndim == 2)
+    times = Counter(name for name, _, _ in called)
+    heads = (
+        name
+        for name, layer, out in reversed(called)
+        if layer.out_features == width and out.ndim == 2 and len(out) == len(output) and times[name] == 1
+    )
     return output, next(heads, None)
 
 

@@ -622,9 +622,10 @@ class Campaign:
         oracle = self.pool.answer_key if oracle is None else make_oracle(oracle)
         if oracle is None:
             return None
-        if self.strategy.generates_points and not oracle.labels_new_points:
+        makes_points = next((s for s in (self.strategy, self.initial) if s.generates_points), None)
+        if makes_points is not None and not oracle.labels_new_points:
             raise ValueError(
-                f"{self.strategy} asks for labels of generated points, but {type(oracle).__name__} only "
+                f"{makes_points} asks for labels of generated points, but {type(oracle).__name__} only "
                 "labels rows of the pool. Use strategy='snn', which asks for the nearest pool rows, or an "
                 "oracle with labels_new_points=True, such as FunctionOracle(function)."
             )

@@ -53,14 +53,16 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
     strategy : str or BaseStrategy, default="auto"
         How rows are chosen: ``"snn"``, ``"si"``, ``"random"``, ``"mms"``, ``"margin"``, ``"entropy"``,
-        ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"`` or an
+        ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
+        ``"lcmd"``, ``"random_codes"`` or an
         object, whose parameters a grid search reaches as ``strategy__step`` and so on. ``"auto"``: the best
-        we have for the task, today `AdaptiveStrategy` for classes and ``"snn"`` for values.
+        we have for the task, today `AdaptiveStrategy` for classes and `LargestClusterStrategy` for values.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="auto"
         How the first rows are chosen, before there are labels: ``"random"``; from the codes alone
-        ``"kmeans"``, ``"typical"`` or ``"coreset"``; or a strategy whose `needs_labels` is False.
+        ``"kmeans"``, ``"typical"`` or ``"coreset"``; points made of ``"random_codes"``; or a strategy whose
+        `needs_labels` is False.
         ``"auto"``: ``"kmeans"`` with a classifier and ``strategy="auto"``, otherwise ``"random"``.
     n_initial : int, default=50
         Rows labelled before the strategy takes over, those that are known from the start among them.

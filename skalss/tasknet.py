@@ -529,14 +529,7 @@ class TaskNet(BaseEstimator):
                         module(rows)
         finally:
             hook.remove()
-        found = tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
-        if len(found[0]) != len(X):
-            raise ValueError(
-                f"The last linear layer of {type(module).__name__} saw {len(found[0])} rows for the {len(X)} "
-                "passed, so its input is not one row's features. Have forward pass each row through it once; "
-                "average copies of a row before it."
-            )
-        return found
+        return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
 
     def _head(self) -> Any:
         return plain_module(self.net_).get_submodule(self.head_name_ or "")

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "oracle-jobs": "a simulator asked by two worker processes against one",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
+    "simulation": "a simulator as the labeller: error of a surrogate by number of simulations",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
     "vae-fit": "fit of a VAE against a torch loop written by hand",

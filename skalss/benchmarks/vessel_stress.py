@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import LRScheduler
-from torch import Tensor, nn
 
 from ..datasets import make_vessels
 from ..latent import ConvVAE
-from ..nets import net_regressor
 from ..oracles import Abstain
 from ..simulation import VesselStress
 from ..simulation._elasticity import solve_ring
 from ..simulation._mesh import element_corners, ring_nodes
 from ..tasknet import TaskNet
 from ._common import conditions, make_parser, markdown_table, middle, timed
+from ._vessel_net import vessel_net
 
 POISSON = (0.3, 0.45, 0.49, 0.499)
 RATIOS = (1.2, 1.5, 2.0, 3.0)  # outer over inner radius of the cylinder
@@ -86,34 +84,11 @@ def physics(n: int, repeats: int, seed: int, clock: str) -> Iterator[tuple[str, 
         )
 
 
-class TurningNet(nn.Module):
-    """Three convolutions and a hidden layer. Training turns images at random, prediction averages turns."""
-
-    def __init__(self, width: int = 16, output_dim: int = 1):
-        super().__init__()
-        widths = (3, width, 2 * width, 4 * width)
-        layers: list[nn.Module] = []
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
-            layers += [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out)]
-            layers += [nn.ReLU(), nn.MaxPool2d(2)]
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * widths[-1], 64), nn.ReLU())
-        self.head = nn.Linear(64, output_dim)
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Map images (n, 3, 32, 32) to values (n, output_dim)."""
-        turned = [torch.rot90(side, k, (2, 3)) for side in (X, X.flip(3)) for k in range(4)]
-        if self.training:  # one of them a batch
-            turned = [turned[int(torch.randint(8, ()))]]
-        return torch.stack([self.head(self.body(x)) for x in turned]).mean(dim=0)
-
-
 def learning(n: int, epochs: int, vae_epochs: int, seed: int) -> Iterator[tuple[str, str]]:
     """Measure what a network learns from simulations, and what the simulator says to decoded images."""
     X = make_vessels(n + 1000, random_state=seed).X
     y = np.log(answers(X)[0])
-    schedule = LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=epochs)
-    net = net_regressor(TurningNet, max_epochs=epochs, lr=3e-3, callbacks=[("schedule", schedule)])
-    fitted = TaskNet(net, device="cpu", random_state=seed).fit(X[:n], y[:n])
+    fitted = TaskNet(vessel_net(epochs), device="cpu", random_state=seed).fit(X[:n], y[:n])
     predicted, expected = np.ravel(fitted.predict(X[n:])), y[n:]
     for unit, back in (("log kPa", lambda log: log), ("kPa", np.exp)):
         error = np.mean((back(predicted) - back(expected)) ** 2) / np.var(back(expected))

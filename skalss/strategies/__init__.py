@@ -10,8 +10,10 @@ from .base import BaseStrategy, Candidates, Snapshot
 from .committee import CommitteeStrategy
 from .diversity import CoreSetStrategy, KMeansStrategy, TypicalStrategy
 from .interpolation import InterpolationStrategy
+from .largest_cluster import LargestClusterStrategy
 from .nearest import NearestNeighborStrategy
 from .random import RandomStrategy
+from .random_codes import RandomCodesStrategy
 from .skactiveml import SkactivemlStrategy
 from .uncertainty import UncertaintyStrategy
 
@@ -24,7 +26,9 @@ __all__ = [
     "CoreSetStrategy",
     "InterpolationStrategy",
     "KMeansStrategy",
+    "LargestClusterStrategy",
     "NearestNeighborStrategy",
+    "RandomCodesStrategy",
     "RandomStrategy",
     "SkactivemlStrategy",
     "Snapshot",
@@ -43,7 +47,9 @@ STRATEGIES: dict[str, Callable[[], BaseStrategy]] = {
     "coreset": CoreSetStrategy,
     "badge": BadgeStrategy,
     "committee": CommitteeStrategy,
+    "lcmd": LargestClusterStrategy,
     "si": InterpolationStrategy,
+    "random_codes": RandomCodesStrategy,
     "mms": lambda: UncertaintyStrategy("mms"),
     "margin": lambda: UncertaintyStrategy("margin"),
     "entropy": lambda: UncertaintyStrategy("entropy"),
@@ -82,7 +88,7 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
                 f"strategy must be one of {sorted(STRATEGIES)} or a BaseStrategy, got {strategy!r}."
             )
         serves_no_values = strategy == "auto" and task == "regression"
-        strategy = NearestNeighborStrategy() if serves_no_values else STRATEGIES[strategy]()
+        strategy = LargestClusterStrategy() if serves_no_values else STRATEGIES[strategy]()
     if not hasattr(strategy, "query") or isinstance(strategy, type):
         raise TypeError(
             f"strategy must be one of {sorted(STRATEGIES)} or a BaseStrategy object, got {strategy!r}."

@@ -213,6 +213,11 @@ class Snapshot:
         return float(np.sqrt(some.var(axis=0, dtype=np.float64).mean())) or 1.0
 
     @property
+    def has_features(self) -> bool:
+        """Whether the network has a last linear layer, whose input `embed` gives."""
+        return self._network().head_name_ is not None
+
+    @property
     def head(self) -> Head:
         """The last linear layer of the trained network."""
         return Head(self._network().head_weight())
@@ -242,6 +247,18 @@ class Snapshot:
         features : float32 array of shape (n, n_hidden)
         """
         return self._over_rows(ids, lambda rows: (self._network().embed(rows),))[0]
+
+    def embed_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Give the features of rows that need not be in the pool, in the units of X: float32 array."""
+        self.network_rows += len(rows)
+        return self._network().embed(rows)
+
+    def embed_labeled(self) -> np.ndarray:
+        """Give the features of what is labelled, generated points too: one row for each of `y_labeled`."""
+        features = [self.embed(self.labeled)] if len(self.labeled) else []
+        if self._rows_generated is not None and len(self._rows_generated):
+            features.append(self.embed_rows(self._rows_generated))
+        return np.concatenate(features)
 
     def outputs(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give what `embed` and `logits` give, from one pass.

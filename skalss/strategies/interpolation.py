@@ -9,6 +9,7 @@ import numpy as np
 from .._checks import check_number, check_positive_int
 from ._climb import BaseClimbStrategy, random_directions, uphill
 from .base import Candidates, Snapshot
+from .largest_cluster import farthest_of_largest
 
 CLIMBS = ("loss", "disagreement", "random")
 
@@ -43,6 +44,9 @@ class InterpolationStrategy(BaseClimbStrategy):
     on_refusal : {"nearest"} or None, default=None
         ``"nearest"``: for each point that the oracle abstained on, the next round first asks for the row of
         the pool with the nearest code, in place of a new point. The point itself is not asked again.
+    n_candidates : int, default=None
+        Points made to choose from, at least as many as are wanted: those are asked that cover best what the
+        network tells apart, as `LargestClusterStrategy` chooses. None: every point made is asked.
     n_members : int, default=4
         Networks of the committee, at least 2; only ``climb="disagreement"`` trains them.
     stop_at_flip : bool, default=True
@@ -77,6 +81,7 @@ class InterpolationStrategy(BaseClimbStrategy):
         residual: bool = False,
         random_share: float = 0.0,
         on_refusal: Literal["nearest"] | None = None,
+        n_candidates: int | None = None,
         n_members: int = 4,
         stop_at_flip: bool = True,
         start_once: bool = True,
@@ -93,6 +98,7 @@ class InterpolationStrategy(BaseClimbStrategy):
         self.residual = residual
         self.random_share = random_share
         self.on_refusal = on_refusal
+        self.n_candidates = n_candidates
         self.n_members = n_members
 
     def check(self) -> None:
@@ -105,6 +111,8 @@ class InterpolationStrategy(BaseClimbStrategy):
         check_number("random_share", self.random_share, zero=True)
         if self.random_share > 1:
             raise ValueError(f"random_share must lie in [0, 1], got {self.random_share!r}.")
+        if self.n_candidates is not None:
+            check_positive_int("n_candidates", self.n_candidates, also="None")
         check_positive_int("n_members", self.n_members)
         if self.n_members < 2:
             raise ValueError(
@@ -128,7 +136,11 @@ class InterpolationStrategy(BaseClimbStrategy):
         """
         ids = self._pool_rows(snapshot, n)
         n -= len(ids)
-        made = self._points(snapshot, n) if n else Candidates(ids=None, codes=snapshot.codes[:0])
+        made = Candidates(ids=None, codes=snapshot.codes[:0])
+        if n:
+            made = self._points(snapshot, max(n, self.n_candidates or n))
+            if self.n_candidates is not None:
+                made = self._select(snapshot, made, n)
         if len(ids) == 0:
             return made
         n_made = len(made.codes if made.codes is not None else ())
@@ -172,6 +184,17 @@ class InterpolationStrategy(BaseClimbStrategy):
         if self.climb == "loss":
             return Candidates(ids=None, codes=codes, starts=starts.astype(np.intp), rows=rows)
         return Candidates(ids=None, codes=codes, scores=scores, rows=rows)
+
+    def _select(self, snapshot: Snapshot, made: Candidates, n: int) -> Candidates:
+        """Keep `n` of the points."""
+        assert made.codes is not None
+        if snapshot.has_features:
+            rows = snapshot.decode(made.codes) if made.rows is None else made.rows
+            points, centres = snapshot.embed_rows(rows), snapshot.embed_labeled()
+        else:
+            points, centres = made.codes, snapshot.codes_labeled
+        kept, _ = farthest_of_largest(points, centres, n, device=snapshot.device)
+        return Candidates(*(None if values is None else values[kept] for values in made))
 
     def _climbs(self, snapshot, missing, n_laps):
         """Yield starts, the codes climbed to from them, and the disagreement there; as in `_laps`."""

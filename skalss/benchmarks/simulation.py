@@ -1,0 +1,176 @@
+"""A simulator as the labeller: error of a surrogate by number of simulations, over paired seeds.
+
+A network learns the logarithm of the peak stress of vessels from simulations. Arms choose rows of a pool of
+vessels, or make up vessels with a latent model: level sets, or a VAE where the name ends so. ``si-paper`` is
+the published procedure with the VAE, and ``random-paper`` its control: random rows, trained on as it trains.
+A simulation that is refused counts like any other. The runs are kept in a CSV file; the command, called
+again, goes on where it stopped.
+
+Example: ``python -m skalss.benchmarks simulation --arms auto si --seeds 5 --csv simulation.csv``
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.frozen import FrozenEstimator
+
+from ..compare import compare_strategies, labels_to_target, mean_interval, paired_runs
+from ..datasets import make_vessels
+from ..latent import ConvVAE, LevelSetLatent
+from ..sampler import AdaptiveLatentSampler
+from ..simulation import VesselStress
+from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
+from ..tasknet import TaskNet
+from ._common import conditions, markdown_table
+from ._vessel_net import vessel_net
+
+MIN_ROWS = 300  # of an epoch: few labels are trained on for as long as 300
+_JITTER: dict[str, Any] = {"climb": "random", "n_steps": 1, "residual": True, "on_refusal": "nearest"}
+_CLIMB: dict[str, Any] = {"step": 0.5, "n_steps": 2, "residual": True, "on_refusal": "nearest"}
+STRATEGIES: dict[str, Any] = {
+    "auto": "auto",
+    "committee": CommitteeStrategy(n_candidates=2000),
+    "coreset": "coreset",
+    "snn": "snn",
+    "random-codes": RandomCodesStrategy(),
+    "latin-hypercube": RandomCodesStrategy("latin_hypercube"),
+    "si-jitter": InterpolationStrategy(step=1.0, **_JITTER),
+    "si-loss": InterpolationStrategy(**_CLIMB),
+    "si-climb": InterpolationStrategy(climb="disagreement", **_CLIMB),
+    "si-mixed": InterpolationStrategy(climb="disagreement", random_share=0.5, **_CLIMB),
+    "si-chosen": InterpolationStrategy(step=1.0, n_candidates=1000, **_JITTER),
+}
+
+
+def make_arms(names: Sequence[str], vae: Any) -> dict[str, Any]:
+    """Give the sampler's parameters for each arm; `vae` is the latent model of arms that end in ``-vae``."""
+    decoded = {"train_on": "decoded", "continue_training": True, "latent_model": vae, "initial": "random"}
+    published = AdaptiveLatentSampler.paper("si").strategy
+    arms: dict[str, Any] = {}
+    for name in names:
+        if name in ("si-paper", "random-paper"):
+            arms[name] = {**decoded, "strategy": published if name == "si-paper" else "random"}
+        elif name.removesuffix("-vae") in STRATEGIES:
+            strategy = STRATEGIES[name.removesuffix("-vae")]
+            arms[name] = {"strategy": strategy, **({"latent_model": vae} if name.endswith("-vae") else {})}
+        elif name != "random":
+            known = [*STRATEGIES, "si-paper", "random-paper"]
+            raise SystemExit(f"There is no arm {name!r}. Choose of {known}, or one of them with -vae.")
+    return arms
+
+
+def rmse_hardest(network: Any, X: Any, y: Any) -> float:
+    """Give the root mean squared error over the tenth of the rows with the highest labels."""
+    rows = np.argsort(y)[-max(1, len(y) // 10) :]
+    return float(np.sqrt(np.mean((np.ravel(network.predict(X[rows])) - y[rows]) ** 2)))
+
+
+def table_of(results: pd.DataFrame, variance: float, target: float | None) -> str:
+    """Write the summary as a markdown table; `variance` is that of the test labels."""
+    results = paired_runs(results)
+    header = ["arm", "simulations", "refused", "R²", "RMSE", "over random's", "mean of the curve"]
+    header += ["hardest tenth", "over random's", "mean of the curve", "simulations to the target"]
+    rows = []
+    curves = {arm: part.set_index(["seed", "round"]) for arm, part in results.groupby("arm", sort=False)}
+    for name, part in curves.items():
+        last = part.groupby("seed").tail(1)
+        r2 = (1 - last["rmse"] ** 2 / variance).mean()
+        line = [name, f"{last['n_queries'].mean():.0f}", f"{_refused(last):.1%}", f"{r2:.3f}"]
+        for metric in ("rmse", "rmse_hardest"):
+            line += [f"{last[metric].mean():.4f}", *_ratios(part[metric], curves["random"][metric])]
+        mean_curve = part.groupby("n_queries")["rmse"].mean()
+        needed = np.nan if target is None else labels_to_target(-mean_curve, -target)
+        rows.append([*line, "" if np.isnan(needed) else f"{needed:.0f}"])
+    return markdown_table(header, rows)
+
+
+def _refused(last: pd.DataFrame) -> float:
+    return float(1 - last["n_labels"].sum() / last["n_queries"].sum())
+
+
+def _ratios(errors: pd.Series, control: pd.Series) -> list[str]:
+    """Write the ratio to the control at the end, and its mean over rounds after the first."""
+    both = np.log(errors / control).dropna().rename("log").reset_index()
+    asked = both[both["round"] > 0].groupby("seed")["log"]
+    if not len(asked):
+        return ["", ""]
+    return ["{:.3f} ({:.3f}, {:.3f})".format(*np.exp(mean_interval(v))) for v in (asked.last(), asked.mean())]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing and print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m skalss.benchmarks simulation", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--arms", nargs="+", default=["auto", "si-chosen", "si-paper", "random-paper"])
+    parser.add_argument("--pool", type=int, default=6500, help="vessels that may be simulated")
+    parser.add_argument("--test", type=int, default=2000, help="other vessels, to test on")
+    parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--n-initial", type=int, default=60)
+    parser.add_argument("--n-per-round", type=int, default=180)
+    parser.add_argument("--rounds", type=int, default=3, help="after the first")
+    parser.add_argument("--max-epochs", type=int, default=150)
+    parser.add_argument("--vae-epochs", type=int, default=30)
+    parser.add_argument(
+        "--target",
+        type=float,
+        default=None,
+        help="share of random's last RMSE that simulations are counted to",
+    )
+    parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
+    options = parser.parse_args(arguments)
+
+    torch.set_num_threads(1)
+    X = make_vessels(options.pool, random_state=0).X
+    X_test = make_vessels(options.test, random_state=1).X
+    simulate = VesselStress(output="log_peak")
+    y_test = np.array([label for _, label in simulate.label(X_test, np.arange(options.test))], dtype=float)
+    level_sets = LevelSetLatent(32, device="cpu", random_state=0).fit(X)
+    vae: Any = ConvVAE(
+        16, max_epochs=options.vae_epochs, batch_size=64, lr=2e-3, device="cpu", random_state=0
+    )
+    if any(name.endswith(("-vae", "-paper")) for name in options.arms):
+        vae = FrozenEstimator(vae.fit(X))
+    sampler = AdaptiveLatentSampler(
+        TaskNet(vessel_net(options.max_epochs), min_epoch_rows=MIN_ROWS),
+        FrozenEstimator(level_sets),
+        oracle=simulate,
+        scoring="neg_root_mean_squared_error",
+        n_initial=options.n_initial,
+        n_per_round=options.n_per_round,
+        max_labels=options.n_initial + options.rounds * options.n_per_round,
+        device="cpu",
+    )
+    results = compare_strategies(
+        sampler,
+        X,
+        None,
+        make_arms(options.arms, vae),
+        X_test=X_test,
+        y_test=y_test,
+        seeds=range(options.first_seed, options.first_seed + options.seeds),
+        csv=options.csv,
+        metrics={"rmse_hardest": rmse_hardest},
+    )
+    results["rmse"] = -results["score"]
+    end = results[results["arm"] == "random"].groupby("seed").tail(1)["rmse"].mean()
+    target = None if options.target is None else options.target * end
+    print(f"Pool of {options.pool} vessels, {options.test} others to test on, {conditions('wall')}.\n")
+    print(table_of(results, float(y_test.var()), target))
+    for metric in ("rmse", "rmse_hardest"):
+        curves = results.pivot_table(index="n_queries", columns="arm", values=metric, sort=False)
+        print(f"\n{metric} of the logarithm of the peak stress, mean over seeds:\n")
+        lines = [[n, *("" if np.isnan(v) else f"{v:.4f}" for v in line)] for n, line in curves.iterrows()]
+        print(markdown_table(["simulations", *curves.columns], lines))
+
+
+if __name__ == "__main__":
+    main()
