@@ -16,7 +16,9 @@ from skalss.strategies import (
     CoreSetStrategy,
     InterpolationStrategy,
     KMeansStrategy,
+    LargestClusterStrategy,
     NearestNeighborStrategy,
+    RandomCodesStrategy,
     RandomStrategy,
     SkactivemlStrategy,
     TypicalStrategy,
@@ -56,6 +58,9 @@ POOL_STRATEGIES = [
     BadgeStrategy(n_candidates=15),
     CommitteeStrategy(),
     CommitteeStrategy(n_members=2, n_candidates=15),
+    LargestClusterStrategy(),
+    LargestClusterStrategy(n_candidates=15),
+    LargestClusterStrategy(space="codes"),
     *SKACTIVEML,
     UncertaintyStrategy("mms", n_candidates=20),
     *(UncertaintyStrategy(score) for score in ("mms", "margin", "entropy", "least_confident")),
@@ -68,6 +73,9 @@ POINT_STRATEGIES = [
     InterpolationStrategy(climb="disagreement", n_members=2, residual=True),
     InterpolationStrategy(climb="disagreement", n_members=2, n_steps=2),
     InterpolationStrategy(climb="random", on_refusal="nearest"),
+    InterpolationStrategy(climb="random", residual=True, n_candidates=60),
+    RandomCodesStrategy(),
+    RandomCodesStrategy("latin_hypercube"),
 ]
 
 
@@ -163,8 +171,8 @@ def test_the_seed_decides(strategy, task, world_of):
     first = query(0)
     torch.manual_seed(2)
     np.testing.assert_array_equal(query(0), first)
-    many = isinstance(strategy, CoreSetStrategy | CommitteeStrategy)
-    looks_at_all = many and (strategy.n_candidates or 4000) == 4000
+    many = isinstance(strategy, CoreSetStrategy | CommitteeStrategy | LargestClusterStrategy)
+    looks_at_all = many and (strategy.n_candidates or 4000) >= len(world.X)
     if not isinstance(strategy, UncertaintyStrategy) and not looks_at_all:
         assert not np.array_equal(query(1), first)
 

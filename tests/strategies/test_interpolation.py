@@ -9,6 +9,7 @@ from skalss.nets import net_regressor
 from skalss.oracles import Abstain, FunctionOracle
 from skalss.strategies import InterpolationStrategy
 from skalss.strategies.base import disagreement
+from skalss.strategies.largest_cluster import farthest_of_largest
 
 N_MEMBERS = 3
 
@@ -117,6 +118,22 @@ def test_a_share_of_random_rows_comes_first(climb, world):
     assert len(every.codes) == 0
 
 
+def test_of_many_points_those_are_asked_that_cover_the_features(world):
+    strategy = InterpolationStrategy(climb="random", residual=True, n_candidates=80, min_distance=None)
+    snapshot = world.snapshot()
+    made = strategy.query(snapshot, 10)
+    every = InterpolationStrategy(climb="random", residual=True, min_distance=None).query(
+        world.snapshot(), 80
+    )
+    places = [np.flatnonzero((every.codes == code).all(axis=1)) for code in made.codes]
+    assert all(len(place) == 1 for place in places)
+    np.testing.assert_array_equal(made.rows, every.rows[np.concatenate(places)])
+    centres = world.network.embed(world.X[world.labeled])
+    kept, _ = farthest_of_largest(world.network.embed(every.rows), centres, 10)
+    np.testing.assert_array_equal(np.concatenate(places), kept)
+    assert snapshot.network_rows == 80 + len(world.labeled)
+
+
 @pytest.mark.parametrize("climb", ["disagreement", "random"])
 def test_a_pool_that_is_used_up_still_gives_starts(climb, world):
     taken = np.ones(len(world.X), dtype=bool)
@@ -150,6 +167,11 @@ def test_the_nearest_rows_stand_in_for_refused_points(world):
         ({"random_share": 1.5}, ValueError, r"random_share must lie in \[0, 1\], got 1.5"),
         ({"random_share": -0.1}, ValueError, "random_share"),
         ({"on_refusal": "retry"}, ValueError, "on_refusal must be 'nearest' or None, got 'retry'"),
+        (
+            {"n_candidates": 0},
+            ValueError,
+            "n_candidates must be a whole number of at least 1, or None, got 0",
+        ),
         ({"n_members": 1}, ValueError, "n_members must be at least 2, got 1"),
         ({"n_steps": 0}, ValueError, "n_steps must be a whole number"),
     ],

@@ -9,7 +9,9 @@ from skalss.strategies import (
     CoreSetStrategy,
     InterpolationStrategy,
     KMeansStrategy,
+    LargestClusterStrategy,
     NearestNeighborStrategy,
+    RandomCodesStrategy,
     RandomStrategy,
     TypicalStrategy,
     UncertaintyStrategy,
@@ -27,6 +29,8 @@ NAMES = {
     "random": RandomStrategy,
     "badge": BadgeStrategy,
     "committee": CommitteeStrategy,
+    "lcmd": LargestClusterStrategy,
+    "random_codes": RandomCodesStrategy,
     "mms": UncertaintyStrategy,
     "margin": UncertaintyStrategy,
     "entropy": UncertaintyStrategy,
@@ -69,12 +73,13 @@ def test_a_strategy_for_classes_is_refused_for_regression(strategy):
     with pytest.raises(
         ValueError,
         match=r"UncertaintyStrategy\(.*\) serves classification, got a regression task\. "
-        r"Choose one of \['auto', 'committee', 'coreset', 'kmeans', 'random', 'si', 'snn', 'typical'\]",
+        r"Choose one of \['auto', 'committee', 'coreset', 'kmeans', 'lcmd', 'random', 'random_codes', 'si', "
+        r"'snn', 'typical'\]",
     ):
         make_strategy(strategy, "regression")
 
 
-@pytest.mark.parametrize("name", ["auto", "random", "snn", "si", "committee"])
+@pytest.mark.parametrize("name", ["auto", "random", "snn", "si", "committee", "lcmd"])
 def test_these_serve_regression(name):
     make_strategy(name, "regression")
 
@@ -86,8 +91,8 @@ def test_wrong_parameters_are_found_before_anything_runs():
         make_strategy(UncertaintyStrategy("bald"))
 
 
-def test_auto_is_nearest_neighbours_for_values():
-    assert isinstance(make_strategy("auto", "regression"), NearestNeighborStrategy)
+def test_auto_is_lcmd_for_values():
+    assert isinstance(make_strategy("auto", "regression"), LargestClusterStrategy)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +104,8 @@ def test_auto_is_nearest_neighbours_for_values():
         ("auto", KMeansStrategy(), "classification", RandomStrategy),
         ("typical", "mms", "classification", TypicalStrategy),
         ("coreset", "auto", "regression", CoreSetStrategy),
+        ("random_codes", "auto", "regression", RandomCodesStrategy),
+        (LargestClusterStrategy(space="codes"), "auto", "regression", LargestClusterStrategy),
         (KMeansStrategy(n_candidates=100), "auto", "regression", KMeansStrategy),
     ],
 )

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from sklearn.metrics import pairwise_distances
+
+from skalss import AdaptiveLatentSampler, Campaign
+from skalss.nets import net_regressor
+from skalss.strategies import LargestClusterStrategy
+from skalss.strategies.largest_cluster import farthest_of_largest
+
+
+def in_a_loop(points, centres, n):
+    """The definition, without a shortcut."""
+    chosen = []
+    for _ in range(n):
+        middles = np.concatenate([centres, points[chosen]])
+        distances = pairwise_distances(points, middles)
+        own, gaps = distances.argmin(axis=1), distances.min(axis=1)
+        sizes = [np.sum(gaps[own == c] ** 2) for c in range(len(middles))]
+        inside = np.flatnonzero(own == np.argmax(sizes))
+        chosen.append(int(inside[gaps[inside].argmax()]))
+    return chosen
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_follows_the_definition(seed):
+    rng = np.random.default_rng(seed)
+    points, centres = rng.normal(size=(60, 3)), rng.normal(size=(4, 3))
+    chosen, gaps = farthest_of_largest(points, centres, 20)
+    assert chosen.tolist() == in_a_loop(points, centres, 20)
+    first = pairwise_distances(points, centres).min(axis=1)[chosen[0]]
+    assert gaps[0] == pytest.approx(first)
+
+
+def test_many_rows_draw_more_than_one_far_row():
+    """One row is farthest by far; the many of another cluster, all nearer, weigh more than it."""
+    rng = np.random.default_rng(0)
+    crowd, lonely = rng.normal(size=(200, 2)) + [3, 0], np.array([[-6.0, 0.0]])
+    chosen, _ = farthest_of_largest(np.concatenate([crowd, lonely]), np.array([[0.0, 0.0], [-1.0, 0.0]]), 1)
+    assert chosen[0] < 200
+
+
+def test_copies_are_chosen_only_when_nothing_else_is_left():
+    points = np.array([[0.0], [1.0], [1.0], [5.0], [0.0]])
+    chosen, gaps = farthest_of_largest(points, np.array([[0.0]]), 5)
+    assert sorted(chosen.tolist()) == [0, 1, 2, 3, 4]
+    assert set(chosen[:2].tolist()) in ({3, 1}, {3, 2})
+    assert (gaps[2:] == 0).all()
+
+
+def test_without_a_label_the_middle_comes_first():
+    points = np.array([[-4.0], [0.1], [4.0], [9.0]])
+    chosen, gaps = farthest_of_largest(points, np.empty((0, 1)), 2)
+    assert points[chosen, 0].tolist() == [4.0, -4.0]
+    assert np.isinf(gaps[0])
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize(
+    ("space", "where"), [("auto", "features"), ("features", "features"), ("codes", "codes")]
+)
+def test_distances_are_taken_in_the_space(task, space, where, world_of):
+    world = world_of(task)
+    snapshot = world.snapshot()
+    candidates = LargestClusterStrategy(space=space).query(snapshot, 12)
+    rows, labeled = snapshot.unlabeled, world.labeled
+    of = (lambda i: world.codes[i]) if where == "codes" else (lambda i: world.network.embed(world.X[i]))
+    assert candidates.ids.tolist() == rows[in_a_loop(of(rows), of(labeled), 12)].tolist()
+    assert snapshot.network_rows == (0 if where == "codes" else len(rows) + len(labeled))
+
+
+def test_looks_at_as_many_rows_as_it_is_told(world):
+    snapshot = world.snapshot()
+    LargestClusterStrategy(n_candidates=30).query(snapshot, 5)
+    assert snapshot.network_rows == 30 + len(world.labeled)
+
+
+def test_a_network_without_a_last_layer_is_looked_past(world):
+    class Headless:
+        head_name_ = None
+
+    snapshot = world.snapshot(network=Headless)
+    same = LargestClusterStrategy(space="codes").query(world.snapshot(), 10)
+    assert LargestClusterStrategy().query(snapshot, 10).ids.tolist() == same.ids.tolist()
+
+
+def test_wrong_parameters():
+    with pytest.raises(
+        ValueError, match=r"space must be one of \('auto', 'features', 'codes'\), got 'pixels'"
+    ):
+        LargestClusterStrategy(space="pixels").check()
+    with pytest.raises(ValueError, match="n_candidates must be a whole number of at least 1, got 0"):
+        LargestClusterStrategy(n_candidates=0).check()
+
+
+def test_is_the_default_of_a_campaign_for_values(world_of):
+    world = world_of("regression")
+    sampler = AdaptiveLatentSampler(
+        net_regressor(max_epochs=2), n_initial=10, n_per_round=10, max_labels=30, random_state=0, device="cpu"
+    )
+    campaign = Campaign(sampler, world.X, world.y).run()
+    assert campaign.queries["strategy"].tolist() == ["RandomStrategy"] * 10 + ["LargestClusterStrategy"] * 20
+    assert campaign.history["network_rows"].tolist()[:3] == [0, 150, 150]
+    assert campaign.models.latent_model is None  # features need no codes
