@@ -44,7 +44,7 @@ STRATEGIES: dict[str, Any] = {
     "si-jitter": InterpolationStrategy(step=1.0, **_JITTER),
     "si-loss": InterpolationStrategy(**_CLIMB),
     "si-climb": InterpolationStrategy(climb="disagreement", **_CLIMB),
-    "si-mixed": InterpolationStrategy(climb="disagreement", random_share=0.5, **_CLIMB),
+    "si-mixed": InterpolationStrategy(step=1.0, random_share=0.5, **_JITTER),
     "si-chosen": InterpolationStrategy(step=1.0, n_candidates=1000, **_JITTER),
 }
 
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m skalss.benchmarks simulation", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--arms", nargs="+", default=["auto", "si-chosen", "si-paper", "random-paper"])
+    parser.add_argument("--arms", nargs="+", default=["auto", "si-mixed", "si-paper", "random-paper"])
     parser.add_argument("--pool", type=int, default=6500, help="vessels that may be simulated")
     parser.add_argument("--test", type=int, default=2000, help="other vessels, to test on")
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-initial", type=int, default=60)
     parser.add_argument("--n-per-round", type=int, default=180)
     parser.add_argument("--rounds", type=int, default=3, help="after the first")
-    parser.add_argument("--max-epochs", type=int, default=150)
+    parser.add_argument("--max-epochs", type=int, default=100)
     parser.add_argument("--vae-epochs", type=int, default=30)
     parser.add_argument(
         "--target",
