@@ -40,6 +40,7 @@ class Models:
         self.trained: TaskNet | None = None
         self.interrupted = False
         self.n_pseudo = 0  # rows with pseudo-labels in the last training
+        self.structure: float | None = None  # of the codes, if labels were spread over them for it
         self._accepted: TaskNet | None = None  # what the next round goes on from
         self._n_seen: int | None = None  # labels the network has seen
 
@@ -151,7 +152,7 @@ class Models:
         generated = [q.code[None] for q in self.records.labelled(GENERATED)]
         labelled = np.concatenate([codes[positions], *generated])
         found = self.spreader.spread(labelled, y, codes[free], device=self.device)
-        self.n_pseudo = len(found.rows)
+        self.n_pseudo, self.structure = len(found.rows), found.structure
         if not self.n_pseudo:
             return None
         return Pseudo(self.pool.X[free[found.rows]], found.labels, self.spreader.until)

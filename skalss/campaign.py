@@ -462,6 +462,7 @@ class Campaign:
             member=self._member,
             rows_generated=np.array([q.row for q in generated]) if generated else None,
             refused=np.array([q.code for q in refused]) if refused else None,
+            structure=lambda: self.models.structure,
         )
 
     def _questions(self, candidates: Candidates, snapshot: Snapshot, n: int) -> list[Question]:

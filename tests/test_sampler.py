@@ -450,9 +450,12 @@ def test_folds_without_an_oracle_are_answered_from_their_own_y():
 def test_published_parameters(name, kind):
     sampler = AdaptiveLatentSampler.paper(name)
     assert type(sampler.strategy) is kind
-    assert sampler.strategy.get_params() == (
-        {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
-    )
+    published = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
+    if name == "si":
+        published |= {"climb": "loss", "residual": False, "random_share": 0.0, "on_refusal": None}
+    params = sampler.strategy.get_params()
+    assert {key: params[key] for key in published} == published
+    assert params.get("n_candidates") is None
     assert (sampler.train_on, sampler.continue_training, sampler.initial) == ("decoded", True, "random")
     other = AdaptiveLatentSampler.paper(name, train_on="original", max_labels=7)
     assert (other.train_on, other.max_labels) == ("original", 7)

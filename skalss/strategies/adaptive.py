@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from .. import scores
-from .._checks import check_number, check_positive_int
+from .._checks import check_number, check_positive_int, check_share
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import cluster, draw
+from .largest_cluster import farthest_of_largest
 
 
 class AdaptiveStrategy(BaseStrategy):
@@ -18,7 +19,12 @@ class AdaptiveStrategy(BaseStrategy):
     power. There are as many clusters as rows wanted. So the rows asked are hard, and they are hard in
     different ways: no two of them are near copies.
 
-    A round looks at `n_candidates` rows with the network, however large the pool.
+    Where the codes do not keep the classes apart, clusters of codes do not tell rows apart, and the network
+    itself is often unsure of what cannot be learned from few labels. There it asks for rows that cover the
+    network's features, as `LargestClusterStrategy` does, whether hard or not.
+
+    A round looks at `n_candidates` rows with the network, and there at the labelled ones, too, however large
+    the pool.
 
     Parameters
     ----------
@@ -26,6 +32,9 @@ class AdaptiveStrategy(BaseStrategy):
         Unlabelled rows drawn at random to choose from.
     power : float, default=2.0
         0 clusters all rows alike, whether hard or not; the larger, the more hard rows count.
+    min_structure : float, default=0.05
+        Least `PseudoLabels.structure` of the codes at which they are clustered; 0: they always are, as they
+        are for a network without a last linear layer.
 
     References
     ----------
@@ -40,14 +49,16 @@ class AdaptiveStrategy(BaseStrategy):
 
     tasks = frozenset({"classification"})
 
-    def __init__(self, n_candidates: int = 2000, power: float = 2.0):
+    def __init__(self, n_candidates: int = 2000, power: float = 2.0, min_structure: float = 0.05):
         self.n_candidates = n_candidates
         self.power = power
+        self.min_structure = min_structure
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("n_candidates", self.n_candidates)
         check_number("power", self.power, zero=True)
+        check_share("min_structure", self.min_structure)
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` hard rows that differ.
@@ -64,7 +75,11 @@ class AdaptiveStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        margin = scores.margin(torch.as_tensor(snapshot.logits(some)).softmax(dim=1)).double().numpy()
+        features, logits = snapshot.outputs(some) if snapshot.has_features else (None, snapshot.logits(some))
+        margin = scores.margin(torch.as_tensor(logits).softmax(dim=1)).double().numpy()
+        if features is not None and self.min_structure and snapshot.structure < self.min_structure:
+            chosen, _ = farthest_of_largest(features, snapshot.embed_labeled(), n, device=snapshot.device)
+            return Candidates(ids=some[chosen], codes=None, scores=margin[chosen])
         codes = snapshot.codes[some]
         # Above 0: where the network is sure of all rows, they count alike.
         weight = (1 - margin).clip(1e-6) ** self.power

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -16,6 +17,7 @@ from .._skorch import FORWARD_ROWS
 from .._torch import as_numpy, as_tensor, chunk_rows, chunks
 from ..latent import BaseLatentModel
 from ..neighbors import nearest_codes
+from ..pseudo_labels import LabelSpreader
 from ..tasknet import TaskNet
 
 
@@ -93,6 +95,8 @@ class Snapshot:
         The labelled generated points in the units of X; None: there are none.
     refused : float32 array of shape (n_refused, n_components), default=None
         Codes of generated points that the oracle abstained on since the last query; None: there are none.
+    structure : callable, default=None
+        Gives the structure that the training of the network found, or None where it looked for none.
 
     Attributes
     ----------
@@ -119,6 +123,7 @@ class Snapshot:
         member: Callable[[int], TaskNet] | None = None,
         rows_generated: np.ndarray | None = None,
         refused: np.ndarray | None = None,
+        structure: Callable[[], float | None] | None = None,
     ):
         self.task = task
         self.labeled = labeled
@@ -135,6 +140,7 @@ class Snapshot:
         self._members: list[TaskNet] = []
         self._rows_generated = rows_generated
         self._refused = refused
+        self._structure = structure
         self.device = device
         self.network_rows = 0
 
@@ -178,6 +184,19 @@ class Snapshot:
         codes = self.codes[self.labeled]
         generated = self._codes_generated
         return codes if generated is None or len(generated) == 0 else np.concatenate([codes, generated])
+
+    @cached_property
+    def structure(self) -> float:
+        """How clearly the codes keep classes apart, 0 to 1: `PseudoLabels.structure` of all labels."""
+        self._network()  # its training may have found it
+        found = None if self._structure is None else self._structure()
+        if found is not None:
+            return found
+        spreader, rng = LabelSpreader(), copy.deepcopy(self.random_state)  # no draw of a query is used up
+        rows = self.unlabeled
+        rows = rng.choice(rows, size=min(spreader.n_rows, len(rows)), replace=False)
+        codes = self.codes[np.sort(rows)]
+        return spreader.spread(self.codes_labeled, self.y_labeled, codes, device=self.device).structure
 
     @property
     def refused(self) -> np.ndarray:
