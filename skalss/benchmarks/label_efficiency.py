@@ -5,7 +5,8 @@ training with or without pseudo-labels; a strategy alone starts and trains as th
 Strategies of scikit-activeml are ``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust`` and
 ``sk-probcover``; ``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between
 the published procedure, random rows and ``snn``. All arms share the network, the optimiser and the number
-of rows trained on. The runs are kept in a CSV file; the command, called again, goes on where it stopped.
+of rows trained on. Labels that are real numbers are learned by a regressor, and scores are R². The runs are
+kept in a CSV file; the command, called again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
 """
@@ -20,14 +21,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from skorch import NeuralNetClassifier
+from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LinearLR
 
 from .._mixing import MIN_ROWS
 from ..compare import compare_strategies, summarize_comparison
 from ..latent import VAE, ConvVAE, LinearLatent
-from ..nets import MLP, LeNet, ResNet8, net_classifier
+from ..nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
 from ..sampler import AdaptiveLatentSampler
 from ..selective import SelectiveNetClassifier
 from ..tasknet import TaskNet
@@ -50,16 +51,14 @@ def load(name: str, n_pool: int | None) -> Any:
     return X[np.sort(some)], y[np.sort(some)], X_test, y_test
 
 
-def make_net(options: argparse.Namespace) -> NeuralNetClassifier:
+def make_net(options: argparse.Namespace, regression: bool = False) -> NeuralNet:
     """Build the network that all arms train."""
     epochs = options.max_epochs
-    params: dict[str, Any] = {
-        "max_epochs": epochs,
-        "batch_size": options.batch_size,
-        "lr": options.lr,
-    }
+    params: dict[str, Any] = {"max_epochs": epochs, "batch_size": options.batch_size, "lr": options.lr}
     if options.lr_decay:
         params["callbacks"] = [LRScheduler(LinearLR, start_factor=1.0, end_factor=0.0, total_iters=epochs)]
+    if regression:
+        return net_regressor(NETS[options.net], **params)
     net = net_classifier(NETS[options.net], **params)
     if options.dtype == "float32":
         return net
@@ -135,9 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     torch.set_num_threads(1)
     X, y, X_test, y_test = load(options.data, options.pool)
+    regression = y.dtype.kind == "f"
     sampler = AdaptiveLatentSampler(
         # As many rows in each training of each arm, and enough of them when there are few labels.
-        TaskNet(make_net(options), min_epoch_rows=MIN_ROWS),
+        TaskNet(make_net(options, regression), min_epoch_rows=MIN_ROWS),
         LATENT[options.latent](),
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{options.net} on {options.data}, pool of {len(X)}, {conditions('wall')}.\n")
     print(table_of(summarize_comparison(results)))
     curves = 100 * results.pivot_table(index="n_labels", columns="arm", values="score", sort=False)
-    print("\nAccuracy in %, mean over seeds:\n")
+    print(f"\n{'R²' if regression else 'Accuracy'} in %, mean over seeds:\n")
     print(markdown_table(["labels", *curves.columns], [[n, *line.round(2)] for n, line in curves.iterrows()]))
 
 
