@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
@@ -14,7 +15,7 @@ from ._mixing import Pseudo
 from ._pool import Pool
 from ._questions import GENERATED
 from ._records import Records
-from ._torch import derive_seed, resolve_device
+from ._torch import as_numpy, as_tensor, derive_seed, resolve_device
 from .latent import VAE, BaseLatentModel, ConvVAE
 from .pseudo_labels import make_pseudo_labels
 from .tasknet import TaskNet
@@ -151,7 +152,9 @@ class Models:
         free = np.sort(rng.choice(free, size=min(self.spreader.n_rows, len(free)), replace=False))
         generated = [q.code[None] for q in self.records.labelled(GENERATED)]
         labelled = np.concatenate([codes[positions], *generated])
-        found = self.spreader.spread(labelled, y, codes[free], device=self.device)
+        with torch.no_grad():
+            rows = as_numpy(self.pool.scaling(as_tensor(self._labelled_rows(positions))))
+        found = self.spreader.spread(labelled, y, codes[free], rows_labeled=rows, device=self.device)
         self.n_pseudo, self.structure = len(found.rows), found.structure
         if not self.n_pseudo:
             return None

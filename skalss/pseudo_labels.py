@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import LabelEncoder
 from sklearn.semi_supervised import LabelSpreading
 
@@ -19,6 +22,7 @@ from .neighbors import nearest_codes
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
 _BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
 _N_FOLDS = 5
+_N_COMPONENTS = 50  # of the labelled rows, for a logistic regression that takes a fraction of a second
 
 
 class PseudoLabels(NamedTuple):
@@ -51,8 +55,10 @@ class LabelSpreader(BaseEstimator):
     does not grow, and no row passes the network for it. Pseudo-labels are never counted as bought.
 
     Where the codes do not keep classes apart, all labels reach all rows, none stands out, and there are no
-    pseudo-labels. Whether a class with many labels counts as much as one with few, or by their number, is
-    chosen by five-fold cross-validation over the labels.
+    pseudo-labels. Nor are there any where spreading is clearly worse than a logistic regression on the
+    labelled rows, by labels held out in five-fold cross-validation: then the codes lose what tells classes
+    apart. Whether a class with many labels counts as much as one with few, or by their number, is chosen over
+    the same folds.
 
     Parameters
     ----------
@@ -69,6 +75,8 @@ class LabelSpreader(BaseEstimator):
         After this share of the epochs only labels are trained on.
     min_structure : float, default=0.05
         Least `PseudoLabels.structure` at which there are pseudo-labels.
+    only_if_not_worse : bool, default=True
+        Whether there are pseudo-labels only where spreading is not clearly worse than a logistic regression.
 
     References
     ----------
@@ -96,6 +104,7 @@ class LabelSpreader(BaseEstimator):
         keep: float = 0.9,
         until: float = 0.7,
         min_structure: float = 0.05,
+        only_if_not_worse: bool = True,
     ):
         self.n_rows = n_rows
         self.n_neighbors = n_neighbors
@@ -103,6 +112,7 @@ class LabelSpreader(BaseEstimator):
         self.keep = keep
         self.until = until
         self.min_structure = min_structure
+        self.only_if_not_worse = only_if_not_worse
 
     def check(self) -> None:
         """Refuse wrong parameters before anything is trained.
@@ -121,7 +131,13 @@ class LabelSpreader(BaseEstimator):
             )
 
     def spread(
-        self, codes_labeled: Any, y: Any, codes: Any, *, device: torch.device | str = "cpu"
+        self,
+        codes_labeled: Any,
+        y: Any,
+        codes: Any,
+        *,
+        rows_labeled: Any = None,
+        device: torch.device | str = "cpu",
     ) -> PseudoLabels:
         """Label rows by their codes.
 
@@ -131,14 +147,17 @@ class LabelSpreader(BaseEstimator):
         y : array of shape (n_labeled,)
         codes : array of shape (n_rows, n_components)
             Of the rows without a label.
+        rows_labeled : array of shape (n_labeled, ...), default=None
+            The labelled rows themselves, on a scale that suits a network, to see whether a logistic
+            regression on them is clearly better. None: it is not looked at.
         device : str or torch.device, default="cpu"
             Where neighbours are searched.
 
         Returns
         -------
         pseudo_labels : PseudoLabels
-            The most confident rows; none that no label reached, and none at all where there is one class, or
-            less structure than `min_structure`.
+            The most confident rows; none that no label reached, and none at all where there is one class,
+            less structure than `min_structure`, or a logistic regression is clearly better.
         """
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
@@ -149,7 +168,14 @@ class LabelSpreader(BaseEstimator):
         structure = _structure(_balance(reach, numbers, 1.0))
         if structure < self.min_structure:
             return _none(y, structure)
-        shares = _balance(reach, numbers, self._choose_balance(graph, numbers, n_classes))
+        folds = _deal(numbers)
+        balance, right = self._choose_balance(graph, numbers, n_classes, folds)
+        if self.only_if_not_worse and rows_labeled is not None:
+            theirs = _right_by_regression(rows_labeled, numbers, folds)
+            # Where they differ, by more than one standard error of what chance would do (as McNemar's test).
+            if int(theirs.sum()) - int(right.sum()) > np.sqrt((theirs != right).sum()):
+                return _none(y, structure)
+        shares = _balance(reach, numbers, balance)
         confidence = shares.max(axis=1)
         reached = np.flatnonzero(confidence > 0)
         order = reached[np.argsort(-confidence[reached], kind="stable")]
@@ -170,22 +196,18 @@ class LabelSpreader(BaseEstimator):
         reach[:, spreading.classes_] = np.nan_to_num(spreading.label_distributions_)
         return reach
 
-    def _choose_balance(self, graph: csr_matrix, numbers: np.ndarray, n_classes: int) -> float:
-        """Choose how far classes are made equal: what labels the most of the held-out labels right."""
-        # Each class is dealt to the folds in turn, so that none has all of a rare one.
-        order = np.argsort(numbers, kind="stable")
-        fold = np.empty(len(numbers), dtype=int)
-        fold[order] = np.arange(len(numbers)) % _N_FOLDS
-        n_right = dict.fromkeys(_BALANCES, 0)
-        for i in range(_N_FOLDS):
-            kept, out = np.where(fold == i, -1, numbers), np.flatnonzero(fold == i)
-            if not len(out) or not (kept >= 0).any():
-                continue
+    def _choose_balance(
+        self, graph: csr_matrix, numbers: np.ndarray, n_classes: int, folds: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Choose how far classes are made equal, and tell which held-out labels that guesses right."""
+        right = {balance: np.zeros(len(numbers), dtype=bool) for balance in _BALANCES}
+        for kept, out in _each_fold(numbers, folds):
             reach = self._reach(graph, kept, n_classes)[out]
             for balance in _BALANCES:
                 guess = _balance(reach, kept[kept >= 0], balance).argmax(axis=1)
-                n_right[balance] += int((guess == numbers[out]).sum())
-        return max(_BALANCES, key=lambda balance: (n_right[balance], balance))
+                right[balance][out] = guess == numbers[out]
+        best = max(_BALANCES, key=lambda balance: (right[balance].sum(), balance))
+        return best, right[best]
 
     def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
         """Give the symmetric weights of the edges."""
@@ -200,6 +222,43 @@ class LabelSpreader(BaseEstimator):
         graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
         graph.setdiag(0.0)
         return graph.maximum(graph.T)
+
+
+def _deal(numbers: np.ndarray) -> np.ndarray:
+    """Deal each class to the folds in turn, so that none has all of a rare one."""
+    folds = np.empty(len(numbers), dtype=int)
+    folds[np.argsort(numbers, kind="stable")] = np.arange(len(numbers)) % _N_FOLDS
+    return folds
+
+
+def _each_fold(numbers: np.ndarray, folds: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the class numbers, -1 for those held out, and the positions of these."""
+    for i in range(_N_FOLDS):
+        kept, out = np.where(folds == i, -1, numbers), np.flatnonzero(folds == i)
+        if len(out) and (kept >= 0).any():
+            yield kept, out
+
+
+def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Tell which held-out labels a logistic regression on components of the rows guesses right."""
+    rows = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
+    right = np.zeros(len(numbers), dtype=bool)
+    if not (rows != rows[0]).any():
+        return right
+    n_components = min(_N_COMPONENTS, *rows.shape)
+    found = PCA(n_components, svd_solver="randomized", random_state=0).fit_transform(rows)
+    found /= (rows - rows.mean(axis=0)).std()  # what C means does not depend on the scale
+    for kept, out in _each_fold(numbers, folds):
+        inside = np.flatnonzero(kept >= 0)
+        if len(np.unique(kept[inside])) < 2:
+            guess = np.full(len(out), kept[inside[0]])
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = LogisticRegression(C=0.1).fit(found[inside], kept[inside])
+            guess = model.predict(found[out])
+        right[out] = guess == numbers[out]
+    return right
 
 
 def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray:

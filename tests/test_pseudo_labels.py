@@ -112,6 +112,55 @@ def test_noise_gives_no_pseudo_labels(seed):
     assert (clustered.labels == truth).mean() > 0.9
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_codes_that_lose_what_the_rows_tell_give_no_pseudo_labels(scale):
+    """Codes of two blobs that say little of the class, which the rows tell apart by a line."""
+    rng = np.random.default_rng(0)
+    Z, y = rng.normal(size=(400, 2)).astype(np.float32), rng.integers(2, size=400)
+    Z[:, 0] += 0.8 * y
+    rows = scale * (rng.normal(size=(400, 10)) + 3 * y[:, None])
+    labelled, others = np.arange(60), np.arange(60, 400)
+
+    def n_found(rows, **params):
+        spreader = LabelSpreader(min_structure=0.0, **params)
+        return len(spreader.spread(Z[labelled], y[labelled], Z[others], rows_labeled=rows).rows)
+
+    assert n_found(rows[labelled]) == 0
+    assert n_found(rows[labelled].reshape(60, 2, 5)) == 0
+    for rows_labeled, params in ((rows[labelled], {"only_if_not_worse": False}), (None, {})):
+        assert n_found(rows_labeled, **params) == 306
+    assert n_found(rng.normal(size=(60, 10))) == 306
+
+
+@pytest.mark.parametrize(
+    "rows", [np.zeros((6, 3)), np.ones((6, 1)), np.eye(6)], ids=["zeros", "one", "apart"]
+)
+def test_rows_that_tell_nothing_are_no_rival(rows):
+    Z, y = blobs((0, 0), (4, 0))
+    found = LabelSpreader().spread(Z[:6], y[:6], Z[6:], rows_labeled=rows)
+    assert len(found.rows) == round(0.9 * 194)
+
+
+def test_two_labels_of_two_classes_can_be_compared():
+    Z, y = blobs((0, 0), (4, 0))
+    assert len(LabelSpreader().spread(Z[:2], y[:2], Z[2:], rows_labeled=Z[:2]).rows) in (0, 178)
+
+
+def test_a_campaign_compares_with_its_rows(monkeypatch):
+    """The codes are noise that looks like clusters; the digits themselves are learnt."""
+    noise = np.random.default_rng(0).normal(size=(10, 8)) * 9
+
+    class Noise(LinearLatent):
+        def transform(self, X):
+            rng = np.random.default_rng(len(X))
+            return (noise[rng.integers(10, size=len(X))] + rng.normal(size=(len(X), 8))).astype(np.float32)
+
+    sampler = make_sampler(latent_model=Noise(8, random_state=0), max_labels=80, n_per_round=30)
+    assert fit(sampler).history_["n_pseudo"].tolist() == [0, 0, 0, 0]
+    sampler.set_params(pseudo_labels=LabelSpreader(only_if_not_worse=False))
+    assert (fit(sampler).history_["n_pseudo"].iloc[1:] > 0).all()
+
+
 def test_min_structure_decides():
     Z, y = blobs((0, 0), (4, 0))
     structure = spread(Z, y, [0, 1])[0].structure
