@@ -46,6 +46,7 @@ STRATEGIES: dict[str, Any] = {
     "si-climb": InterpolationStrategy(climb="disagreement", **_CLIMB),
     "si-mixed": InterpolationStrategy(step=1.0, random_share=0.5, **_JITTER),
     "si-chosen": InterpolationStrategy(step=1.0, n_candidates=1000, **_JITTER),
+    "si-chosen-mixed": InterpolationStrategy(step=1.0, n_candidates=2000, random_share=0.5, **_JITTER),
 }
 
 

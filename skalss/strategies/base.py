@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from .._checks import check_positive_int
 from .._skorch import FORWARD_ROWS
 from .._torch import as_numpy, as_tensor, chunk_rows, chunks
 from ..latent import BaseLatentModel
@@ -488,6 +489,13 @@ def disagreement(P: Tensor) -> Tensor:
     # Of the mean, less the mean of each: the same number. `entr` takes no logarithm of 0.
     entropy = torch.special.entr
     return entropy(P.mean(dim=0)).sum(dim=-1) - entropy(P).sum(dim=-1).mean(dim=0)
+
+
+def check_members(n_members: int) -> None:
+    """Refuse a committee of fewer than two."""
+    check_positive_int("n_members", n_members)
+    if n_members < 2:
+        raise ValueError(f"n_members must be at least 2, got {n_members!r}: one network cannot disagree.")
 
 
 class BaseStrategy(BaseEstimator):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .._checks import check_positive_int
-from .base import BaseStrategy, Candidates, Snapshot, disagreement
+from .base import BaseStrategy, Candidates, Snapshot, check_members, disagreement
 from .diversity import draw
 
 
@@ -45,11 +45,7 @@ class CommitteeStrategy(BaseStrategy):
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
-        check_positive_int("n_members", self.n_members)
-        if self.n_members < 2:
-            raise ValueError(
-                f"n_members must be at least 2, got {self.n_members!r}: one network cannot disagree."
-            )
+        check_members(self.n_members)
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import check_number, check_positive_int
 from ._climb import BaseClimbStrategy, random_directions, uphill
-from .base import Candidates, Snapshot
+from .base import Candidates, Snapshot, check_members
 from .largest_cluster import farthest_of_largest
 
 CLIMBS = ("loss", "disagreement", "random")
@@ -40,13 +40,14 @@ class InterpolationStrategy(BaseClimbStrategy):
         (x + decode(z') - decode(z), or what the latent model's `edit` makes of it), instead of the decoded
         code alone. It keeps the detail that the decoder loses. Values stay within the range of the pool.
     random_share : float, default=0.0
-        Share, in [0, 1], of a round that goes to random rows of the pool instead, as long as there are any.
+        Share, in [0, 1], of a round, or of its `n_candidates`, that is random rows of the pool, as long as
+        there are any.
     on_refusal : {"nearest"} or None, default=None
         ``"nearest"``: for each point that the oracle abstained on, the next round first asks for the row of
         the pool with the nearest code, in place of a new point. The point itself is not asked again.
     n_candidates : int, default=None
-        Points made to choose from, at least as many as are wanted: those are asked that cover best what the
-        network tells apart, as `LargestClusterStrategy` chooses. None: every point made is asked.
+        Points and random rows to choose from: those are asked that cover best what the network tells apart,
+        as `LargestClusterStrategy` chooses. None: as many as are asked.
     n_members : int, default=4
         Networks of the committee, at least 2; only ``climb="disagreement"`` trains them.
     stop_at_flip : bool, default=True
@@ -113,11 +114,7 @@ class InterpolationStrategy(BaseClimbStrategy):
             raise ValueError(f"random_share must lie in [0, 1], got {self.random_share!r}.")
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
-        check_positive_int("n_members", self.n_members)
-        if self.n_members < 2:
-            raise ValueError(
-                f"n_members must be at least 2, got {self.n_members!r}: one network cannot disagree."
-            )
+        check_members(self.n_members)
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Make harder points; rows of the pool come first, where there are any.
@@ -134,37 +131,28 @@ class InterpolationStrategy(BaseClimbStrategy):
             Where the committee was climbed, `scores` are its disagreements before the last step: variances
             in the squared units of `y`, or divergences in nats.
         """
-        ids = self._pool_rows(snapshot, n)
-        n -= len(ids)
+        stand_ins = self._stand_ins(snapshot, n)
+        n -= len(stand_ins)
+        n_candidates = max(n, self.n_candidates or n) if n else 0
+        free = np.setdiff1d(snapshot.unlabeled, stand_ins)
+        n_random = min(round(self.random_share * n_candidates), len(free))
+        ids = snapshot.random_state.permutation(free)[:n_random].astype(np.intp)
         made = Candidates(ids=None, codes=snapshot.codes[:0])
-        if n:
-            made = self._points(snapshot, max(n, self.n_candidates or n))
-            if self.n_candidates is not None:
-                made = self._select(snapshot, made, n)
-        if len(ids) == 0:
-            return made
-        n_made = len(made.codes if made.codes is not None else ())
-        nan, none = np.full(n_made, np.nan), np.full(n_made, -1, dtype=np.intp)
-        return made._replace(
-            ids=ids,
-            scores=np.concatenate([np.full(len(ids), np.nan), nan if made.scores is None else made.scores]),
-            starts=np.concatenate(
-                [np.full(len(ids), -1, dtype=np.intp), none if made.starts is None else made.starts]
-            ),
-        )
+        if n_candidates > n_random:
+            made = self._points(snapshot, n_candidates - n_random)
+        if n_candidates > n:
+            ids, made = self._select(snapshot, ids, made, n)
+        return _after(np.concatenate([stand_ins, ids]), made)
 
-    def _pool_rows(self, snapshot: Snapshot, n: int) -> np.ndarray:
-        """Choose rows that stand in for refused points, then random ones."""
+    def _stand_ins(self, snapshot: Snapshot, n: int) -> np.ndarray:
+        """Choose rows in place of refused points."""
         chosen: list[int] = []
         if self.on_refusal == "nearest" and len(snapshot.refused) and len(snapshot.unlabeled):
             refused = snapshot.refused[:n]
             # With as many neighbours as points, each finds one that no other has taken.
             for row in snapshot.nearest(refused, len(refused))[0].tolist():
                 chosen += [id_ for id_ in row if id_ not in chosen][:1]
-        free = np.setdiff1d(snapshot.unlabeled, chosen)
-        n_random = min(round(self.random_share * n), n - len(chosen), len(free))
-        others = snapshot.random_state.permutation(free)[:n_random]
-        return np.array([*chosen, *others], dtype=np.intp)
+        return np.array(chosen, dtype=np.intp)
 
     def _points(self, snapshot: Snapshot, n: int) -> Candidates:
         """Make `n` points with distinct codes, at first those that are far from labelled codes."""
@@ -185,16 +173,22 @@ class InterpolationStrategy(BaseClimbStrategy):
             return Candidates(ids=None, codes=codes, starts=starts.astype(np.intp), rows=rows)
         return Candidates(ids=None, codes=codes, scores=scores, rows=rows)
 
-    def _select(self, snapshot: Snapshot, made: Candidates, n: int) -> Candidates:
-        """Keep `n` of the points."""
-        assert made.codes is not None
+    def _select(
+        self, snapshot: Snapshot, ids: np.ndarray, made: Candidates, n: int
+    ) -> tuple[np.ndarray, Candidates]:
+        """Keep `n` of the rows and points together."""
+        codes = made.codes
+        assert codes is not None
         if snapshot.has_features:
-            rows = snapshot.decode(made.codes) if made.rows is None else made.rows
-            points, centres = snapshot.embed_rows(rows), snapshot.embed_labeled()
+            parts, centres = [snapshot.embed(ids)] if len(ids) else [], snapshot.embed_labeled()
+            if len(codes):
+                parts.append(snapshot.embed_rows(snapshot.decode(codes) if made.rows is None else made.rows))
         else:
-            points, centres = made.codes, snapshot.codes_labeled
-        kept, _ = farthest_of_largest(points, centres, n, device=snapshot.device)
-        return Candidates(*(None if values is None else values[kept] for values in made))
+            parts, centres = [snapshot.codes[ids], codes], snapshot.codes_labeled
+        kept, _ = farthest_of_largest(np.concatenate(parts), centres, n, device=snapshot.device)
+        points = kept[kept >= len(ids)] - len(ids)
+        of_made = (None if values is None else values[points] for values in made)
+        return ids[kept[kept < len(ids)]], Candidates(*of_made)
 
     def _climbs(self, snapshot, missing, n_laps):
         """Yield starts, the codes climbed to from them, and the disagreement there; as in `_laps`."""
@@ -231,3 +225,17 @@ class InterpolationStrategy(BaseClimbStrategy):
         if self.climb == "loss":
             return snapshot.edit(snapshot.rows_labeled(starts), snapshot.codes_labeled[starts], codes)
         return snapshot.edit(snapshot.rows(starts), snapshot.codes[starts], codes)
+
+
+def _after(ids: np.ndarray, made: Candidates) -> Candidates:
+    """Put rows of the pool ahead of points that were made."""
+    if len(ids) == 0:
+        return made
+    n_made = 0 if made.codes is None else len(made.codes)
+    scores = np.full(n_made, np.nan) if made.scores is None else made.scores
+    starts = np.full(n_made, -1, dtype=np.intp) if made.starts is None else made.starts
+    return made._replace(
+        ids=ids,
+        scores=np.concatenate([np.full(len(ids), np.nan), scores]),
+        starts=np.concatenate([np.full(len(ids), -1, dtype=np.intp), starts]),
+    )

@@ -134,6 +134,20 @@ def test_of_many_points_those_are_asked_that_cover_the_features(world):
     assert snapshot.network_rows == 80 + len(world.labeled)
 
 
+def test_rows_and_points_are_chosen_from_together(world):
+    common = {"climb": "random", "residual": True, "random_share": 0.5, "min_distance": None}
+    made = InterpolationStrategy(n_candidates=100, **common).query(world.snapshot(), 12)
+    every = InterpolationStrategy(**common).query(world.snapshot(), 100)
+    assert len(every.ids) == 50
+    features = [world.network.embed(rows) for rows in (world.X[every.ids], every.rows)]
+    centres = world.network.embed(world.X[world.labeled])
+    kept, _ = farthest_of_largest(np.concatenate(features), centres, 12)
+    assert set(made.ids) == set(every.ids[kept[kept < 50]])
+    np.testing.assert_array_equal(made.codes, every.codes[kept[kept >= 50] - 50])
+    assert len(made.ids) + len(made.codes) == len(made.scores) == 12
+    assert 0 < len(made.ids) < 12
+
+
 @pytest.mark.parametrize("climb", ["disagreement", "random"])
 def test_a_pool_that_is_used_up_still_gives_starts(climb, world):
     taken = np.ones(len(world.X), dtype=bool)
