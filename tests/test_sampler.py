@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
 from skalss import AdaptiveLatentSampler, TaskNet
-from skalss.latent import VAE, ConvVAE, LinearLatent
+from skalss.latent import VAE, ConvVAE, LevelSetLatent, LinearLatent
 from skalss.latent._rows import is_memory_mapped
 from skalss.nets import MLP, LeNet, net_classifier, net_regressor
 from skalss.oracles import AnswerKey, Failed, FunctionOracle
@@ -643,6 +643,32 @@ def test_generated_points_on_an_accelerator():
         max_labels=90,
     ).fit(X)
     assert sampler.X_generated_.shape == (60, 64)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("latent_model", [LinearLatent(4), LevelSetLatent(4, image_shape=(1, 8, 8))], ids=str)
+@pytest.mark.parametrize("climb", ["loss", "disagreement", "random"])
+def test_residual_points_on_an_accelerator(climb, latent_model):
+    strategy = InterpolationStrategy(
+        climb=climb, residual=True, random_share=0.5, n_candidates=40, n_members=2, on_refusal="nearest"
+    )
+    sampler = AdaptiveLatentSampler(
+        net_regressor(max_epochs=3),
+        latent_model,
+        strategy=strategy,
+        oracle=FunctionOracle(lambda rows: np.asarray(rows)[:, 20].astype(float)),
+        n_initial=30,
+        n_per_round=30,
+        max_labels=90,
+    ).fit(X)
+    assert sampler.n_labels_ == 90
+    assert len(sampler.X_generated_) > 0
+
+
+@pytest.mark.gpu
+def test_the_default_for_values_on_an_accelerator():
+    sampler = AdaptiveLatentSampler(net_regressor(max_epochs=3), n_initial=20, n_per_round=20, max_labels=60)
+    assert sampler.fit(X, X[:, 20].astype(float)).n_labels_ == 60
 
 
 def test_reasons_are_told_when_every_question_failed():

@@ -100,7 +100,9 @@ def farthest_of_largest(
     gaps : float array of shape (n,)
         Distance of each from its centre when it was chosen.
     """
-    rows, middles = (as_tensor(np.asarray(part), device).double() for part in (points, centres))
+    # Not every accelerator has float64.
+    dtype = torch.float64 if torch.device(device).type == "cpu" else torch.float32
+    rows, middles = (as_tensor(np.asarray(part), device).to(dtype) for part in (points, centres))
     if len(middles):
         gaps, own = torch.cdist(rows, middles).min(dim=1)
         squares = gaps.square()
