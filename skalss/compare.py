@@ -139,8 +139,8 @@ def compare_strategies(
             y,
             X_test,
             y_test,
-            {"arm": name, "seed": seed, "settings": hashes[name]},
             scorers,
+            {"arm": name, "seed": seed, "settings": hashes[name]},
         )
         for name, seed in todo
     )
@@ -399,7 +399,7 @@ def _metric_name(sampler: AdaptiveLatentSampler) -> str:
 
 
 def _run(
-    sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, named: dict[str, Any], scorers: dict[str, Any]
+    sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, scorers: dict[str, Any], named: dict[str, Any]
 ) -> pd.DataFrame:
     """Run one campaign; give a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])

@@ -633,3 +633,29 @@ def test_mean_interval_is_that_of_students_t():
     assert (mean, low, high) == (pytest.approx(values.mean()), *map(pytest.approx, expected))
     assert mean_interval([0.4])[0] == 0.4
     assert np.isnan(mean_interval([0.4])[1:]).all()
+
+
+# -- more metrics ---------------------------------------------------------------------------------
+
+
+def test_metrics_are_columns(tmp_path):
+    metrics = {"balanced": "balanced_accuracy", "n_test": lambda network, X, y: len(y)}
+    table = compare(["margin"], seeds=1, metrics=metrics, csv=tmp_path / "runs.csv")
+    assert table.columns.tolist()[-2:] == ["balanced", "n_test"]
+    assert (table["n_test"] == len(TEST["y_test"])).all()
+    assert table["balanced"].between(0, 1).all()
+    again = compare(["margin"], seeds=1, metrics=metrics, csv=tmp_path / "runs.csv")
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_a_file_with_other_metrics_is_refused(tmp_path):
+    csv = tmp_path / "runs.csv"
+    compare(["margin"], seeds=1, csv=csv)
+    with pytest.raises(ValueError, match=r"holds runs with the metrics \[\], got \['recall'\]"):
+        compare(["margin"], seeds=1, csv=csv, metrics={"recall": "recall_macro"})
+
+
+@pytest.mark.parametrize("name", ["score", "round", "fit_seconds"])
+def test_a_metric_named_like_a_column_is_refused(name):
+    with pytest.raises(ValueError, match=rf"metrics must not be named \['{name}'\]"):
+        compare(["margin"], seeds=1, metrics={name: "accuracy"})

@@ -30,7 +30,7 @@ from sklearn.frozen import FrozenEstimator
 from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.compare import compare_strategies
 from skalss.datasets import make_vessels
-from skalss.display import LabelEfficiencyDisplay, LatentSpaceDisplay
+from skalss.display import LatentSpaceDisplay
 from skalss.latent import ConvVAE, LevelSetLatent
 from skalss.nets import LeNet, net_regressor
 from skalss.oracles import Abstain
@@ -210,7 +210,14 @@ results = compare_strategies(
     y_test=np.log(labels_of(X_test)),
     seeds=2,
 )
-LabelEfficiencyDisplay.from_results(results)
+figure, ax = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
+for i, (arm, runs) in enumerate(results.groupby("arm", sort=False)):
+    for _, run in runs.groupby("seed"):
+        ax.plot(run["n_queries"], run["score"], color=f"C{i}", lw=0.8, alpha=0.5)
+    mean = runs.groupby("n_queries")["score"].mean()
+    ax.plot(mean.index, mean, color=f"C{i}", marker="o", ms=4, label=arm)
+ax.set(xlabel="simulations", ylabel="R² on other vessels")
+ax.legend(frameon=False)
 print(results.pivot_table(index="n_queries", columns="arm", values="score").round(3).to_string())
 
 plt.show()

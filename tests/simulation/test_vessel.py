@@ -196,7 +196,11 @@ def test_decoded_channels_that_add_up_to_too_much_are_shared_out(X):
         ({"quantile": 1.5}, ValueError, r"quantile must lie in \[0, 1\]"),
         ({"n_angles": 8}, ValueError, "n_angles must be at least 24, got 8"),
         ({"n_layers": 1}, ValueError, "n_layers must be at least 2, got 1"),
-        ({"output": "strain"}, ValueError, "output must be one of .*'peak', 'map'.* got 'strain'"),
+        (
+            {"output": "strain"},
+            ValueError,
+            "output must be one of .*'peak', 'log_peak', 'map'.* got 'strain'",
+        ),
         ({"solver": "abaqus"}, ValueError, "solver must be one of .*'banded', 'scikit-fem'.* got 'abaqus'"),
     ],
 )
