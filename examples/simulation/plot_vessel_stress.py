@@ -157,8 +157,11 @@ for row, (name, model) in zip(axes, latent_models.items(), strict=True):
     row[0].set_title(f"{name}\n{row[0].get_title()}", fontsize=9)
     ratio = labels_of(model.inverse_transform(model.transform(X))) / peak
     accepted = np.isfinite(ratio)
-    print(f"{name}: {100 * accepted.mean():.1f} % of the decoded vessels are labelled, ", end="")
-    print(f"their peaks are {100 * (np.median(ratio[accepted]) - 1):+.0f} % of the real ones' in the median")
+    print(f"{name}: {100 * accepted.mean():.1f} % of the decoded vessels are labelled")
+    if accepted.any():
+        print(
+            f"their peaks differ from the real ones' by {100 * (np.median(ratio[accepted]) - 1):+.0f} %, median"
+        )
 print(f"the two vessels themselves: {peak[shown[1]]:.0f} and {peak[shown[4]]:.0f} kPa")
 
 # %%
