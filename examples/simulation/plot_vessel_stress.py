@@ -159,9 +159,8 @@ for row, (name, model) in zip(axes, latent_models.items(), strict=True):
     accepted = np.isfinite(ratio)
     print(f"{name}: {100 * accepted.mean():.1f} % of the decoded vessels are labelled")
     if accepted.any():
-        print(
-            f"their peaks differ from the real ones' by {100 * (np.median(ratio[accepted]) - 1):+.0f} %, median"
-        )
+        change = 100 * (np.median(ratio[accepted]) - 1)
+        print(f"their peaks differ from the real ones' by {change:+.0f} % in the median")
 print(f"the two vessels themselves: {peak[shown[1]]:.0f} and {peak[shown[4]]:.0f} kPa")
 
 # %%

@@ -23,8 +23,8 @@ class AdaptiveStrategy(BaseStrategy):
     itself is often unsure of what cannot be learned from few labels. There it asks for rows that cover the
     network's features, as `LargestClusterStrategy` does, whether hard or not.
 
-    A round looks at `n_candidates` rows with the network, and there at the labelled ones, too, however large
-    the pool.
+    A round looks at `n_candidates` rows with the network, and there at up to 2,000 labelled ones, too,
+    however large the pool.
 
     Parameters
     ----------

@@ -273,11 +273,27 @@ class Snapshot:
         self.network_rows += len(rows)
         return self._network().embed(rows)
 
-    def embed_labeled(self) -> np.ndarray:
-        """Give the features of what is labelled, generated points too: one row for each of `y_labeled`."""
-        features = [self.embed(self.labeled)] if len(self.labeled) else []
-        if self._rows_generated is not None and len(self._rows_generated):
-            features.append(self.embed_rows(self._rows_generated))
+    def embed_labeled(self, limit: int = 2000) -> np.ndarray:
+        """Give the features of what is labelled, generated points too.
+
+        Parameters
+        ----------
+        limit : int, default=2000
+            Of more labelled rows, so many are drawn at random: a round looks at no more with the network.
+
+        Returns
+        -------
+        features : float32 array of shape (min(n_labeled, limit), n_hidden)
+        """
+        positions = np.arange(len(self.y_labeled))
+        if len(positions) > limit:
+            positions = np.sort(self.random_state.choice(positions, size=limit, replace=False))
+        n_real = len(self.labeled)
+        real = self.labeled[positions[positions < n_real]]
+        features = [self.embed(real)] if len(real) else []
+        if positions[-1] >= n_real:
+            generated = np.asarray(self._rows_generated)
+            features.append(self.embed_rows(generated[positions[positions >= n_real] - n_real]))
         return np.concatenate(features)
 
     def outputs(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

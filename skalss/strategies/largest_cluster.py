@@ -21,7 +21,8 @@ class LargestClusterStrategy(BaseStrategy):
     many where there are many that the network tells apart, unlike those of a core-set, which are at the rim.
     What the labels are does not matter: it serves values as well as classes.
 
-    A round looks at `n_candidates` rows and the labelled ones with the network, however large the pool.
+    A round looks at `n_candidates` rows and at up to 2,000 labelled ones with the network, however large the
+    pool.
 
     Parameters
     ----------

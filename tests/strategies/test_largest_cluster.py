@@ -74,6 +74,29 @@ def test_looks_at_as_many_rows_as_it_is_told(world):
     assert snapshot.network_rows == 30 + len(world.labeled)
 
 
+def test_of_many_labelled_rows_a_part_is_looked_at(world):
+    snapshot = world.snapshot()
+    every = world.network.embed(world.X[world.labeled])
+    some = snapshot.embed_labeled(limit=15)
+    assert len(some) == snapshot.network_rows == 15
+    places = [np.flatnonzero((every == row).all(axis=1))[0] for row in some]
+    assert (np.diff(places) > 0).all()
+    np.testing.assert_array_equal(world.snapshot().embed_labeled(), every)
+
+
+def test_generated_points_are_centres_too(world):
+    y = np.concatenate([world.y[world.labeled], [3, 4]])
+    snapshot = world.snapshot(
+        y_labeled=y,
+        codes_generated=world.codes[-2:],
+        rows_generated=world.X[-2:],
+        starts_used=np.zeros(42, bool),
+    )
+    expected = world.network.embed(np.concatenate([world.X[world.labeled], world.X[-2:]]))
+    np.testing.assert_allclose(snapshot.embed_labeled(), expected, rtol=1e-5, atol=1e-6)
+    assert snapshot.network_rows == 42
+
+
 def test_a_network_without_a_last_layer_is_looked_past(world):
     class Headless:
         head_name_ = None
