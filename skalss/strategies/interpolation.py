@@ -28,7 +28,7 @@ class InterpolationStrategy(BaseClimbStrategy):
     climb : {"loss", "disagreement", "random"}, default="loss"
         What a climb goes up on, and where it starts. ``"loss"``: the task loss at the row's own label, from
         labelled rows. ``"disagreement"``: how far a committee of networks is apart, which needs no label,
-        from random rows of the pool that have none; from any once all are labelled. ``"random"``: nothing;
+        from random rows of the pool that have none; from any where these are too few. ``"random"``: nothing;
         from the same rows, each in a random direction.
     step : float, default=0.5
         Length of a step, in units of the spread of the codes (the root mean square of their standard
@@ -196,8 +196,9 @@ class InterpolationStrategy(BaseClimbStrategy):
             for starts, Z in self._laps(snapshot, missing, n_laps):
                 yield starts, Z, np.full(len(Z), np.nan)
             return
-        pool = snapshot.unlabeled if len(snapshot.unlabeled) else np.arange(len(snapshot.codes))
-        share = 1
+        pool, share = snapshot.unlabeled, 1
+        if len(pool) < missing():  # too few: any row of the pool is a start
+            pool = np.arange(len(snapshot.codes))
         for lap in range(n_laps):
             order, first = snapshot.random_state.permutation(pool), 0
             while first < len(order) and missing() > 0:

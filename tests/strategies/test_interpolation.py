@@ -155,6 +155,10 @@ def test_a_pool_that_is_used_up_still_gives_starts(climb, world):
     made = strategy.query(world.snapshot(taken=taken), 200)
     assert made.ids is None
     assert made.rows.shape == (200, 64)
+    taken[-3:] = False
+    made = strategy.query(world.snapshot(taken=taken), 200)
+    assert len(made.ids) == 3
+    assert made.rows.shape == (197, 64)
 
 
 def test_the_nearest_rows_stand_in_for_refused_points(world):
