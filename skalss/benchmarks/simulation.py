@@ -42,6 +42,7 @@ STRATEGIES: dict[str, Any] = {
     "random-codes": RandomCodesStrategy(),
     "latin-hypercube": RandomCodesStrategy("latin_hypercube"),
     "si-jitter": InterpolationStrategy(step=1.0, **_JITTER),
+    "si-far": InterpolationStrategy(step=4.0, **_JITTER),
     "si-loss": InterpolationStrategy(**_CLIMB),
     "si-climb": InterpolationStrategy(climb="disagreement", **_CLIMB),
     "si-mixed": InterpolationStrategy(step=1.0, random_share=0.5, **_JITTER),
