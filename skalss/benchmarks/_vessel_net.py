@@ -29,11 +29,15 @@ class TurningNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, 3, 32, 32) to values (n, output_dim)."""
-        turned = [torch.rot90(side, k, (2, 3)) for side in (X, X.flip(3)) for k in range(4)]
         if self.training:
-            return self.head(self.body(turned[int(torch.randint(8, ()))]))
-        features = self.body(torch.cat(turned))
+            return self.head(self.body(all_turns(X).view(8, *X.shape)[int(torch.randint(8, ()))]))
+        features = self.body(all_turns(X))
         return self.head(features.view(8, len(X), -1).mean(dim=0))
+
+
+def all_turns(X: Tensor) -> Tensor:
+    """Turn and mirror images in all eight ways: (n, channels, h, h) to (8 n, channels, h, h)."""
+    return torch.cat([torch.rot90(side, k, (2, 3)) for side in (X, X.flip(3)) for k in range(4)])
 
 
 def vessel_net(max_epochs: int) -> NeuralNetRegressor:

@@ -26,28 +26,34 @@ from ..datasets import make_vessels
 from ..latent import ConvVAE, LevelSetLatent
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import VesselStress
-from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
+from ..strategies import (
+    CommitteeStrategy,
+    InterpolationStrategy,
+    LargestClusterStrategy,
+    RandomCodesStrategy,
+)
 from ..tasknet import TaskNet
 from ._common import conditions, markdown_table
-from ._vessel_net import vessel_net
+from ._vessel_net import all_turns, vessel_net
 
 MIN_ROWS = 300  # of an epoch: few labels are trained on for as long as 300
 _JITTER: dict[str, Any] = {"climb": "random", "n_steps": 1, "residual": True, "on_refusal": "nearest"}
 _CLIMB: dict[str, Any] = {"step": 0.5, "n_steps": 2, "residual": True, "on_refusal": "nearest"}
 STRATEGIES: dict[str, Any] = {
     "auto": "auto",
+    "lcmd-high": LargestClusterStrategy(emphasis=1.0),
     "committee": CommitteeStrategy(n_candidates=2000),
     "coreset": "coreset",
     "snn": "snn",
     "random-codes": RandomCodesStrategy(),
     "latin-hypercube": RandomCodesStrategy("latin_hypercube"),
     "si-jitter": InterpolationStrategy(step=1.0, **_JITTER),
-    "si-far": InterpolationStrategy(step=4.0, **_JITTER),
+    "si-far": InterpolationStrategy(step=3.0, **_JITTER),
     "si-loss": InterpolationStrategy(**_CLIMB),
     "si-climb": InterpolationStrategy(climb="disagreement", **_CLIMB),
     "si-mixed": InterpolationStrategy(step=1.0, random_share=0.5, **_JITTER),
-    "si-chosen": InterpolationStrategy(step=1.0, n_candidates=1000, **_JITTER),
-    "si-chosen-mixed": InterpolationStrategy(step=1.0, n_candidates=2000, random_share=0.5, **_JITTER),
+    "si-chosen-far": InterpolationStrategy(step=3.0, n_candidates=2000, **_JITTER),
+    "si-chosen-mixed": InterpolationStrategy(step=1.0, n_candidates=2000, random_share=0.75, **_JITTER),
 }
 
 
@@ -106,8 +112,17 @@ def _ratios(errors: pd.Series, control: pd.Series) -> list[str]:
     return ["{:.3f} ({:.3f}, {:.3f})".format(*np.exp(mean_interval(v))) for v in (asked.last(), asked.mean())]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing and print the tables."""
+def _latent_models(X: np.ndarray, options: argparse.Namespace) -> tuple[FrozenEstimator, Any]:
+    """Fit level sets, and the VAE if any arm needs it."""
+    shapes = all_turns(torch.from_numpy(X)).numpy() if options.turned else X
+    level_sets = LevelSetLatent(32, device="cpu", random_state=0).fit(shapes)
+    vae = ConvVAE(16, max_epochs=options.vae_epochs, batch_size=64, lr=2e-3, device="cpu", random_state=0)
+    if any(name.endswith(("-vae", "-paper")) for name in options.arms):
+        return FrozenEstimator(level_sets), FrozenEstimator(vae.fit(X))
+    return FrozenEstimator(level_sets), vae
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m skalss.benchmarks simulation", description=__doc__.partition("\n")[0]
     )
@@ -122,28 +137,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-epochs", type=int, default=100)
     parser.add_argument("--vae-epochs", type=int, default=30)
     parser.add_argument(
+        "--turned", action="store_true", help="fit the level sets to turned and mirrored vessels, too"
+    )
+    parser.add_argument(
         "--target",
         type=float,
         default=None,
         help="share of random's last RMSE that simulations are counted to",
     )
     parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
-    options = parser.parse_args(arguments)
+    return parser
 
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing and print the tables."""
+    options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
     X = make_vessels(options.pool, random_state=0).X
     X_test = make_vessels(options.test, random_state=1).X
     simulate = VesselStress(output="log_peak")
     y_test = np.array([label for _, label in simulate.label(X_test, np.arange(options.test))], dtype=float)
-    level_sets = LevelSetLatent(32, device="cpu", random_state=0).fit(X)
-    vae: Any = ConvVAE(
-        16, max_epochs=options.vae_epochs, batch_size=64, lr=2e-3, device="cpu", random_state=0
-    )
-    if any(name.endswith(("-vae", "-paper")) for name in options.arms):
-        vae = FrozenEstimator(vae.fit(X))
+    level_sets, vae = _latent_models(X, options)
     sampler = AdaptiveLatentSampler(
         TaskNet(vessel_net(options.max_epochs), min_epoch_rows=MIN_ROWS),
-        FrozenEstimator(level_sets),
+        level_sets,
         oracle=simulate,
         scoring="neg_root_mean_squared_error",
         n_initial=options.n_initial,

@@ -107,5 +107,6 @@ def uphill(snapshot: Snapshot, gradient: np.ndarray) -> np.ndarray:
 
 
 def random_directions(snapshot: Snapshot, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw unit vectors."""
     direction = snapshot.random_state.standard_normal(shape).astype(np.float32)
     return direction / np.linalg.norm(direction, axis=1, keepdims=True)

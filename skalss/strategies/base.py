@@ -229,8 +229,13 @@ class Snapshot:
     @cached_property
     def spread(self) -> float:
         """Root mean square of the standard deviations of the code's components: the unit of a step."""
+        return float(np.sqrt(np.mean(self.code_scales.astype(np.float64) ** 2))) or 1.0
+
+    @cached_property
+    def code_scales(self) -> np.ndarray:
+        """Standard deviation of each component of the codes over the pool: float32 array (n_codes,)."""
         some = self.codes[:: max(1, len(self.codes) // 100_000)]
-        return float(np.sqrt(some.var(axis=0, dtype=np.float64).mean())) or 1.0
+        return some.std(axis=0, dtype=np.float64).astype(np.float32)
 
     @property
     def has_features(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from .._checks import check_number, check_positive_int
+from .._checks import check_positive_int, check_share
 from ._climb import BaseClimbStrategy, random_directions, uphill
 from .base import Candidates, Snapshot, check_members
 from .largest_cluster import farthest_of_largest
@@ -31,8 +31,9 @@ class InterpolationStrategy(BaseClimbStrategy):
         from random rows of the pool that have none; from any where these are too few. ``"random"``: nothing;
         from the same rows, each in a random direction.
     step : float, default=0.5
-        Length of a step, in units of the spread of the codes (the root mean square of their standard
-        deviations).
+        Length of a step. Up the loss in units of the spread of the codes (the root mean square of their
+        standard deviations); else each component of the codes is in units of its own standard deviation, so
+        that a component that hardly varies hardly moves.
     n_steps : int, default=10
         Steps of a climb, at most.
     residual : bool, default=False
@@ -109,9 +110,7 @@ class InterpolationStrategy(BaseClimbStrategy):
             raise ValueError(f"climb must be one of {CLIMBS}, got {self.climb!r}.")
         if self.on_refusal not in ("nearest", None):
             raise ValueError(f"on_refusal must be 'nearest' or None, got {self.on_refusal!r}.")
-        check_number("random_share", self.random_share, zero=True)
-        if self.random_share > 1:
-            raise ValueError(f"random_share must lie in [0, 1], got {self.random_share!r}.")
+        check_share("random_share", self.random_share)
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
         check_members(self.n_members)
@@ -209,17 +208,18 @@ class InterpolationStrategy(BaseClimbStrategy):
     def _climb_from_rows(self, snapshot, starts, again):
         """Climb the committee's disagreement, or go in a random direction."""
         Z_from = snapshot.codes[starts]
-        Z, length = Z_from.astype(np.float32), self.step * snapshot.spread
+        Z, lengths = Z_from.astype(np.float32), self.step * snapshot.code_scales
         if self.climb == "random":
             directions = random_directions(snapshot, Z.shape)
-            return Z + self.n_steps * length * directions, np.full(len(Z), np.nan)
+            return Z + self.n_steps * lengths * directions, np.full(len(Z), np.nan)
         if again:  # so that no climb is run twice
-            Z = Z + length * random_directions(snapshot, Z.shape)
+            Z = Z + lengths * random_directions(snapshot, Z.shape)
         edited = (snapshot.rows(starts), Z_from) if self.residual else None
         apart = np.full(len(Z), np.nan)
         for _ in range(self.n_steps):
             gradient, apart = snapshot.disagreement_gradient(Z, self.n_members, edited=edited)
-            Z = Z + (length * uphill(snapshot, gradient)).astype(np.float32)
+            uphills = uphill(snapshot, gradient * snapshot.code_scales)
+            Z = Z + (lengths * uphills).astype(np.float32)
         return Z, apart
 
     def _edit(self, snapshot: Snapshot, starts: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -76,6 +76,30 @@ def test_residual_points_keep_what_the_decoder_loses(world):
     assert np.abs(decoded - nearest).max() > 4
 
 
+def test_a_random_step_is_in_units_of_each_component_of_the_codes(world):
+    """Else a component that hardly varies would be moved by many times its range."""
+    deviations = world.codes.std(axis=0)
+    assert deviations.max() > 1.2 * deviations.min()
+    strategy = InterpolationStrategy(climb="random", n_steps=1, step=0.01, min_distance=None)
+    snapshot = world.snapshot()
+    made = strategy.query(snapshot, 60)
+    moved = (made.codes - world.codes[snapshot.nearest(made.codes)[0][:, 0]]) / deviations
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.01, rtol=1e-3)
+
+
+def test_a_climb_of_disagreement_hardly_moves_what_hardly_varies(world):
+    snapshot = world.snapshot()
+    scales = snapshot.code_scales.copy()
+    scales[0] = 1e-3
+    snapshot.__dict__["code_scales"] = scales  # as if the pool hardly varied in this component
+    strategy = InterpolationStrategy(climb="disagreement", n_steps=2, step=0.5, n_members=2)
+    made = strategy.query(snapshot, 20)
+    gaps = np.abs(made.codes[:, None, 0] - world.codes[None, :, 0]).min(axis=1)
+    assert gaps.max() <= 1e-3 + 1e-5
+    others = np.abs(made.codes[:, None, 1:] - world.codes[None, :, 1:]).max(axis=2).min(axis=1)
+    assert np.median(others) > 1
+
+
 def test_residual_points_stay_in_the_range_of_the_pool(world):
     strategy = InterpolationStrategy(climb="random", n_steps=10, step=2.0, residual=True)
     made = strategy.query(world.snapshot(), 40)
