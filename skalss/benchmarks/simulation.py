@@ -26,12 +26,7 @@ from ..datasets import make_vessels
 from ..latent import ConvVAE, LevelSetLatent
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import VesselStress
-from ..strategies import (
-    CommitteeStrategy,
-    InterpolationStrategy,
-    LargestClusterStrategy,
-    RandomCodesStrategy,
-)
+from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
 from ..tasknet import TaskNet
 from ._common import conditions, markdown_table
 from ._vessel_net import all_turns, vessel_net
@@ -41,7 +36,6 @@ _JITTER: dict[str, Any] = {"climb": "random", "n_steps": 1, "residual": True, "o
 _CLIMB: dict[str, Any] = {"step": 0.5, "n_steps": 2, "residual": True, "on_refusal": "nearest"}
 STRATEGIES: dict[str, Any] = {
     "auto": "auto",
-    "lcmd-high": LargestClusterStrategy(emphasis=1.0),
     "committee": CommitteeStrategy(n_candidates=2000),
     "coreset": "coreset",
     "snn": "snn",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .._checks import check_positive_int, check_real
+from .._checks import check_positive_int
 from .._torch import as_tensor
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import draw
@@ -19,8 +19,7 @@ class LargestClusterStrategy(BaseStrategy):
     Every row belongs to the nearest of the labelled and chosen rows. The cluster whose rows are farthest away
     in sum, of squared distances, gives its farthest row, which becomes the next centre. So the rows asked are
     many where there are many that the network tells apart, unlike those of a core-set, which are at the rim.
-    What the labels are does not matter: it serves values as well as classes. Where high values matter most,
-    such as peaks of stress, `emphasis` asks for more of them.
+    What the labels are does not matter: it serves values as well as classes.
 
     A round looks at `n_candidates` rows and at up to 2,000 labelled ones with the network, however large the
     pool.
@@ -32,11 +31,6 @@ class LargestClusterStrategy(BaseStrategy):
     space : {"auto", "features", "codes"}, default="auto"
         Where distances are taken: in the network's features before its last layer, as published, or in the
         latent space, which needs no network. ``"auto"``: in the features, where there is a last linear layer.
-    emphasis : float, default=0.0
-        How much more the rows count that the network predicts high values for, in regression only: squared
-        distances are multiplied by exp(emphasis * z), where z is the prediction in standard deviations from
-        the mean of the candidates. Below 0: low values. Of several values, the prediction is their mean. It
-        is ours, not published.
 
     References
     ----------
@@ -50,27 +44,20 @@ class LargestClusterStrategy(BaseStrategy):
     LargestClusterStrategy(n_candidates=4000)
     """
 
-    def __init__(self, n_candidates: int = 2000, space: str = "auto", emphasis: float = 0.0):
+    def __init__(self, n_candidates: int = 2000, space: str = "auto"):
         self.n_candidates = n_candidates
         self.space = space
-        self.emphasis = emphasis
-
-    @property
-    def tasks(self) -> frozenset[str]:  # type: ignore[override]
-        """Classes have no high and low."""
-        return frozenset({"regression"}) if self.emphasis else BaseStrategy.tasks
 
     @property
     def needs_labels(self) -> bool:  # type: ignore[override]
-        """Only the network's features and predictions need labels."""
-        return self.space != "codes" or bool(self.emphasis)
+        """Only the network's features need labels."""
+        return self.space != "codes"
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("n_candidates", self.n_candidates)
         if self.space not in SPACES:
             raise ValueError(f"space must be one of {SPACES}, got {self.space!r}.")
-        check_real("emphasis", self.emphasis)
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows.
@@ -87,33 +74,16 @@ class LargestClusterStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        values = None
         if self.space == "codes" or (self.space == "auto" and not snapshot.has_features):
             points, centres = snapshot.codes[some], snapshot.codes_labeled
-            if self.emphasis:
-                values = snapshot.logits(some)
         else:
-            if self.emphasis:
-                points, values = snapshot.outputs(some)
-            else:
-                points = snapshot.embed(some)
-            centres = snapshot.embed_labeled()
-        weights = None if values is None else self._weights(values)
-        chosen, gaps = farthest_of_largest(points, centres, n, device=snapshot.device, weights=weights)
+            points, centres = snapshot.embed(some), snapshot.embed_labeled()
+        chosen, gaps = farthest_of_largest(points, centres, n, device=snapshot.device)
         return Candidates(ids=some[chosen], codes=None, scores=gaps)
-
-    def _weights(self, values: np.ndarray) -> np.ndarray:
-        values = values.reshape(len(values), -1).mean(axis=1, dtype=np.float64)
-        exponents = self.emphasis * (values - values.mean()) / (values.std() or 1.0)
-        return np.exp(exponents - exponents.max())  # only ratios count; none overflows
 
 
 def farthest_of_largest(
-    points: np.ndarray,
-    centres: np.ndarray,
-    n: int,
-    device: torch.device | str = "cpu",
-    weights: np.ndarray | None = None,
+    points: np.ndarray, centres: np.ndarray, n: int, device: torch.device | str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `n` points, each the farthest of the cluster with the largest sum of squared distances.
 
@@ -124,14 +94,12 @@ def farthest_of_largest(
         Without any, the point nearest to the mean of all comes first.
     n : int
     device : str or torch.device, default="cpu"
-    weights : float array of shape (n_points,), default=None
-        Factors of the squared distances, above 0. None: 1.
 
     Returns
     -------
     chosen : int array of shape (n,)
     gaps : float array of shape (n,)
-        Distance of each from its centre when it was chosen, without its weight.
+        Distance of each from its centre when it was chosen.
     """
     # Not every accelerator has float64.
     dtype = torch.float64 if torch.device(device).type == "cpu" else torch.float32
@@ -142,7 +110,6 @@ def farthest_of_largest(
     else:
         own = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         squares = torch.full((len(rows),), torch.inf, dtype=rows.dtype, device=rows.device)
-    factors = torch.ones_like(squares) if weights is None else as_tensor(weights, device).to(dtype)
     n_centres = max(1, len(middles))
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
@@ -152,10 +119,9 @@ def farthest_of_largest(
         else:
             # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
             sizes = torch.zeros(n_centres + i, dtype=rows.dtype, device=rows.device)
-            counted = squares * factors
-            sizes.index_add_(0, own, counted)
+            sizes.index_add_(0, own, squares)
             inside = (own == sizes.argmax()) & free & (squares > 0)
-            far = int(torch.where(inside if inside.any() else free, counted, -1.0).argmax())
+            far = int(torch.where(inside if inside.any() else free, squares, -1.0).argmax())
         chosen[i], found[i] = far, float(squares[far].sqrt())
         free[far] = False
         new = (rows - rows[far]).square().sum(dim=1)

@@ -20,8 +20,8 @@ TINY = {
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "simulation": [
         *("--pool", "60", "--n-initial", "20", "--n-per-round", "10", "--rounds", "1", "--seeds", "2"),
-        *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "50"),
-        *("--arms", "auto", "si-chosen", "si-mixed", "latin-hypercube-vae", "si-paper", "random-paper"),
+        *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "50", "--turned"),
+        *("--arms", "auto", "si-chosen-far", "si-mixed", "latin-hypercube-vae", "si-paper", "random-paper"),
     ],
     "snn-acquisition": ["--rows", "2000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "60"],

@@ -61,7 +61,6 @@ POOL_STRATEGIES = [
     LargestClusterStrategy(),
     LargestClusterStrategy(n_candidates=15),
     LargestClusterStrategy(space="codes"),
-    LargestClusterStrategy(emphasis=1.0),
     *SKACTIVEML,
     UncertaintyStrategy("mms", n_candidates=20),
     *(UncertaintyStrategy(score) for score in ("mms", "margin", "entropy", "least_confident")),

@@ -4,22 +4,20 @@ from sklearn.metrics import pairwise_distances
 
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_regressor
-from skalss.strategies import LargestClusterStrategy, make_strategy
+from skalss.strategies import LargestClusterStrategy
 from skalss.strategies.largest_cluster import farthest_of_largest
 
 
-def in_a_loop(points, centres, n, weights=1.0):
+def in_a_loop(points, centres, n):
     """The definition, without a shortcut."""
     chosen = []
-    weights = np.broadcast_to(weights, len(points))
     for _ in range(n):
         middles = np.concatenate([centres, points[chosen]])
         distances = pairwise_distances(points, middles)
         own, gaps = distances.argmin(axis=1), distances.min(axis=1)
-        squares = weights * gaps**2
-        sizes = [np.sum(squares[own == c]) for c in range(len(middles))]
+        sizes = [np.sum(gaps[own == c] ** 2) for c in range(len(middles))]
         inside = np.flatnonzero(own == np.argmax(sizes))
-        chosen.append(int(inside[squares[inside].argmax()]))
+        chosen.append(int(inside[gaps[inside].argmax()]))
     return chosen
 
 
@@ -31,51 +29,6 @@ def test_follows_the_definition(seed):
     assert chosen.tolist() == in_a_loop(points, centres, 20)
     first = pairwise_distances(points, centres).min(axis=1)[chosen[0]]
     assert gaps[0] == pytest.approx(first)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_weights_are_factors_of_squared_distances(seed):
-    rng = np.random.default_rng(seed)
-    points, centres = rng.normal(size=(60, 3)), rng.normal(size=(4, 3))
-    weights = rng.uniform(0.1, 10, size=60)
-    chosen, gaps = farthest_of_largest(points, centres, 20, weights=weights)
-    assert chosen.tolist() == in_a_loop(points, centres, 20, weights)
-    assert gaps[0] == pytest.approx(pairwise_distances(points, centres).min(axis=1)[chosen[0]])
-    plain = farthest_of_largest(points, centres, 20)[0]
-    assert farthest_of_largest(points, centres, 20, weights=np.full(60, 7.0))[0].tolist() == plain.tolist()
-
-
-@pytest.mark.parametrize("space", ["features", "codes"])
-@pytest.mark.parametrize("emphasis", [1.0, -0.5])
-def test_emphasis_weights_rows_by_their_predicted_value(space, emphasis, world_of):
-    world = world_of("regression")
-    snapshot = world.snapshot()
-    rows = snapshot.unlabeled
-    made = LargestClusterStrategy(space=space, emphasis=emphasis).query(snapshot, 12)
-    values = np.ravel(world.network.predict(world.X[rows])).astype(float)
-    of = (lambda i: world.codes[i]) if space == "codes" else (lambda i: world.network.embed(world.X[i]))
-    z = (values - values.mean()) / values.std()
-    weights = np.exp(emphasis * (z - (z.max() if emphasis > 0 else z.min())))
-    assert made.ids.tolist() == rows[in_a_loop(of(rows), of(world.labeled), 12, weights)].tolist()
-    asked = np.ravel(world.network.predict(world.X[made.ids])).mean()
-    assert (asked - values.mean()) * np.sign(emphasis) > 0
-    # One pass gives features and predictions.
-    assert snapshot.network_rows == len(rows) + (len(world.labeled) if space == "features" else 0)
-
-
-def test_an_emphasis_that_leaves_nothing_else_asks_distinct_rows(world_of):
-    snapshot = world_of("regression").snapshot()
-    made = LargestClusterStrategy(emphasis=1e5).query(snapshot, 12)
-    assert len(set(made.ids)) == 12
-    assert np.isfinite(made.scores).all()
-
-
-def test_emphasis_is_for_values(world):
-    strategy = LargestClusterStrategy(emphasis=1.0)
-    with pytest.raises(ValueError, match="serves regression, got a classification task"):
-        make_strategy(strategy, "classification")
-    assert make_strategy(strategy, "regression") is strategy
-    assert LargestClusterStrategy(space="codes", emphasis=1.0).needs_labels
 
 
 def test_many_rows_draw_more_than_one_far_row():
@@ -160,8 +113,6 @@ def test_wrong_parameters():
         LargestClusterStrategy(space="pixels").check()
     with pytest.raises(ValueError, match="n_candidates must be a whole number of at least 1, got 0"):
         LargestClusterStrategy(n_candidates=0).check()
-    with pytest.raises(ValueError, match="emphasis must be a finite number, got nan"):
-        LargestClusterStrategy(emphasis=np.nan).check()
 
 
 def test_is_the_default_of_a_campaign_for_values(world_of):
