@@ -6,7 +6,7 @@ the published procedure with the VAE, and ``random-paper`` its control: random r
 A simulation that is refused counts like any other. The runs are kept in a CSV file; the command, called
 again, goes on where it stopped.
 
-Example: ``python -m skalss.benchmarks simulation --arms auto si --seeds 5 --csv simulation.csv``
+Example: ``python -m skalss.benchmarks simulation --arms auto si-mixed --seeds 5 --csv simulation.csv``
 """
 
 from __future__ import annotations

@@ -229,13 +229,18 @@ class Snapshot:
     @cached_property
     def spread(self) -> float:
         """Root mean square of the standard deviations of the code's components: the unit of a step."""
-        return float(np.sqrt(np.mean(self.code_scales.astype(np.float64) ** 2))) or 1.0
+        return float(np.sqrt(self._code_variances.mean())) or 1.0
 
     @cached_property
     def code_scales(self) -> np.ndarray:
-        """Standard deviation of each component of the codes over the pool: float32 array (n_codes,)."""
+        """Standard deviations of the components: float32 array (n_components,); 1 if all are 0."""
+        scales = np.sqrt(self._code_variances).astype(np.float32)
+        return scales if scales.any() else np.ones_like(scales)
+
+    @cached_property
+    def _code_variances(self) -> np.ndarray:
         some = self.codes[:: max(1, len(self.codes) // 100_000)]
-        return some.std(axis=0, dtype=np.float64).astype(np.float32)
+        return some.var(axis=0, dtype=np.float64)
 
     @property
     def has_features(self) -> bool:

@@ -87,6 +87,14 @@ def test_a_random_step_is_in_units_of_each_component_of_the_codes(world):
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.01, rtol=1e-3)
 
 
+@pytest.mark.parametrize("climb", ["random", "disagreement"])
+def test_codes_that_are_all_alike_still_give_distinct_points(climb, world):
+    """A VAE that collapsed; a step of no length would never leave the one code."""
+    snapshot = world.snapshot(latent=lambda: (world.latent_model, np.zeros_like(world.codes)))
+    made = InterpolationStrategy(climb=climb, n_members=2, step=0.5).query(snapshot, 20)
+    assert len(np.unique(made.codes, axis=0)) == 20
+
+
 def test_a_climb_of_disagreement_hardly_moves_what_hardly_varies(world):
     snapshot = world.snapshot()
     scales = snapshot.code_scales.copy()
