@@ -1,11 +1,11 @@
 """skalss: learn from few, well-chosen labels and train on few, well-chosen rows."""
 
-from ._buying import OracleAnswerError, OracleError
 from .campaign import Batch, Campaign
+from .campaign.buying import OracleAnswerError, OracleError
 from .ledger import Ledger, LedgerError, LedgerLockedError, LedgerMismatchError
+from .network.tasknet import TaskNet
 from .sampler import AdaptiveLatentSampler
 from .selective import SelectiveNetClassifier
-from .tasknet import TaskNet
 
 __version__ = "0.1.0.dev0"
 

@@ -11,11 +11,12 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _fitted, _store
-from ._torch import to_host
 from .campaign import Campaign
+from .campaign import fitted as fitted_state
+from .network.tasknet import copy_task_tags
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
-from .tasknet import copy_task_tags
+from .utils import store
+from .utils.tensors import to_host
 
 _PAPER_CLIMB: dict[str, Any] = {
     "step": 1.0,
@@ -439,7 +440,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
-        _store.write(path, _fitted.state_of(self))
+        store.write(path, fitted_state.state_of(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike, sampler: AdaptiveLatentSampler) -> AdaptiveLatentSampler:
@@ -472,7 +473,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             )
         # The oracle stays out of the clone: a callable would be deep-copied.
         fitted = clone(type(sampler)(**{**sampler.get_params(deep=False), "oracle": None}))
-        _fitted.restore(fitted, _store.read(path))
+        fitted_state.restore(fitted, store.read(path))
         fitted.oracle = sampler.oracle
         return fitted
 

@@ -19,7 +19,7 @@ from skorch.callbacks import Callback
 
 from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import VAE, ConvVAE, LevelSetLatent, LinearLatent
-from skalss.latent._rows import is_memory_mapped
+from skalss.latent.rows import is_memory_mapped
 from skalss.nets import MLP, LeNet, net_classifier, net_regressor
 from skalss.oracles import AnswerKey, Failed, FunctionOracle
 from skalss.selective import EarlyDropLR, MarginMonitor, SelectiveNetClassifier

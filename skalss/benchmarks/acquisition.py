@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .._torch import chunks
 from ..strategies import Snapshot, make_strategy
-from ._common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from ..utils.tensors import chunks
+from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 from .snn_acquisition import SHAPE, Scene
 
 WHOLE_POOL = "mms"

@@ -20,7 +20,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ..strategies.badge import badge
-from ._common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
 
 def make_rows(n: int, n_features: int, n_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,12 +25,12 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from .._torch import derive_seed
 from ..campaign import Campaign
 from ..datasets import load_images
 from ..nets import LeNet, net_classifier
 from ..sampler import AdaptiveLatentSampler
-from ._common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from ..utils.seeds import derive_seed
+from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
 LR = 2e-3
 N_CLASSES = 10

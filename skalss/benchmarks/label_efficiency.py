@@ -25,15 +25,15 @@ from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LinearLR
 
-from .._mixing import MIN_ROWS
 from ..compare import compare_strategies, summarize_comparison
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
+from ..network.epochs import MIN_ROWS
+from ..network.tasknet import TaskNet
 from ..sampler import AdaptiveLatentSampler
 from ..selective import SelectiveNetClassifier
-from ..tasknet import TaskNet
-from ._arms import named_strategy
-from ._common import conditions, load_data, markdown_table
+from .arms import named_strategy
+from .common import conditions, load_data, markdown_table
 
 NETS = {"mlp": MLP, "lenet": LeNet, "resnet8": ResNet8}
 LATENT = {

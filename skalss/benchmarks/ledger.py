@@ -24,7 +24,7 @@ from ..datasets import load_digits_pool
 from ..latent import LinearLatent
 from ..ledger import Ledger
 from ..sampler import AdaptiveLatentSampler
-from ._common import CLOCKS, conditions, make_parser, markdown_table, middle
+from .common import CLOCKS, conditions, make_parser, markdown_table, middle
 
 
 def told(n_answers: int, at_once: int, folder: Path) -> float:

@@ -32,7 +32,7 @@ from ..ledger import Ledger
 from ..nets import net_classifier
 from ..oracles import BaseOracle, Failed
 from ..sampler import AdaptiveLatentSampler
-from ._common import markdown_table
+from .common import markdown_table
 
 N_ROWS = 150
 KINDS = ("at a random moment", "between charge and answer")

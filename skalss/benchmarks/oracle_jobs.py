@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..oracles import FunctionOracle
-from ._common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
 
 def simulation(milliseconds: float, wait: bool) -> Callable[[Any], float]:

@@ -30,10 +30,10 @@ from torch import nn
 from torch.utils.data import Subset
 
 from ..nets import MLP, LeNet, ResNet8
+from ..network.tasknet import TaskNet
 from ..selective import EarlyDropLR, SelectiveNetClassifier
-from ..tasknet import TaskNet
-from ._common import conditions, load_data, make_parser
-from ._selective_report import report
+from .common import conditions, load_data, make_parser
+from .selective_report import report
 
 NETS = {"mlp": MLP, "lenet": LeNet, "resnet8": ResNet8}
 BATCH_SIZE = 64

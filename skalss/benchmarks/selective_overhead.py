@@ -19,7 +19,7 @@ from torch import nn
 from ..datasets import load_digits_pool
 from ..nets import MLP
 from ..selective import SelectiveNetClassifier
-from ._common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
 MAKERS: dict[str, Any] = {
     "skorch": NeuralNetClassifier,

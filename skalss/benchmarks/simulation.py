@@ -24,12 +24,12 @@ from sklearn.frozen import FrozenEstimator
 from ..compare import compare_strategies, labels_to_target, mean_interval, paired_runs
 from ..datasets import make_vessels
 from ..latent import ConvVAE, LevelSetLatent
+from ..network.tasknet import TaskNet
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import VesselStress
 from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
-from ..tasknet import TaskNet
-from ._common import conditions, markdown_table
-from ._vessel_net import all_turns, vessel_net
+from .common import conditions, markdown_table
+from .vessel_net import all_turns, vessel_net
 
 MIN_ROWS = 300  # of an epoch: few labels are trained on for as long as 300
 _JITTER: dict[str, Any] = {"climb": "random", "n_steps": 1, "residual": True, "on_refusal": "nearest"}

@@ -29,9 +29,9 @@ from torch import nn
 
 from ..latent import PretrainedLatent
 from ..nets import LeNet, net_classifier
+from ..network.tasknet import TaskNet
 from ..strategies import NearestNeighborStrategy, Snapshot
-from ..tasknet import TaskNet
-from ._common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
 SHAPE = (1, 28, 28)
 N_CLASSES = 10

@@ -14,7 +14,7 @@ from ..datasets import load_digits_pool
 from ..latent import VAE
 from ..sampler import AdaptiveLatentSampler
 from ..strategies import NearestNeighborStrategy
-from ._common import markdown_table
+from .common import markdown_table
 
 ONE_STEP = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
 

@@ -47,7 +47,7 @@ def fit_skalss(X: np.ndarray, seed: int, n_epochs: int, batch_size: int, dtype: 
         device="cpu",
         random_state=seed,
     ).fit(X)
-    return vae._net.encoder, vae._net.decoder
+    return vae.encoder_, vae.decoder_
 
 
 def fit_plain(X: np.ndarray, seed: int, n_epochs: int, batch_size: int) -> Pair:

@@ -17,13 +17,13 @@ import torch
 
 from ..datasets import make_vessels
 from ..latent import ConvVAE
+from ..network.tasknet import TaskNet
 from ..oracles import Abstain
 from ..simulation import VesselStress
-from ..simulation._elasticity import solve_ring
-from ..simulation._mesh import element_corners, ring_nodes
-from ..tasknet import TaskNet
-from ._common import conditions, make_parser, markdown_table, middle, timed
-from ._vessel_net import vessel_net
+from ..simulation.elasticity import solve_ring
+from ..simulation.mesh import element_corners, ring_nodes
+from .common import conditions, make_parser, markdown_table, middle, timed
+from .vessel_net import vessel_net
 
 POISSON = (0.3, 0.45, 0.49, 0.499)
 RATIOS = (1.2, 1.5, 2.0, 3.0)  # outer over inner radius of the cylinder
@@ -99,7 +99,7 @@ def learning(n: int, epochs: int, vae_epochs: int, seed: int) -> Iterator[tuple[
         pool
     )
     with torch.no_grad():
-        mean, log_variance = vae._posterior(torch.as_tensor(pool))
+        mean, log_variance = vae.posterior(torch.as_tensor(pool))
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
     decoded = vae.inverse_transform((mean + torch.exp(log_variance / 2) * noise).numpy())
     share = answers(decoded)[1].mean()

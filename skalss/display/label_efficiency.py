@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 
-from ..compare import CONTROL, learning_areas, mean_interval, paired_runs
-from ._pyplot import pyplot
+from ..compare import learning_areas, mean_interval, paired_runs
+from ..compare.runs import CONTROL
+from .pyplot import pyplot
 
 # Okabe and Ito's colours, without the yellow that is too light for lines, and a dark red. Each has a marker,
 # so that arms can be told apart without colour, too.

@@ -13,9 +13,9 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_random_state
 
-from .._checks import check_positive_int
-from .._torch import to_host
-from ._pyplot import pyplot
+from ..utils.checks import check_positive_int
+from ..utils.tensors import to_host
+from .pyplot import pyplot
 
 # Paul Tol's muted colours and a black, told apart by readers who see colours differently.
 COLORS = (

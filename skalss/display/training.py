@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 
 from ..selective.monitor import COLUMNS
-from ._pyplot import pyplot
+from .pyplot import pyplot
 
 MONITORED = tuple(name for name in COLUMNS if name != "class_counts")  # a list is not drawn
 BESIDE = ("train_loss", "valid_loss", "valid_acc")

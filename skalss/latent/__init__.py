@@ -1,13 +1,20 @@
-"""Latent models: X ↔ Z, with a `decode` that gradients flow through.
-
-Uses only `_torch` and `_scaling`.
-"""
+"""Latent models: X ↔ Z, with a `decode` that gradients flow through; labels spread over codes."""
 
 from .base import BaseLatentModel
 from .conv_vae import ConvVAE
 from .level_set import LevelSetLatent
 from .linear import LinearLatent
 from .pretrained import PretrainedLatent
+from .pseudo_labels import LabelSpreader, PseudoLabels
 from .vae import VAE
 
-__all__ = ["VAE", "BaseLatentModel", "ConvVAE", "LevelSetLatent", "LinearLatent", "PretrainedLatent"]
+__all__ = [
+    "VAE",
+    "BaseLatentModel",
+    "ConvVAE",
+    "LabelSpreader",
+    "LevelSetLatent",
+    "LinearLatent",
+    "PretrainedLatent",
+    "PseudoLabels",
+]

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from .._torch import as_numpy, as_tensor, chunk_rows, chunks, to_host
+from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
 HEALTH_ROWS = 10_000
 # Set by `fit` here. The sampler sets random_state.
@@ -166,13 +166,13 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, Any]:
         """Give what was learned, for a file."""
         check_is_fitted(self)
         shared = {name: vars(self)[name] for name in _SAVED if name in vars(self)}
         return {"shared": shared, "own": self._own_state()}
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         """Become the model that `state` was taken of; the parameters of both are the same."""
         for name in _SAVED:
             if name in state["shared"]:

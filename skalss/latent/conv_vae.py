@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ._base_vae import BaseVAE, check_sizes
-from ._elbo import VaeNet, widths
+from .base_vae import BaseVAE, check_sizes
+from .elbo import VaeNet, widths
 
 
 class ConvVAE(BaseVAE):

@@ -10,8 +10,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from .._checks import check_number
-from .._torch import as_numpy, as_tensor, chunks
+from ..utils.checks import check_number
+from ..utils.tensors import as_numpy, as_tensor, chunks
 from .base import BaseLatentModel
 from .linear import LinearLatent
 
@@ -127,13 +127,13 @@ class LevelSetLatent(BaseLatentModel):
         return LinearLatent(self.n_components, device=self.device, random_state=self.random_state)
 
     def _own_state(self) -> dict[str, Any]:
-        return {"range": list(self.range_), "linear": self.linear_._state()}
+        return {"range": list(self.range_), "linear": self.linear_.get_state()}
 
     def _take_own_state(self, state: dict[str, Any]) -> None:
         low, high = state["range"]
         self.range_ = low, high
         self.linear_ = self._new_linear()
-        self.linear_._restore(state["linear"])
+        self.linear_.set_state(state["linear"])
         self._device = self.linear_._device
 
     def _encode(self, x: Tensor) -> Tensor:

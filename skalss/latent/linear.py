@@ -11,10 +11,10 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.utils import check_random_state, gen_batches
 from torch import Tensor
 
-from .._checks import check_positive_int
-from .._torch import resolve_device
-from ._rows import is_memory_mapped
+from ..utils.checks import check_positive_int
+from ..utils.devices import resolve_device
 from .base import BaseLatentModel
+from .rows import is_memory_mapped
 
 # What PCA and IncrementalPCA set when they are fitted.
 _PCA_LEARNED = (

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._checks import check_positive_int
-from .._torch import as_tensor, load_module_state, module_state, resolve_device
+from ..utils.checks import check_positive_int
+from ..utils.devices import resolve_device
+from ..utils.tensors import as_tensor, load_module_state, module_state
 from .base import BaseLatentModel
 
 

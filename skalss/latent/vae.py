@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from ._base_vae import BaseVAE, check_sizes
-from ._elbo import VaeNet, widths
+from .base_vae import BaseVAE, check_sizes
+from .elbo import VaeNet, widths
 
 
 class VAE(BaseVAE):

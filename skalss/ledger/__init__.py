@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._errors import LedgerError, LedgerLockedError, LedgerMismatchError
-from ._ledger import Ledger, make_ledger
+from .errors import LedgerError, LedgerLockedError, LedgerMismatchError
+from .ledger import Ledger, make_ledger
 
 __all__ = ["Ledger", "LedgerError", "LedgerLockedError", "LedgerMismatchError", "make_ledger"]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._torch import to_host
+from ..utils.tensors import to_host
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
 
-from .._checks import check_number
-from .._torch import to_host
-from ._calls import CHUNKS_PER_JOB, Call, Fault, Outcome, Run, ask_again, cut, in_turn
-from ._costs import costs_of
-from ._joblib import LOCAL, chosen_backend, over_joblib
-from ._workers import check_sendable, in_workers
+from ..utils.checks import check_number
+from ..utils.tensors import to_host
 from .base import BaseOracle, Failed, read_answer
+from .calls import CHUNKS_PER_JOB, Call, Fault, Outcome, Run, ask_again, cut, in_turn
+from .costs import costs_of
+from .over_joblib import LOCAL, chosen_backend, over_joblib
+from .workers import check_sendable, in_workers
 
 
 class FunctionOracle(BaseOracle):

@@ -11,9 +11,9 @@ from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import Tensor
 
-from .._checks import check_real, check_share
-from ._rows import Rows, RowStream
-from ._scoring import device_of, seconds
+from ..utils.checks import check_real, check_share
+from .rows import Rows, RowStream
+from .scoring import device_of, seconds
 
 FORGOTTEN = 50  # plain updates after which a running average holds half a percent of what was before
 

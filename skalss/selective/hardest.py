@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._checks import check_number, check_positive_int
-from .._skorch import first_output
-from .._torch import resolve_dtype
-from ._rows import Rows
-from ._scoring import SCORES, Head, are_class_scores, hardness, outputs
+from ..network.skorch_net import first_output
+from ..utils.checks import check_number, check_positive_int
+from ..utils.devices import resolve_dtype
 from .base import PoolSelector, Selection
+from .rows import Rows
+from .scoring import SCORES, Head, are_class_scores, hardness, outputs
 
 PROBE = 32  # updates between two looks at what scoring would give
 

@@ -10,10 +10,10 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from .._skorch import first_output
-from ._rows import Rows
-from ._scoring import Head, are_class_scores, device_of, seconds
+from ..network.skorch_net import first_output
 from .base import Selection
+from .rows import Rows
+from .scoring import Head, are_class_scores, device_of, seconds
 
 N_SMALLEST = 10  # as in the paper
 COLUMNS = (

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._checks import check_positive_int
-from .._torch import resolve_dtype
-from ._rows import Rows
-from ._scoring import outputs, row_losses
+from ..utils.checks import check_positive_int
+from ..utils.devices import resolve_dtype
 from .base import PoolSelector, Selection
 from .hardest import hardest_by_class
+from .rows import Rows
+from .scoring import outputs, row_losses
 
 
 class HardNegatives(PoolSelector):

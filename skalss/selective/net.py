@@ -10,15 +10,15 @@ from sklearn.base import clone, is_regressor
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
-from .._iterator import NumberedRows, can_number, number_batches
-from .._torch import resolve_dtype
-from ._batchnorm import recalibrate
-from ._scoring import device_of, row_losses
+from ..network.loader import NumberedRows, can_number, number_batches
+from ..utils.devices import resolve_dtype
 from .base import BaseSelector, Selection
+from .batchnorm import recalibrate
 from .hardest import HardestRows
 from .negatives import HardNegatives
 from .prune import PruneEasyRows
 from .random import RandomRows
+from .scoring import device_of, row_losses
 
 SELECTORS = {
     "mms": HardestRows,

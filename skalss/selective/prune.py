@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._checks import check_share
-from .._skorch import first_output
-from ._memory import RowMemory
-from ._rows import RowStream
-from ._scoring import Head, device_of, seconds
+from ..network.skorch_net import first_output
+from ..utils.checks import check_share
 from .base import BaseSelector, Selection
+from .memory import RowMemory
+from .rows import RowStream
+from .scoring import Head, device_of, seconds
 
 
 class PruneEasyRows(BaseSelector):

@@ -8,7 +8,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-from .._checks import check_real, check_share
+from ..utils.checks import check_real, check_share
 
 LEAST = 1e-3  # of the learning rate
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import check_number, check_positive_int, check_share
 from ..oracles import Abstain, BaseOracle
-from ._contours import NotAVessel, find_contours
-from ._elasticity import Solution, solve_ring
-from ._mesh import are_convex, element_areas, element_corners, ring_nodes, sample
-from ._reference import import_skfem, solve_ring_skfem
-from ._result import VesselSimulation
+from ..utils.checks import check_number, check_positive_int, check_share
+from .contours import NotAVessel, find_contours
+from .elasticity import Solution, solve_ring
+from .mesh import are_convex, element_areas, element_corners, ring_nodes, sample
+from .reference import import_skfem, solve_ring_skfem
+from .result import VesselSimulation
 
 SOLVERS = {"banded": solve_ring, "scikit-fem": solve_ring_skfem}
 OUTPUTS = ("peak", "log_peak", "map")

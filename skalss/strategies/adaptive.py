@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import scores
-from .._checks import check_number, check_positive_int, check_share
+from ..utils.checks import check_number, check_positive_int, check_share
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import cluster, draw
 from .largest_cluster import farthest_of_largest

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from .._checks import check_positive_int
-from .._torch import as_numpy, as_tensor
+from ..utils.checks import check_positive_int
+from ..utils.tensors import as_numpy, as_tensor
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import draw
 

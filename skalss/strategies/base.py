@@ -13,13 +13,13 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from .._checks import check_positive_int
-from .._skorch import FORWARD_ROWS
-from .._torch import as_numpy, as_tensor, chunk_rows, chunks
 from ..latent import BaseLatentModel
+from ..latent.pseudo_labels import LabelSpreader
 from ..neighbors import nearest_codes
-from ..pseudo_labels import LabelSpreader
-from ..tasknet import TaskNet
+from ..network.skorch_net import FORWARD_ROWS
+from ..network.tasknet import TaskNet
+from ..utils.checks import check_positive_int
+from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 
 class Candidates(NamedTuple):

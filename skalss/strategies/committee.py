@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .._checks import check_positive_int
+from ..utils.checks import check_positive_int
 from .base import BaseStrategy, Candidates, Snapshot, check_members, disagreement
 from .diversity import draw
 

@@ -9,9 +9,9 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from .._checks import check_positive_int
-from .._torch import as_tensor
 from ..neighbors import nearest_codes
+from ..utils.checks import check_positive_int
+from ..utils.tensors import as_tensor
 from .base import BaseStrategy, Candidates, Snapshot
 
 _N_NEIGHBORS = 20

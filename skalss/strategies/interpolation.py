@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from .._checks import check_positive_int, check_share
-from ._climb import BaseClimbStrategy, random_directions, uphill
+from ..utils.checks import check_positive_int, check_share
 from .base import Candidates, Snapshot, check_members
+from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest
 
 CLIMBS = ("loss", "disagreement", "random")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .._checks import check_positive_int
-from .._torch import as_tensor
+from ..utils.checks import check_positive_int
+from ..utils.tensors import as_tensor
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import draw
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._climb import BaseClimbStrategy
 from .base import Candidates, Snapshot
+from .climb import BaseClimbStrategy
 
 _N_NEIGHBORS = 20
 

@@ -14,8 +14,8 @@ import torch
 from scipy.special import softmax
 from sklearn.base import clone
 
-from .._checks import check_positive_int
-from .._torch import seeded
+from ..utils.checks import check_positive_int
+from ..utils.seeds import seeded
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import draw
 
@@ -257,10 +257,10 @@ def _checked(
 def _skactiveml() -> ModuleType:
     """Import what needs scikit-activeml."""
     try:
-        from . import _skactiveml
+        from . import skactiveml_network
     except ImportError as error:
         raise ImportError(
             "SkactivemlStrategy needs scikit-activeml, which is not installed. Run: "
             'pip install "skalss[skactiveml]"'
         ) from error
-    return _skactiveml
+    return skactiveml_network

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import scores
-from .._checks import check_positive_int
+from ..utils.checks import check_positive_int
 from .base import BaseStrategy, Candidates, Snapshot
 from .diversity import draw
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from skalss.datasets import _images, load_digits_pool, load_images
+from skalss.datasets import images, load_digits_pool, load_images
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
@@ -52,8 +52,8 @@ def data_folder(tmp_path, monkeypatch):
 def openml(monkeypatch):
     """OpenML with six rows to train on and two to test on; `calls` records what was asked of it."""
     monkeypatch.delenv("SKALSS_DATA", raising=False)
-    for name, spec in _images._IMAGE_SETS.items():
-        monkeypatch.setitem(_images._IMAGE_SETS, name, spec._replace(n_train=6, n_test=2))
+    for name, spec in images._IMAGE_SETS.items():
+        monkeypatch.setitem(images._IMAGE_SETS, name, spec._replace(n_train=6, n_test=2))
     server = SimpleNamespace(calls=[], n_rows=8, error=None)
 
     def fetch_openml(name, **kwargs):
@@ -64,7 +64,7 @@ def openml(monkeypatch):
         rows = grey_ramp(server.n_rows, shape).reshape(server.n_rows, -1)
         return rows.astype(np.float64), np.array([str(i) for i in range(server.n_rows)], dtype=object)
 
-    monkeypatch.setattr(_images, "fetch_openml", fetch_openml)
+    monkeypatch.setattr(images, "fetch_openml", fetch_openml)
     return server
 
 
@@ -169,7 +169,7 @@ def test_the_folder_goes_before_a_download(openml, data_folder):
 
 
 def test_real_split_sizes():
-    sizes = {name: (spec.n_train, spec.n_test) for name, spec in _images._IMAGE_SETS.items()}
+    sizes = {name: (spec.n_train, spec.n_test) for name, spec in images._IMAGE_SETS.items()}
     assert sizes == {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 
 

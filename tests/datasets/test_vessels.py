@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from skalss.datasets import make_vessels
-from skalss.datasets._painting import paint
+from skalss.datasets.painting import paint
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from torch import nn
 
 from skalss.latent import VAE, BaseLatentModel, ConvVAE, LevelSetLatent, LinearLatent, PretrainedLatent
-from skalss.latent._rows import is_memory_mapped
+from skalss.latent.rows import is_memory_mapped
 
 IMAGES = load_digits().images[:200, None]  # (n, 1, 8, 8), values 0 to 16
 FLAT = IMAGES.reshape(200, 64)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from skalss._scaling import fit_scaling
-from skalss.latent import _elbo
-from skalss.latent._rows import Rows, is_memory_mapped
+from skalss.latent import elbo
+from skalss.latent.rows import Rows, is_memory_mapped
+from skalss.utils.scaling import fit_scaling
 
 CPU = torch.device("cpu")
 
@@ -15,18 +15,18 @@ CPU = torch.device("cpu")
 def test_kl_is_that_of_torch_distributions():
     mean, log_variance = torch.randn(5, 3), torch.randn(5, 3)
     expected = kl_divergence(Normal(mean, torch.exp(0.5 * log_variance)), Normal(0.0, 1.0)).sum(dim=1)
-    torch.testing.assert_close(_elbo.kl_divergence(mean, log_variance), expected)
+    torch.testing.assert_close(elbo.kl_divergence(mean, log_variance), expected)
 
 
 def test_bernoulli_loss_is_that_of_torch_distributions():
     logits, x = torch.randn(5, 2, 3), torch.randint(2, (5, 2, 3)).float()
     expected = -Bernoulli(logits=logits).log_prob(x).sum(dim=(1, 2)).mean()
-    torch.testing.assert_close(_elbo.reconstruction_loss(logits, x, "bernoulli"), expected)
+    torch.testing.assert_close(elbo.reconstruction_loss(logits, x, "bernoulli"), expected)
 
 
 def test_gaussian_loss_is_the_lowest_over_all_variances():
     output, x = torch.randn(50, 4), torch.randn(50, 4)
-    loss = _elbo.reconstruction_loss(output, x, "gaussian").item()
+    loss = elbo.reconstruction_loss(output, x, "gaussian").item()
     sigmas = torch.linspace(0.5, 3, 1000)
     losses = [-Normal(output, sigma).log_prob(x).sum(dim=1).mean().item() for sigma in sigmas]
     assert loss == pytest.approx(min(losses), rel=1e-4)
@@ -35,7 +35,7 @@ def test_gaussian_loss_is_the_lowest_over_all_variances():
 def test_gaussian_loss_is_finite_for_a_perfect_fit():
     x = torch.randn(5, 4)
     output = x.clone().requires_grad_()
-    loss = _elbo.reconstruction_loss(output, x, "gaussian")
+    loss = elbo.reconstruction_loss(output, x, "gaussian")
     loss.backward()
     assert math.isfinite(loss.item())
     assert torch.equal(output.grad, torch.zeros_like(x))
@@ -45,10 +45,10 @@ def test_no_record_of_rows_is_needed_for_the_bound_to_count_them_all():
     """The loss of an epoch is the mean over rows, also when the last batch is small."""
     torch.manual_seed(0)
     X = np.random.default_rng(0).random((10, 4))
-    net = _elbo.VaeNet(torch.nn.Linear(4, 2), torch.nn.Linear(1, 4))
+    net = elbo.VaeNet(torch.nn.Linear(4, 2), torch.nn.Linear(1, 4))
     for parameter in net.parameters():
         torch.nn.init.zeros_(parameter)  # logits 0 everywhere: log 2 nats a feature, whatever the noise
-    trainer = _elbo.Trainer(
+    trainer = elbo.Trainer(
         net, Rows(X, fit_scaling(X), CPU), 1, "bernoulli", 1.0, 1e-12, 1, 4, False, 0, torch.float32, CPU
     )
     (record,) = trainer.run()

@@ -7,8 +7,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
-from skalss._torch import supports_bf16
 from skalss.latent import VAE, ConvVAE
+from skalss.utils.devices import supports_bf16
 
 DIGITS = load_digits().data  # values 0 to 16
 UNIT = DIGITS / 16

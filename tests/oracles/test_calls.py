@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from skalss.oracles import _calls
-from skalss.oracles._calls import Call, Fault, Returned, ask_again, cut, in_turn
+from skalss.oracles import calls as calls_module
+from skalss.oracles.calls import Call, Fault, Returned, ask_again, cut, in_turn
 
 
 @pytest.fixture
 def waits(monkeypatch):
     """The seconds that were waited for, without waiting."""
     seconds = []
-    monkeypatch.setattr(_calls, "sleep", seconds.append)
+    monkeypatch.setattr(calls_module, "sleep", seconds.append)
     return seconds
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from skalss.oracles import ABSTAIN, Failed, FunctionOracle, _calls
+from skalss.oracles import ABSTAIN, Failed, FunctionOracle
+from skalss.oracles import calls as calls_module
 from skalss.oracles.base import answer_chunks
 
 POOL = np.arange(10, dtype=np.int16).reshape(5, 2)
@@ -192,7 +193,7 @@ def test_a_container_whose_order_says_nothing(answer):
 def waits(monkeypatch):
     """The seconds that were waited for, without waiting."""
     seconds = []
-    monkeypatch.setattr(_calls, "sleep", seconds.append)
+    monkeypatch.setattr(calls_module, "sleep", seconds.append)
     return seconds
 
 

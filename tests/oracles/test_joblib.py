@@ -13,7 +13,7 @@ from joblib import parallel_config
 from skalss import AdaptiveLatentSampler
 from skalss.latent import LinearLatent
 from skalss.nets import net_regressor
-from skalss.oracles import Failed, FunctionOracle, _joblib
+from skalss.oracles import Failed, FunctionOracle, over_joblib
 
 ROWS = np.arange(12.0)[:, None]
 IDS = np.arange(12)
@@ -66,7 +66,7 @@ def test_threads_give_answers_as_they_come():
 
 def test_a_backend_without_a_generator_answers_at_the_end(monkeypatch):
     asked = []
-    parallel = _joblib.Parallel
+    parallel = over_joblib.Parallel
 
     def without_generator(n_jobs, return_as="list"):
         asked.append(return_as)
@@ -74,7 +74,7 @@ def test_a_backend_without_a_generator_answers_at_the_end(monkeypatch):
             raise ValueError("not supported")
         return parallel(n_jobs=n_jobs)
 
-    monkeypatch.setattr(_joblib, "Parallel", without_generator)
+    monkeypatch.setattr(over_joblib, "Parallel", without_generator)
     with parallel_config(backend="threading"):
         assert dict(ask()) == DOUBLE
     assert asked == ["generator_unordered", "list"]
@@ -136,7 +136,7 @@ def test_a_row_that_kills_every_worker_of_dask_has_failed(monkeypatch):
 
         return run
 
-    monkeypatch.setattr(_joblib, "_parallel", parallel)
+    monkeypatch.setattr(over_joblib, "_parallel", parallel)
     with parallel_config(backend="threading"):
         got = dict(ask())
     assert got[3].reason.startswith("its workers died")
@@ -151,7 +151,7 @@ def test_other_errors_of_a_backend_are_raised(monkeypatch):
 
         return run
 
-    monkeypatch.setattr(_joblib, "_parallel", parallel)
+    monkeypatch.setattr(over_joblib, "_parallel", parallel)
     with parallel_config(backend="threading"), pytest.raises(ConnectionError, match="no scheduler"):
         list(ask())
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from skalss import AdaptiveLatentSampler, Campaign, OracleError
 from skalss.nets import net_classifier
-from skalss.oracles import ABSTAIN, Failed, FunctionOracle, _calls
+from skalss.oracles import ABSTAIN, Failed, FunctionOracle
+from skalss.oracles import calls as calls_module
 from skalss.oracles.base import answer_chunks
 
 X = np.arange(12.0)[:, None]
@@ -185,7 +186,7 @@ def assert_within_budget(campaign, max_labels, max_cost):
 def test_waits_are_not_part_of_these_tests(n_jobs, monkeypatch):
     """With `backoff=0` nothing waits, so that hundreds of examples run quickly."""
     seconds = []
-    monkeypatch.setattr(_calls, "sleep", seconds.append)
+    monkeypatch.setattr(calls_module, "sleep", seconds.append)
     oracle = FunctionOracle(lambda rows: 1 / 0, catch=ZeroDivisionError, retries=2, backoff=0, n_jobs=n_jobs)
     assert len(list(oracle.label(X[:2], np.arange(2)))) == 2
     assert seconds == [0, 0]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skalss.oracles import FunctionOracle, _workers
-from skalss.oracles._calls import Fault, Returned, cut
-from skalss.oracles._workers import in_workers
+from skalss.oracles import FunctionOracle, workers
+from skalss.oracles.calls import Fault, Returned, cut
+from skalss.oracles.workers import in_workers
 
 ROWS = np.arange(8.0)
 
@@ -139,7 +139,7 @@ def test_any_other_exception_comes_after_what_was_running(tmp_path):
 
 
 def test_workers_are_kept_for_the_next_batch(monkeypatch):
-    monkeypatch.setattr(_workers, "_kept", {})
+    monkeypatch.setattr(workers, "_kept", {})
     first, second = ({o.value for _, o in outcomes(lambda x: os.getpid(), n_jobs=1)} for _ in range(2))
     assert first == second
     assert len(first) == 1
@@ -147,7 +147,7 @@ def test_workers_are_kept_for_the_next_batch(monkeypatch):
 
 def test_a_kept_worker_that_has_died_is_replaced():
     list(outcomes(lambda x: 0))
-    for executors in _workers._kept.values():
+    for executors in workers._kept.values():
         for executor in executors:
             executor.submit(os._exit, 3).exception()
     assert len(list(outcomes(lambda x: 0))) == 8
@@ -201,9 +201,9 @@ def test_a_function_that_cannot_be_loaded():
 
 
 def test_workers_share_the_processors(monkeypatch):
-    for name in _workers.THREAD_VARIABLES:
+    for name in workers.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_workers, "_kept", {})
-    monkeypatch.setattr(_workers, "cpu_count", lambda: 6)
+    monkeypatch.setattr(workers, "_kept", {})
+    monkeypatch.setattr(workers, "cpu_count", lambda: 6)
     got = {outcome.value for _, outcome in outcomes(lambda x: os.environ["OMP_NUM_THREADS"])}
     assert got == {"3"}

@@ -5,9 +5,9 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from skalss._iterator import TensorLoader
+from skalss.network.loader import TensorLoader
 from skalss.selective import HardestRows
-from skalss.selective._batchnorm import recalibrate
+from skalss.selective.batchnorm import recalibrate
 
 BIASED = {
     "mms": HardestRows(end=1.0, when="always"),

@@ -3,8 +3,8 @@ import pickle
 import pytest
 import torch
 
-from skalss.selective._memory import RowMemory
-from skalss.selective._rows import Rows
+from skalss.selective.memory import RowMemory
+from skalss.selective.rows import Rows
 
 N_ROWS = 1000
 

@@ -12,7 +12,7 @@ from skorch.dataset import ValidSplit
 from skorch.history import History
 from torch import nn
 
-from skalss._iterator import TensorLoader
+from skalss.network.loader import TensorLoader
 from skalss.selective import (
     HardestRows,
     MarginMonitor,
@@ -20,8 +20,8 @@ from skalss.selective import (
     SelectiveNetBinaryClassifier,
     SelectiveNetRegressor,
 )
-from skalss.selective._rows import Rows
 from skalss.selective.monitor import COLUMNS
+from skalss.selective.rows import Rows
 
 EXACT = {"when": "always", "end": 1.0, "score_dtype": "float32"}
 IDENTITY = torch.eye(3, 5)
@@ -59,7 +59,7 @@ def set_clocks(monkeypatch):
         for module in ("base", "prune"):
             monkeypatch.setattr(f"skalss.selective.{module}.seconds", Clock(scoring))
         monkeypatch.setattr("skalss.selective.monitor.seconds", Clock(training))
-        monkeypatch.setattr("skalss.selective._rows.time", SimpleNamespace(perf_counter=Clock(loading)))
+        monkeypatch.setattr("skalss.selective.rows.time", SimpleNamespace(perf_counter=Clock(loading)))
         monkeypatch.setattr("skalss.selective.net.time", SimpleNamespace(perf_counter=Clock(0.0)))
 
     return set_

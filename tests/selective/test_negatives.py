@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from skalss.selective import HardNegatives
-from skalss.selective._scoring import row_losses
 from skalss.selective.hardest import hardest_by_class
+from skalss.selective.scoring import row_losses
 
 EXACT = {"end": 1.0, "score_dtype": "float32"}
 

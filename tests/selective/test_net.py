@@ -19,8 +19,8 @@ from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
-from skalss._iterator import TensorLoader
 from skalss.nets import MLP, LeNet, ResNet8
+from skalss.network.loader import TensorLoader
 from skalss.selective import (
     EarlyDropLR,
     HardestRows,

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from skalss._iterator import TensorLoader
+from skalss.network.loader import TensorLoader
 from skalss.selective import HardestRows, PruneEasyRows, SelectiveNetClassifier
 
 

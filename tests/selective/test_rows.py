@@ -4,8 +4,8 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from skalss._iterator import NumberedRows, TensorLoader
-from skalss.selective._rows import Rows, RowStream
+from skalss.network.loader import NumberedRows, TensorLoader
+from skalss.selective.rows import Rows, RowStream
 
 FORMS = {
     "tensor": lambda x: x,

@@ -10,8 +10,8 @@ from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from skalss._iterator import TensorLoader
 from skalss.nets import MLP
+from skalss.network.loader import TensorLoader
 from skalss.selective import EarlyDropLR, PruneEasyRows
 
 

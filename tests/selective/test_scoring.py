@@ -5,11 +5,11 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skalss import scores
-from skalss._torch import supports_bf16
 from skalss.nets import LeNet, ResNet8
 from skalss.selective import SelectiveNetBinaryClassifier, SelectiveNetRegressor
-from skalss.selective._rows import Rows
-from skalss.selective._scoring import Head, are_class_scores, forward, hardness, outputs, row_losses
+from skalss.selective.rows import Rows
+from skalss.selective.scoring import Head, are_class_scores, forward, hardness, outputs, row_losses
+from skalss.utils.devices import supports_bf16
 
 
 class Uneasy(nn.Module):

@@ -3,7 +3,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from skalss.datasets import make_vessels
-from skalss.simulation._contours import NotAVessel, find_contours
+from skalss.simulation.contours import NotAVessel, find_contours
 
 from .images import disk, ring
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skalss.simulation._elasticity import pressure_load, solve_ring
-from skalss.simulation._mesh import element_areas, element_corners, ring_nodes
+from skalss.simulation.elasticity import pressure_load, solve_ring
+from skalss.simulation.mesh import element_areas, element_corners, ring_nodes
 
 YOUNG, PRESSURE = 600.0, 13.3
 
@@ -69,7 +69,7 @@ def test_a_pressurised_cylinder_widens_as_lame_found(poisson):
 @pytest.mark.parametrize("poisson", [0.0, 0.3, 0.45, 0.49])
 def test_the_same_as_scikit_fem_on_the_same_elements(poisson):
     pytest.importorskip("skfem")
-    from skalss.simulation._reference import solve_ring_skfem
+    from skalss.simulation.reference import solve_ring_skfem
 
     nodes, young = egg()
     own = solve_ring(nodes, young, poisson, PRESSURE)

@@ -120,7 +120,7 @@ def test_a_campaign_trains_and_counts_the_members(task, world_of):
 
 def test_fit_seconds_are_those_of_all_networks(world, monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr("skalss.campaign.time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr("skalss.campaign.campaign.time.perf_counter", lambda: float(next(clock)))
     campaign = _campaign(world, world.y)
     batch = campaign.ask()
     campaign.tell(batch.ids, world.y[batch.ids])

@@ -239,8 +239,8 @@ def test_a_strategy_that_changes_rows(world):
 
 def test_without_scikit_activeml(world, monkeypatch):
     strategy = SkactivemlStrategy(pool.RandomSampling())
-    monkeypatch.delattr(strategies, "_skactiveml", raising=False)
-    monkeypatch.delitem(sys.modules, "skalss.strategies._skactiveml", raising=False)
+    monkeypatch.delattr(strategies, "skactiveml_network", raising=False)
+    monkeypatch.delitem(sys.modules, "skalss.strategies.skactiveml_network", raising=False)
     monkeypatch.setitem(sys.modules, "skactiveml.base", None)
     with pytest.raises(ImportError, match=r'Run: pip install "skalss\[skactiveml\]"'):
         strategy.query(world.snapshot(), 3)

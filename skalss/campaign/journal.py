@@ -1,0 +1,276 @@
+"""The ledger as one campaign sees it: its questions written, its answers found again.
+
+A campaign that starts anew finds what it asked before, round by round, and takes the recorded answers
+instead of asking for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_random_state
+
+from ..ledger import Ledger, LedgerLockedError, LedgerMismatchError
+from ..ledger.answers import from_line, to_line
+from ..ledger.lock import WriterLock
+from ..ledger.store import Store, now, version
+from ..ledger.tables import Answer, Request
+from ..ledger.values import content_of, from_json, pack, to_json, unpack
+from ..utils.settings import list_settings
+from .ledger_rows import check_ids, check_same_rows, key_of_pool, other_row, positions_of
+from .pool import Pool
+from .questions import GENERATED, POOL, Question
+
+# Settings that do not decide which row comes next, so that a campaign may go on with others.
+STOPPING = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
+OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose")
+
+
+class CampaignLedger:
+    """What a campaign reads from its ledger and writes into it.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    sampler : AdaptiveLatentSampler
+        The campaign's own clone.
+    pool : Pool
+
+    Raises
+    ------
+    LedgerError
+        If the file is damaged, of a newer format, of other data or of another task.
+    """
+
+    def __init__(self, ledger: Ledger, sampler: Any, pool: Pool):
+        self.path, self.pool = ledger.path, pool
+        check_ids(pool.ids)
+        self._rows = {"task": pool.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
+        settings = list_settings(sampler.get_params(), ignored=(*STOPPING, *OUTSIDE))
+        self._settings = hashlib.blake2b(
+            settings.encode(errors="backslashreplace"), digest_size=16
+        ).hexdigest()
+        self._pool_key = key_of_pool(pool)
+        self._number: int | None = None  # of the campaign in the file
+        self._times: Counter[Any] = Counter()  # how often this campaign asked an id
+        self._requests: dict[str, Request] = {}  # what waits, by id
+        self._lock = WriterLock(self.path)
+        self._store: Store | None = Store(self.path, self._rows)
+        try:
+            check_same_rows(self._store, pool)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- the start and the end --------------------------------------------------------------------
+
+    def choose_seed(self, random_state: Any) -> int:
+        """Draw the seed of a campaign; without a random state, that of the last with the same settings."""
+        assert self._store is not None
+        if random_state is None:
+            for line in reversed(self._store.book.campaigns):
+                if (line.settings, line.pool) == (self._settings, self._pool_key):
+                    return line.seed
+        return int(check_random_state(random_state).randint(2**31 - 1))
+
+    def start(self, seed: int) -> None:
+        """Take the ledger for this campaign, and note it there.
+
+        Raises
+        ------
+        LedgerLockedError
+            If another campaign drives it.
+        """
+        key = (self._settings, self._pool_key, seed)
+        store = self._open()
+        with store.writing() as book:
+            for line in book.campaigns:
+                if line[1:4] == key:
+                    self._number = line.number
+                    return
+            (self._number,) = store.add("campaigns", [(*key, version(), now())])
+
+    def close(self) -> None:
+        """Let the ledger go; it is opened again when it is needed."""
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+        self._lock.release()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle what was asked, not the open file."""
+        return {**vars(self), "_store": None, "_lock": WriterLock(self.path)}
+
+    def _open(self) -> Store:
+        """Give the open file, with the lock."""
+        if self._store is None or not self._store.usable:
+            self._store = self._reopen()
+        if not self._lock.held:
+            if not self._lock.acquire():
+                raise LedgerLockedError(_who_holds(self.path, self._store.writer()))
+            holder = {"pid": os.getpid(), "host": platform.node(), "since": now()}
+            self._store.write_meta("writer", holder)
+        return self._store
+
+    def _reopen(self) -> Store:
+        store = Store(self.path)
+        kept = store.book.campaigns[self._number - 1 : self._number] if self._number else []
+        if store.meta["pool"] != self._rows or [line[1:3] for line in kept] != [
+            (self._settings, self._pool_key)
+        ]:
+            store.close()
+            raise LedgerMismatchError(
+                f"{self.path} is not the ledger that this campaign began with. Put that file back, or start "
+                "a new campaign with this one."
+            )
+        return store
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def round(self, round_: int) -> list[Request]:
+        """Give what this campaign asked in a round before, in this process or an earlier one."""
+        return self._open().refresh().round(self._campaign, round_)
+
+    @property
+    def _campaign(self) -> int:
+        assert self._number is not None
+        return self._number
+
+    def as_asked(self, requests: Sequence[Request], questions: list[Question]) -> list[Question]:
+        """Give the questions of a round as the file has them, where a replay chose other ones.
+
+        It does where answers had come late, or on another machine or version. What was asked stays asked.
+        """
+        book = self._open().book
+        ids = [book.items[request.item - 1].id for request in requests]
+        if not requests or ids == [to_json(q.id, "id") for q in questions]:
+            return questions
+        positions = positions_of(self.pool, ids)
+        return [
+            self._question(request, id_, position)
+            for request, id_, position in zip(requests, ids, positions, strict=True)
+        ]
+
+    def _question(self, request: Request, id_: str, position: int) -> Question:
+        store = self._open()
+        start = json.loads(request.start)
+        question = Question(
+            id=from_json(id_),
+            kind=store.book.items[request.item - 1].kind,
+            round=request.round,
+            strategy=request.strategy,
+            score=np.nan if request.score is None else request.score,
+            start=None if start is None else tuple(start),
+            control=bool(request.control),
+        )
+        if question.kind == POOL:
+            question.position, question.id = position, self.pool.ids[position]
+        else:
+            code, row = store.point(request.item)
+            question.code, question.row = unpack(code), unpack(row)
+        return question
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Write questions; they are on the disk before anybody is asked."""
+        store = self._open()
+        ids = [to_json(q.id, "id") for q in questions]
+        contents = self._contents(questions)
+        with store.writing() as book:
+            self._add_items(questions, ids, contents)
+            keys = [
+                (book.number_of(id_), self._times[q.id] + 1) for q, id_ in zip(questions, ids, strict=True)
+            ]
+            new = [
+                (self._campaign, *key, *_line(question))
+                for question, key in zip(questions, keys, strict=True)
+                if book.request(self._campaign, *key) is None
+            ]
+            store.add("requests", new)
+        for question, id_, key in zip(questions, ids, keys, strict=True):
+            self._requests[id_] = book.request(self._campaign, *key)  # type: ignore[assignment]
+            self._times[question.id] += 1
+
+    def _contents(self, questions: Sequence[Question]) -> list[str]:
+        positions = [q.position for q in questions if q.kind == POOL]
+        rows = iter(np.asarray(self.pool.X[positions]))
+        return [content_of(next(rows) if q.kind == POOL else q.row) for q in questions]
+
+    def _add_items(self, questions: Sequence[Question], ids: list[str], contents: list[str]) -> None:
+        store = self._open()
+        new = [i for i, id_ in enumerate(ids) if store.book.item(id_) is None]
+        store.add("items", [(ids[i], contents[i], questions[i].kind) for i in new])
+        store.read_lines()
+        points = []
+        for question, id_, content in zip(questions, ids, contents, strict=True):
+            item = store.book.item(id_)
+            assert item is not None
+            if (item.content, item.kind) != (content, question.kind):
+                raise other_row(self.path, _plain(question.id))
+            if question.kind == GENERATED and item.number not in store.book.points:
+                points.append((item.number, pack(question.code), pack(question.row)))
+        store.add("points", points)
+        store.read_lines()
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def recorded(self, questions: Sequence[Question]) -> list[tuple[Question, Answer]]:
+        """Give those of the questions that have an answer by now, whoever gave it."""
+        if not questions:
+            return []
+        book = self._open().refresh()
+        found = [(q, book.answer_to(self._requests[to_json(q.id, "id")])) for q in questions]
+        return [(question, answer) for question, answer in found if answer is not None]
+
+    def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
+        """Write answers; give them as they came back, when they are on the disk."""
+        store = self._open()
+        requests = [self._requests[to_json(q.id, "id")] for q in questions]
+        lines = [
+            to_line(request.item, request.number, answer, cost=question.cost, annotator=annotator)
+            for question, request, answer in zip(questions, requests, answers, strict=True)
+        ]
+        with store.writing() as book:
+            first = len(book.answers)
+            store.add("answers", lines)
+        return [from_line(line) for line in book.answers[first:]]
+
+    def read_answer(self, question: Question, line: Answer) -> Any:
+        """Give a recorded answer, or refuse a label that this campaign cannot use."""
+        try:
+            return self.pool.check_label(from_line(line))
+        except ValueError as error:
+            raise LedgerMismatchError(
+                f"The ledger {self.path} holds a label of id {_plain(question.id)!r} that this campaign "
+                f"cannot use: {error} Correct it with Ledger(path).answer(id, label), or mend the settings."
+            ) from error
+
+
+def _plain(id_: Any) -> Any:
+    return id_.item() if isinstance(id_, np.generic) else id_
+
+
+def _line(question: Question) -> tuple[Any, ...]:
+    score = None if np.isnan(question.score) else float(question.score)
+    start = json.dumps(None if question.start is None else [question.start[0], int(question.start[1])])
+    return question.round, question.strategy, score, int(question.control), start, now(), version()
+
+
+def _who_holds(path: Any, writer: dict[str, Any]) -> str:
+    who = f"process {writer.get('pid')} on {writer.get('host')}, since {writer.get('since')}"
+    if (writer.get("pid"), writer.get("host")) == (os.getpid(), platform.node()):
+        return (
+            f"Another campaign of this process drives the ledger {path}, since {writer.get('since')}. End it "
+            "with its close(), or use `with Campaign(...) as campaign:`. Answers can be given at the same "
+            "time: Ledger(path).answer(id, label)."
+        )
+    return (
+        f"Another campaign drives the ledger {path}: {who}. Wait until it has ended, or end it. Answers can "
+        "be given at the same time: Ledger(path).answer(id, label)."
+    )

@@ -1,0 +1,76 @@
+"""A pool and a ledger: whether they are of the same rows, and which row an id stands for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..ledger import LedgerMismatchError
+from ..ledger.store import Store
+from ..ledger.values import content_of, from_json, seal, to_json
+from ..utils.tensors import chunk_rows, chunks
+from .pool import Pool
+from .questions import POOL
+
+
+def check_ids(ids: np.ndarray) -> None:
+    """Refuse ids that a ledger cannot keep."""
+    if ids.dtype.kind not in "iubU":
+        for id_ in ids:
+            to_json(id_, "id")
+
+
+def check_same_rows(store: Store, pool: Pool) -> None:
+    """Refuse a pool in which an id of the ledger stands for another row.
+
+    Only rows that the ledger knows are read.
+    """
+    items = [item for item in store.book.items if item.kind == POOL]
+    positions = positions_of(pool, [item.id for item in items])
+    there = np.flatnonzero(positions >= 0)
+    for piece in chunks(len(there), chunk_rows(pool.X.shape[1:])):
+        rows = np.asarray(pool.X[positions[there[piece]]])
+        for i, row in zip(there[piece], rows, strict=True):
+            if content_of(row) != items[i].content:
+                raise other_row(store.path, from_json(items[i].id))
+
+
+def other_row(path: Any, id_: Any) -> LedgerMismatchError:
+    """Give the error of an id that stands for two rows."""
+    return LedgerMismatchError(
+        f"In the ledger {path} the id {id_!r} stands for another row than in X. One ledger serves one "
+        "labelling task; for other data give a path of its own. If X is a part of the task's rows, as in the "
+        "folds of a grid search, or in another order, pass sample_id= to fit: ids that stay with their rows."
+    )
+
+
+def positions_of(pool: Pool, ids: Sequence[str]) -> np.ndarray:
+    """Find ids, as JSON, in the pool: positions, -1 where an id is not there."""
+    wanted = [from_json(id_) for id_ in ids]
+    if not wanted:
+        return np.array([], dtype=np.intp)
+    if pool.sample_id is None:
+        whole = [i if type(i) is int and 0 <= i < len(pool) else -1 for i in wanted]
+        return np.array(whole, dtype=np.intp)
+    positions = pd.Index(pool.sample_id).get_indexer(pd.Index(wanted))
+    # 3, 3.0 and True are one id to pandas.
+    found = [
+        i if i >= 0 and to_json(pool.ids[i], "id") == id_ else -1
+        for i, id_ in zip(positions, ids, strict=True)
+    ]
+    return np.array(found, dtype=np.intp)
+
+
+def key_of_pool(pool: Pool) -> str:
+    """Name the ids of a pool, in their order, and the labels known from the start."""
+    digest = hashlib.blake2b(f"{len(pool)}".encode(), digest_size=16)
+    if pool.sample_id is not None:
+        for piece in chunks(len(pool), 4096):
+            digest.update(repr(pool.sample_id[piece].tolist()).encode(errors="backslashreplace"))
+    digest.update(np.ascontiguousarray(pool.given).tobytes())
+    digest.update(f"{seal(map(str, pool.given_labels))}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,295 @@
+"""compare_strategies: which way to choose labels wins, over paired seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy import stats
+from sklearn.base import clone, is_regressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import get_scorer
+from sklearn.utils.validation import check_consistent_length
+
+from ..campaign import Campaign
+from ..latent import VAE, ConvVAE
+from ..network.tasknet import TaskNet
+from ..sampler import AdaptiveLatentSampler
+from ..strategies import BaseStrategy
+from ..utils.checks import check_positive_int
+from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, read_runs
+
+_MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
+_CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels": None}
+
+
+def compare_strategies(
+    sampler: AdaptiveLatentSampler,
+    X: Any,
+    y: Any,
+    strategies: Iterable[str | BaseStrategy] | Mapping[str, Any],
+    *,
+    X_test: Any,
+    y_test: Any,
+    seeds: int | Sequence[int] = 5,
+    n_jobs: int | None = None,
+    csv: str | Path | None = None,
+    metrics: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Run a campaign for each arm and seed, and score the network on test rows after each round.
+
+    An arm is a strategy, or a set of parameters of the sampler. A control arm named ``"random"``, with a
+    random start and random queries, is always run. For one seed all arms share the seed of the network,
+    and those that start alike share their first rows; the latent model is fitted once for all, except for
+    an arm that sets one of its own.
+
+    Training with pseudo-labels takes at least 512 rows an epoch. For a fair comparison let the other arms
+    train on as many: ``TaskNet(net, min_epoch_rows=512)``.
+
+    Parameters
+    ----------
+    sampler : AdaptiveLatentSampler
+        The settings that the arms share: network, budget, rows per round.
+    X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+        The pool.
+    y : array-like of shape (n_samples,)
+        Its labels: the answer key, unless the sampler has an oracle.
+    strategies : list of str or BaseStrategy, or dict
+        The arms. A dict maps names to strategies, or to dicts of sampler parameters, such as
+        ``{"cold start": {"strategy": "margin", "initial": "kmeans"}}``. In a list, an object is named by
+        its repr.
+    X_test, y_test : arrays
+        Rows to score on. No campaign sees them.
+    seeds : int or sequence of int, default=5
+        A number of seeds, from 0, or the seeds themselves.
+    n_jobs : int, default=None
+        Campaigns run at a time, by joblib. Seconds are comparable only with one.
+    csv : path-like, default=None
+        File to which the rows of each campaign are added when it ends. Campaigns that the file holds, with
+        the same settings and data, are read and not run again. A campaign that a kill left half-written is
+        run again. What an object has learnt, or what a function does, is not looked at: use another file
+        after a change of these.
+    metrics : dict of str to str or callable, default=None
+        More scorers of the network on the test rows, such as ``{"mae": "neg_mean_absolute_error"}``; each has
+        a column of its name.
+
+    Returns
+    -------
+    results : DataFrame
+        A row for each arm, seed and round: `arm`, `seed`, `round`, `n_labels`, `n_queries`, `score` (of the
+        sampler's `scoring`; accuracy or R² by default), `network_rows`, `latent_seconds`, `query_seconds`,
+        `fit_seconds`, `class_balance` (entropy of the classes bought so far over that of equal shares; NaN
+        where the classes are not known) and `settings`, a hash of the sampler's parameters and the data.
+        Then come `metrics`. ``results.attrs["metric_name"]`` names the score.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an arm or its settings are wrong, two arms have one name, or data do not fit, before anything
+        trains.
+
+    See Also
+    --------
+    summarize_comparison : Area under the curves, intervals and labels to a target.
+    skalss.display.LabelEfficiencyDisplay : The learning curves in a picture.
+
+    Examples
+    --------
+    >>> from skalss import AdaptiveLatentSampler
+    >>> from skalss.compare import compare_strategies, summarize_comparison
+    >>> from skalss.datasets import load_digits_pool
+    >>> pool = load_digits_pool()
+    >>> sampler = AdaptiveLatentSampler(n_initial=30, n_per_round=30, max_labels=90)
+    >>> results = compare_strategies(
+    ...     sampler, pool.X, pool.y, ["mms"], X_test=pool.X_test, y_test=pool.y_test, seeds=2)
+    >>> results.groupby("arm")["n_labels"].max().to_dict()
+    {'mms': 90, 'random': 90}
+    >>> summarize_comparison(results).index.tolist()
+    ['random', 'mms']
+    """
+    arms, seeds = _name_arms(strategies), _list_seeds(seeds)
+    _check_test_rows(X, X_test, y_test)
+    samplers = {name: _copy(sampler).set_params(**settings) for name, settings in arms.items()}
+    data = hash_data(X, y, X_test, y_test)
+    hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
+    scorers = {name: get_scorer(metric) for name, metric in (metrics or {}).items()}
+    known = read_runs(csv)
+    _check_columns(known, scorers, csv)
+    done = set() if known is None else set(zip(known["arm"], known["seed"], known["settings"], strict=True))
+    jobs = [(name, seed) for seed in seeds for name in arms]
+    todo = [(name, seed) for name, seed in jobs if (name, seed, hashes[name]) not in done]
+    if todo:
+        for arm in samplers.values():
+            _campaign(arm, X, y).close()  # refuses wrong settings before anything is trained
+        shared = _fit_latent(sampler, X)
+        for name, arm in samplers.items():
+            if not any(setting.startswith("latent_model") for setting in arms[name]):
+                arm.set_params(latent_model=shared)
+    runs = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_run)(
+            samplers[name],
+            X,
+            y,
+            X_test,
+            y_test,
+            scorers,
+            {"arm": name, "seed": seed, "settings": hashes[name]},
+        )
+        for name, seed in todo
+    )
+    tables = [] if known is None else [known]
+    for table in runs:
+        tables.append(table)
+        if csv is not None and len(table):
+            append_runs(csv, table)
+    results = pd.concat(tables, ignore_index=True)
+    wanted = pd.MultiIndex.from_tuples([(name, seed, hashes[name]) for name, seed in jobs])
+    results = results[pd.MultiIndex.from_frame(results[["arm", "seed", "settings"]]).isin(wanted)]
+    order = {name: i for i, name in enumerate(arms)}
+    results = results.sort_values(
+        ["arm", "seed", "round"], key=lambda c: c.map(order) if c.name == "arm" else c
+    ).reset_index(drop=True)
+    results.attrs["metric_name"] = _metric_name(sampler)
+    return results
+
+
+# -- one campaign -------------------------------------------------------------------------------------
+
+
+def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
+    """Give each arm a name and its parameters; the control comes first."""
+    if isinstance(strategies, str | BaseStrategy):
+        strategies = [strategies]
+    named = (
+        list(strategies.items())
+        if isinstance(strategies, Mapping)
+        else [(arm if isinstance(arm, str) else repr(arm), arm) for arm in strategies]
+    )
+    names = [" ".join(str(name).split()) for name, _ in named]  # one line of a CSV file, of a legend
+    if len(set(names)) < len(names):
+        raise ValueError(f"strategies holds an arm twice: {names}. Give each a name of its own in a dict.")
+    arms = {
+        name: dict(arm) if isinstance(arm, Mapping) else {"strategy": arm}
+        for name, (_, arm) in zip(names, named, strict=True)
+    }
+    if arms.get(CONTROL, _CONTROL_SETTINGS) not in (_CONTROL_SETTINGS, {"strategy": "random"}):
+        raise ValueError(
+            f"The name {CONTROL!r} is that of the control arm, {_CONTROL_SETTINGS}; got {arms[CONTROL]}. "
+            "Give this arm another name."
+        )
+    return {CONTROL: _CONTROL_SETTINGS, **{name: arm for name, arm in arms.items() if name != CONTROL}}
+
+
+def _list_seeds(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, int | np.integer):
+        check_positive_int("seeds", seeds)
+        seeds = range(int(seeds))
+    listed = [int(seed) for seed in seeds]
+    if len(set(listed)) < max(1, len(listed)):
+        raise ValueError(
+            f"seeds must be a number of seeds, or seeds that differ, at least one; got {listed}. "
+            "A campaign repeated with its seed tells nothing new."
+        )
+    return listed
+
+
+def _check_test_rows(X: Any, X_test: Any, y_test: Any) -> None:
+    check_consistent_length(X_test, y_test)
+    if np.shape(X_test)[1:] != np.shape(X)[1:]:
+        raise ValueError(
+            f"X_test has rows of shape {np.shape(X_test)[1:]}, X has {np.shape(X)[1:]}. Give both the same "
+            "shape."
+        )
+
+
+def _copy(sampler: AdaptiveLatentSampler) -> AdaptiveLatentSampler:
+    """Clone all but the oracle: a deep copy of it would be asked, and the user's see no question."""
+    settings = {**sampler.get_params(deep=False), "oracle": None}
+    return clone(type(sampler)(**settings)).set_params(oracle=sampler.oracle)
+
+
+def _campaign(sampler: AdaptiveLatentSampler, X: Any, y: Any) -> Campaign:
+    return Campaign(sampler, X, y if sampler.oracle is None else None)
+
+
+def _fit_latent(sampler: AdaptiveLatentSampler, X: Any) -> Any:
+    """Fit the latent model once, for all arms and seeds; a call repeated fits the same."""
+    if isinstance(sampler.latent_model, FrozenEstimator):
+        return sampler.latent_model
+    default = VAE() if np.ndim(X) == 2 else ConvVAE()
+    model = clone(default if sampler.latent_model is None else sampler.latent_model)
+    params = model.get_params(deep=False)
+    if "device" in params:
+        model.set_params(device=sampler.device)
+    if params.get("random_state", 0) is None:
+        model.set_params(random_state=0)
+    return FrozenEstimator(model.fit(X))
+
+
+def _metric_name(sampler: AdaptiveLatentSampler) -> str:
+    if sampler.scoring is None:
+        return "R²" if is_regressor(sampler) else "accuracy"
+    return sampler.scoring if isinstance(sampler.scoring, str) else "score"
+
+
+def _run(
+    sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, scorers: dict[str, Any], named: dict[str, Any]
+) -> pd.DataFrame:
+    """Run one campaign; give a row for each round after which there was a label."""
+    sampler.set_params(random_state=named["seed"])
+    campaign = _campaign(sampler, X, y)
+    scorer = TaskNet.score if sampler.scoring is None else get_scorer(sampler.scoring)
+    lines, seconds_before = [], pd.Series(0.0, index=SECONDS)
+    for _ in campaign.rounds():
+        asked = campaign.history.iloc[-1]
+        labels = campaign.queries.query("state == 'labelled'")["label"]
+        if not campaign.records.labels():
+            continue
+        network = campaign.network()
+        score = scorer(network, X_test, y_test)
+        more = {name: round(float(metric(network, X_test, y_test)), 5) for name, metric in scorers.items()}
+        trained = campaign.history.iloc[-1]
+        # Of all since the last row: what a strategy trained before it asked is among them.
+        seconds = campaign.history[SECONDS].sum()
+        spent, seconds_before = seconds - seconds_before, seconds
+        lines.append(
+            {
+                **named,
+                "round": int(asked["round"]),
+                "n_labels": int(trained["n_labels"]),
+                "n_queries": int(trained["n_queries"]),
+                "score": round(float(score), 5),
+                "network_rows": int(asked["network_rows"]),
+                **spent.round(3).to_dict(),
+                "class_balance": round(_class_balance(labels, campaign.pool.classes), 4),
+                **more,
+            }
+        )
+    campaign.close()
+    return pd.DataFrame(lines)
+
+
+def _class_balance(labels: pd.Series, classes: Any) -> float:
+    """Give the entropy of the classes over that of equal shares; NaN for regression."""
+    if classes is None or len(classes) < 2:
+        return float("nan")
+    return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(len(classes)))
+
+
+def _check_columns(known: pd.DataFrame | None, scorers: dict[str, Any], csv: Any) -> None:
+    """Refuse metrics named like another column, and a file of runs that were scored by others."""
+    taken = sorted({"arm", "seed", "settings", "round", *_MEASURED, *SECONDS} & set(scorers))
+    if taken:
+        raise ValueError(f"metrics must not be named {taken}: the table has columns of that name.")
+    if known is None:
+        return
+    columns = set(known.columns) - {"arm", "seed", "settings", "round", *_MEASURED, *SECONDS}
+    if columns != set(scorers):
+        raise ValueError(
+            f"{csv} holds runs with the metrics {sorted(columns)}, got {sorted(scorers)}. Name the same "
+            "metrics, or another file."
+        )

@@ -1,0 +1,81 @@
+"""The CSV file of `compare_strategies`: runs that are kept, and read instead of being run again."""
+
+from __future__ import annotations
+
+import csv as csv_format
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import hash as hash_of
+
+from ..utils.settings import list_settings
+from ..utils.tensors import to_host
+
+CONTROL = "random"
+SECONDS = ["latent_seconds", "query_seconds", "fit_seconds"]
+
+
+def read_runs(csv: str | Path | None) -> pd.DataFrame | None:
+    """Read the campaigns that a file holds whole; None where there are none."""
+    if csv is None or not Path(csv).exists():
+        return None
+    _cut_torn_campaign(csv)
+    if os.path.getsize(csv) == 0:
+        return None
+    # An arm may be named "None" or "NA".
+    names = {"arm": str, "settings": str}
+    known = pd.read_csv(csv, dtype=names, keep_default_na=False, na_values=[""])
+    return None if known.empty else known.drop_duplicates(["arm", "seed", "settings", "round"])
+
+
+def _cut_torn_campaign(csv: str | Path) -> None:
+    """Cut off a last line without an end, as a kill leaves it, and the rows of its campaign before it."""
+    lines = Path(csv).read_bytes().splitlines(keepends=True)
+    if not lines or lines[-1].endswith(b"\n"):
+        return
+    torn = lines.pop()
+    campaign = _start_of(lines[-1]) if len(lines) > 1 else b""
+    if torn.startswith(campaign) or campaign.startswith(torn):
+        while len(lines) > 1 and lines[-1].startswith(campaign):
+            lines.pop()
+    os.truncate(csv, sum(map(len, lines)))
+
+
+def _start_of(line: bytes) -> bytes:
+    """Give the part of a line that all rows of its campaign share: arm, seed and settings."""
+    settings = next(csv_format.reader([line.decode()]))[2].encode()
+    before, between, _ = line.partition(b"," + settings + b",")
+    return before + between
+
+
+def append_runs(csv: str | Path, table: pd.DataFrame) -> None:
+    """Add a campaign in a single write, so that a kill seldom tears it."""
+    Path(csv).parent.mkdir(parents=True, exist_ok=True)
+    with open(csv, "ab", buffering=0) as file:
+        file.write(table.to_csv(index=False, header=file.tell() == 0, lineterminator="\n").encode())
+
+
+def hash_data(*arrays: Any) -> str:
+    """Name the data: by their shapes and up to 1,000 rows of each."""
+    parts: list[Any] = []
+    for array in arrays:
+        if array is None:  # y, where an oracle labels
+            continue
+        rows = to_host(array)
+        rows = rows if hasattr(rows, "iloc") or isinstance(rows, np.ndarray) else np.asarray(rows)
+        some = np.linspace(0, len(rows) - 1, min(len(rows), 1000)).astype(int)
+        parts += [rows.shape, np.array(rows.iloc[some] if hasattr(rows, "iloc") else rows[some])]
+    return hash_of(parts)
+
+
+def hash_settings(sampler: Any, data: str) -> str:
+    """Name the settings of a campaign: equal for equal parameters, in any process."""
+    ignored = ["random_state", "device", "verbose", "ledger"]
+    if sampler.max_cost is None:  # files from before there was a limit stay valid
+        ignored.append("max_cost")
+    params = list_settings(sampler.get_params(), ignored)
+    return hashlib.blake2b(f"{data} {params}".encode(), digest_size=4).hexdigest()

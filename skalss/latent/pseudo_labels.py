@@ -1,0 +1,319 @@
+"""Pseudo-labels: labels spread over the neighbour graph of the codes, for the network to start on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import LabelEncoder
+from sklearn.semi_supervised import LabelSpreading
+
+from ..neighbors import nearest_codes
+from ..utils.checks import check_positive_int, check_share
+
+_SCALE_NEIGHBOR = 7  # its distance is the scale around a row
+_BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
+_N_FOLDS = 5
+_N_COMPONENTS = 50  # of the labelled rows, for a logistic regression that takes a fraction of a second
+
+
+class PseudoLabels(NamedTuple):
+    """Labels that nobody gave.
+
+    Attributes
+    ----------
+    rows : int array of shape (n,)
+        Positions of unlabelled rows, of those that were offered.
+    labels : array of shape (n,)
+    confidence : float array of shape (n,)
+        Share of the label in what reached the row.
+    structure : float
+        How clearly the codes keep classes apart: 0 where every label reaches every row alike, 1 where one
+        alone reaches each.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    structure: float
+
+
+class LabelSpreader(BaseEstimator):
+    """Spreads labels from row to row over the neighbour graph of the codes.
+
+    Used as ``pseudo_labels`` of the sampler. In each training, rows of a fresh random part of the pool get
+    labels so, and fill half of each batch for the first part of the training; the last part is trained on
+    labels that were bought, which takes back what pseudo-labels got wrong. The number of rows trained on
+    does not grow, and no row passes the network for it. Pseudo-labels are never counted as bought.
+
+    Where the codes do not keep classes apart, all labels reach all rows, none stands out, and there are no
+    pseudo-labels. Nor are there any where spreading is clearly worse than a logistic regression on the
+    labelled rows, by labels held out in five-fold cross-validation: then the codes lose what tells classes
+    apart. Whether a class with many labels counts as much as one with few, or by their number, is chosen over
+    the same folds.
+
+    Parameters
+    ----------
+    n_rows : int, default=8000
+        Unlabelled rows in the graph. The price of a round depends on it, not on the pool.
+    n_neighbors : int, default=15
+        Edges of a row. Their weights are ``exp(-d² / (s s'))``, with the distance to the seventh neighbour as
+        the scale of either row.
+    alpha : float, default=0.99
+        How far labels travel, as in scikit-learn's `LabelSpreading`, which is what spreads them.
+    keep : float, default=0.9
+        Share of the rows that are trained on: the most confident ones.
+    until : float, default=0.7
+        After this share of the epochs only labels are trained on.
+    min_structure : float, default=0.05
+        Least `PseudoLabels.structure` at which there are pseudo-labels.
+    only_if_not_worse : bool, default=True
+        Whether there are pseudo-labels only where spreading is not clearly worse than a logistic regression.
+
+    References
+    ----------
+    Label spreading: Zhou et al., "Learning with local and global consistency", NeurIPS 2003. With a network
+    trained on its result: arXiv:1904.04717. The local scale: Zelnik-Manor and Perona, "Self-tuning spectral
+    clustering", NeurIPS 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skalss.latent import LabelSpreader
+    >>> line = np.linspace(0, 1, 40)[:, None]
+    >>> Z = np.concatenate([line, line + 3])
+    >>> found = LabelSpreader(n_neighbors=5).spread(Z[[0, 79]], np.array(["low", "high"]), Z[1:79])
+    >>> [str(label) for label in found.labels[[0, -1]]]
+    ['low', 'high']
+    """
+
+    def __init__(
+        self,
+        *,
+        n_rows: int = 8000,
+        n_neighbors: int = 15,
+        alpha: float = 0.99,
+        keep: float = 0.9,
+        until: float = 0.7,
+        min_structure: float = 0.05,
+        only_if_not_worse: bool = True,
+    ):
+        self.n_rows = n_rows
+        self.n_neighbors = n_neighbors
+        self.alpha = alpha
+        self.keep = keep
+        self.until = until
+        self.min_structure = min_structure
+        self.only_if_not_worse = only_if_not_worse
+
+    def check(self) -> None:
+        """Refuse wrong parameters before anything is trained.
+
+        Raises
+        ------
+        ValueError
+        """
+        for name in ("n_rows", "n_neighbors"):
+            check_positive_int(name, getattr(self, name))
+        for name in ("alpha", "keep", "until", "min_structure"):
+            check_share(name, getattr(self, name))
+        if not 0 < self.alpha < 1:
+            raise ValueError(
+                f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
+            )
+
+    def spread(
+        self,
+        codes_labeled: Any,
+        y: Any,
+        codes: Any,
+        *,
+        rows_labeled: Any = None,
+        device: torch.device | str = "cpu",
+    ) -> PseudoLabels:
+        """Label rows by their codes.
+
+        Parameters
+        ----------
+        codes_labeled : array of shape (n_labeled, n_components)
+        y : array of shape (n_labeled,)
+        codes : array of shape (n_rows, n_components)
+            Of the rows without a label.
+        rows_labeled : array of shape (n_labeled, ...), default=None
+            The labelled rows themselves, on a scale that suits a network, to see whether a logistic
+            regression on them is clearly better. None: it is not looked at.
+        device : str or torch.device, default="cpu"
+            Where neighbours are searched.
+
+        Returns
+        -------
+        pseudo_labels : PseudoLabels
+            The most confident rows; none that no label reached, and none at all where there is one class,
+            less structure than `min_structure`, or a logistic regression is clearly better.
+        """
+        n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
+        n_classes, numbers = len(encoder.classes_), encoder.transform(y)
+        if n_classes < 2 or len(codes) == 0:
+            return _none(y, structure=0.0)
+        graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), device)
+        reach = self._reach(graph, numbers, n_classes)[n_labeled:]
+        structure = _structure(_balance(reach, numbers, 1.0))
+        if structure < self.min_structure:
+            return _none(y, structure)
+        folds = _deal(numbers)
+        balance, right = self._choose_balance(graph, numbers, n_classes, folds)
+        if self.only_if_not_worse and rows_labeled is not None:
+            theirs = _right_by_regression(rows_labeled, numbers, folds)
+            # Where they differ, by more than one standard error of what chance would do (as McNemar's test).
+            if int(theirs.sum()) - int(right.sum()) > np.sqrt((theirs != right).sum()):
+                return _none(y, structure)
+        shares = _balance(reach, numbers, balance)
+        confidence = shares.max(axis=1)
+        reached = np.flatnonzero(confidence > 0)
+        order = reached[np.argsort(-confidence[reached], kind="stable")]
+        rows = np.sort(order[: round(self.keep * len(codes))])
+        labels = encoder.inverse_transform(shares[rows].argmax(axis=1))
+        return PseudoLabels(rows, labels, confidence[rows], structure)
+
+    def _reach(self, graph: csr_matrix, numbers: np.ndarray, n_classes: int) -> np.ndarray:
+        """Give how much of each class reaches each row: the first rows have class numbers, -1 for none."""
+        targets = np.full(graph.shape[0], -1)
+        targets[: len(numbers)] = numbers
+        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 30 steps are enough for the largest share
+            warnings.simplefilter("ignore", RuntimeWarning)  # rows that nothing reaches are divided by 0
+            spreading.fit(np.zeros((len(targets), 1)), targets)
+        reach = np.zeros((len(targets), n_classes))
+        reach[:, spreading.classes_] = np.nan_to_num(spreading.label_distributions_)
+        return reach
+
+    def _choose_balance(
+        self, graph: csr_matrix, numbers: np.ndarray, n_classes: int, folds: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Choose how far classes are made equal, and tell which held-out labels that guesses right."""
+        right = {balance: np.zeros(len(numbers), dtype=bool) for balance in _BALANCES}
+        for kept, out in _each_fold(numbers, folds):
+            reach = self._reach(graph, kept, n_classes)[out]
+            for balance in _BALANCES:
+                guess = _balance(reach, kept[kept >= 0], balance).argmax(axis=1)
+                right[balance][out] = guess == numbers[out]
+        best = max(_BALANCES, key=lambda balance: (right[balance].sum(), balance))
+        return best, right[best]
+
+    def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
+        """Give the symmetric weights of the edges."""
+        n, k = len(codes), min(self.n_neighbors, len(codes) - 1)
+        # One more: a row finds itself, or a copy of itself, first.
+        ids, distances = nearest_codes(codes, codes, k + 1, device=device)
+        ids, distances = ids[:, 1:], distances[:, 1:].astype(np.float64)
+        scale = distances[:, min(_SCALE_NEIGHBOR, k) - 1] if k else np.ones(n)
+        scale = np.maximum(scale, np.finfo(np.float32).tiny)
+        weights = np.exp(-(distances**2) / (scale[:, None] * scale[ids]))
+        rows = np.repeat(np.arange(n), k)
+        graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
+        graph.setdiag(0.0)
+        return graph.maximum(graph.T)
+
+
+def _deal(numbers: np.ndarray) -> np.ndarray:
+    """Deal each class to the folds in turn, so that none has all of a rare one."""
+    folds = np.empty(len(numbers), dtype=int)
+    folds[np.argsort(numbers, kind="stable")] = np.arange(len(numbers)) % _N_FOLDS
+    return folds
+
+
+def _each_fold(numbers: np.ndarray, folds: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the class numbers, -1 for those held out, and the positions of these."""
+    for i in range(_N_FOLDS):
+        kept, out = np.where(folds == i, -1, numbers), np.flatnonzero(folds == i)
+        if len(out) and (kept >= 0).any():
+            yield kept, out
+
+
+def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Tell which held-out labels a logistic regression on components of the rows guesses right."""
+    rows = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
+    right = np.zeros(len(numbers), dtype=bool)
+    if not (rows != rows[0]).any():
+        return right
+    n_components = min(_N_COMPONENTS, *rows.shape)
+    found = PCA(n_components, svd_solver="randomized", random_state=0).fit_transform(rows)
+    found /= (rows - rows.mean(axis=0)).std()  # what C means does not depend on the scale
+    for kept, out in _each_fold(numbers, folds):
+        inside = np.flatnonzero(kept >= 0)
+        if len(np.unique(kept[inside])) < 2:
+            guess = np.full(len(out), kept[inside[0]])
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = LogisticRegression(C=0.1).fit(found[inside], kept[inside])
+            guess = model.predict(found[out])
+        right[out] = guess == numbers[out]
+    return right
+
+
+def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray:
+    """Give the classes' shares of what reaches a row, each class divided by a power of its labels' number."""
+    n_labels = np.maximum(np.bincount(numbers, minlength=reach.shape[1]), 1)
+    shares = reach / n_labels**power
+    total = shares.sum(axis=1, keepdims=True)
+    return shares / np.where(total > 0, total, 1.0)
+
+
+def _structure(shares: np.ndarray) -> float:
+    """Give by how much the largest share exceeds chance, on average: 0 by nothing, 1 by all there is."""
+    chance = 1 / shares.shape[1]
+    return float(np.maximum(shares.max(axis=1) - chance, 0).mean() / (1 - chance))
+
+
+def _none(y: Any, structure: float) -> PseudoLabels:
+    return PseudoLabels(np.empty(0, dtype=np.intp), np.asarray(y)[:0], np.empty(0), structure)
+
+
+def make_pseudo_labels(pseudo_labels: Any, task: str, strategy: Any = None) -> LabelSpreader | None:
+    """Turn the parameter of the sampler into a spreader, or None.
+
+    Parameters
+    ----------
+    pseudo_labels : {"auto", "spread"}, LabelSpreader or None
+        ``"auto"``: for a classifier whose strategy is ``"auto"``.
+    task : {"classification", "regression"}
+    strategy : str or BaseStrategy
+        The sampler's parameter.
+
+    Returns
+    -------
+    spreader : LabelSpreader or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is none of these, a parameter is wrong, or the task has no classes.
+    """
+    if pseudo_labels is None:
+        return None
+    if isinstance(pseudo_labels, str) and pseudo_labels == "auto":
+        wanted = task == "classification" and isinstance(strategy, str) and strategy == "auto"
+        return LabelSpreader() if wanted else None
+    if isinstance(pseudo_labels, str) and pseudo_labels == "spread":
+        pseudo_labels = LabelSpreader()
+    if isinstance(pseudo_labels, type) or not hasattr(pseudo_labels, "spread"):
+        raise TypeError(
+            "pseudo_labels must be 'auto', 'spread', a skalss.latent.LabelSpreader or None, "
+            f"got {pseudo_labels!r}."
+        )
+    if task != "classification":
+        raise ValueError(
+            "pseudo_labels spreads classes, and this is a regression task. Set pseudo_labels=None or 'auto'."
+        )
+    pseudo_labels.check()
+    return pseudo_labels

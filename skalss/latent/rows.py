@@ -1,0 +1,70 @@
+"""Rows for training: batches as scaled float32 tensors, from memory or from a memory map."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..utils.scaling import Scaling
+from ..utils.tensors import as_tensor, chunk_rows, chunks
+
+RESIDENT_BYTES = 2**30
+
+
+def is_memory_mapped(X: np.ndarray) -> bool:
+    """Whether `X` or the array it is a view of lies in a memory map."""
+    base: object = X
+    while base is not None:
+        if isinstance(base, np.memmap | mmap.mmap):
+            return True
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    return False
+
+
+class Rows:
+    """Rows to draw batches from.
+
+    Arrays below `max_bytes` are put on the device once: uint8 as it is, others scaled to float32. Larger
+    arrays and memory maps are read a batch at a time.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, *row_shape)
+    scaling : Scaling
+    device : torch.device
+    max_bytes : int
+    """
+
+    def __init__(
+        self, X: np.ndarray, scaling: Scaling, device: torch.device, max_bytes: int = RESIDENT_BYTES
+    ) -> None:
+        self._X, self._scaling, self._device = X, scaling, device
+        self._resident: Tensor | None = None
+        if not is_memory_mapped(X) and X.size * (1 if X.dtype == np.uint8 else 4) <= max_bytes:
+            self._resident = self._load()
+
+    def __len__(self) -> int:
+        return len(self._X)
+
+    def take(self, ids: Tensor) -> Tensor:
+        """Give the rows `ids` in ascending order, scaled, in float32, on the device."""
+        ids = ids.sort().values  # a memory map is read forwards; memory too, so that both train alike
+        if self._resident is None:
+            return self._scale(as_tensor(self._X[ids.numpy()])).to(self._device)
+        rows = self._resident.index_select(0, ids.to(self._device))
+        return rows if self._resident.dtype == torch.float32 else self._scale(rows)
+
+    def _load(self) -> Tensor:
+        if self._X.dtype == np.uint8:
+            return as_tensor(self._X, self._device)
+        resident = torch.empty(self._X.shape, dtype=torch.float32)
+        for piece in chunks(len(self._X), chunk_rows(self._X.shape[1:])):
+            resident[piece] = self._scale(as_tensor(self._X[piece]))
+        return resident.to(self._device)
+
+    def _scale(self, rows: Tensor) -> Tensor:
+        # Float32 holds every uint8, and needs half the work of the float64 that Scaling takes for integers.
+        return self._scaling(rows.float() if rows.dtype == torch.uint8 else rows)

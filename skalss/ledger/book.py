@@ -1,0 +1,82 @@
+"""A ledger as read: every line, and what a campaign looks up in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from .tables import FAILED, Answer, CampaignLine, Item, Request
+
+
+class Book:
+    """The lines of a ledger in memory, each added as it is read.
+
+    Attributes
+    ----------
+    campaigns, items, requests, answers : list
+        In the order of their numbers, which start at 1.
+    points : dict
+        Item to the number of its line in the table of generated points.
+    """
+
+    def __init__(self) -> None:
+        self.campaigns: list[CampaignLine] = []
+        self.items: list[Item] = []
+        self.requests: list[Request] = []
+        self.answers: list[Answer] = []
+        self.points: dict[int, int] = {}
+        self._item_of: dict[str, Item] = {}
+        self._known: dict[int, Answer] = {}  # item: its latest label or abstention
+        self._failures: dict[int, Answer] = {}  # request: its failure
+        self._asked: dict[tuple[int, int, int], Request] = {}
+        self._rounds: dict[tuple[int, int], list[Request]] = defaultdict(list)
+        self._requests_of: dict[int, list[Request]] = defaultdict(list)
+
+    def add(self, table: str, line: Any) -> None:
+        """Take in a line."""
+        if table == "points":
+            self.points[line.item] = line.number
+            return
+        getattr(self, table).append(line)
+        if table == "items":
+            self._item_of[line.id] = line
+        elif table == "requests":
+            self._asked[line.campaign, line.item, line.nth] = line
+            self._rounds[line.campaign, line.round].append(line)
+            self._requests_of[line.item].append(line)
+        elif table == "answers" and line.state == FAILED:
+            self._failures[line.request] = line
+        elif table == "answers":
+            self._known[line.item] = line
+
+    def item(self, id_json: str) -> Item | None:
+        """Find an item by its id."""
+        return self._item_of.get(id_json)
+
+    def number_of(self, id_json: str) -> int:
+        """Give the number of an item that is there."""
+        return self._item_of[id_json].number
+
+    def request(self, campaign: int, item: int, nth: int) -> Request | None:
+        """Find the nth question of a campaign about an item."""
+        return self._asked.get((campaign, item, nth))
+
+    def round(self, campaign: int, round_: int) -> list[Request]:
+        """Give what a campaign asked in a round, in the order asked."""
+        return self._rounds.get((campaign, round_), [])
+
+    def known(self, item: int) -> Answer | None:
+        """Give the latest label or abstention of an item, whoever asked."""
+        return self._known.get(item)
+
+    def answer_to(self, request: Request) -> Answer | None:
+        """Give the answer to a question: its own failure, or what is known of its item."""
+        return self._failures.get(request.number) or self._known.get(request.item)
+
+    def waiting(self, item: int) -> list[Request]:
+        """Give the questions about an item that have no answer."""
+        return [r for r in self._requests_of.get(item, []) if self.answer_to(r) is None]
+
+    def n_waiting(self) -> int:
+        """Count the questions that have no answer."""
+        return sum(self.answer_to(r) is None for r in self.requests)

@@ -1,0 +1,85 @@
+"""A ledger as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .book import Book
+from .store import Store
+from .tables import PENDING, Answer, Item, Request
+from .values import from_json, unpack
+
+ANSWER = ["state", "label", "reason", "cost", "charged", "annotator", "answered_at"]
+REQUEST = ["campaign", "seed", "round", "strategy", "score", "control", "asked_at", "version"]
+WHOLE = ["campaign", "seed", "round"]  # pandas' own integers, which may be missing
+
+
+def questions(store: Store) -> pd.DataFrame:
+    """Give a row for each question, then one for each answered item that nobody asked about."""
+    book = store.book
+    rows = [
+        {
+            **_item(book.items[request.item - 1]),
+            **_answer(book.answer_to(request)),
+            **_request(book, request),
+        }
+        for request in book.requests
+    ]
+    asked = {request.item for request in book.requests}
+    for item in book.items:
+        if item.number not in asked:
+            rows.append({**_item(item), **_answer(book.known(item.number))})
+    for row in rows:
+        row["code"], row["row"] = _point(store, row.pop("number"))
+    columns = ["id", "kind", "content", *ANSWER, *REQUEST, "code", "row"]
+    return _typed(pd.DataFrame(rows, columns=columns, dtype=object))
+
+
+def answers(store: Store) -> pd.DataFrame:
+    """Give a row for each answer."""
+    rows = [
+        {"id": from_json(store.book.items[line.item - 1].id), **_answer(line)} for line in store.book.answers
+    ]
+    return _typed(pd.DataFrame(rows, columns=["id", *ANSWER], dtype=object))
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {"number": item.number, "id": from_json(item.id), "kind": item.kind, "content": item.content}
+
+
+def _answer(line: Answer | None) -> dict[str, Any]:
+    if line is None:
+        return {"state": PENDING, "reason": "", "cost": 0.0, "charged": False, "annotator": ""}
+    found = {name: getattr(line, name) for name in ANSWER}
+    label = None if line.label is None else from_json(line.label)
+    return {**found, "label": label, "charged": bool(line.charged)}
+
+
+def _request(book: Book, request: Request) -> dict[str, Any]:
+    found = {name: getattr(request, name) for name in REQUEST if name != "seed"}
+    score = np.nan if request.score is None else request.score
+    seed = book.campaigns[request.campaign - 1].seed
+    return {**found, "seed": seed, "score": score, "control": bool(request.control)}
+
+
+def _point(store: Store, item: int) -> tuple[Any, Any]:
+    if item not in store.book.points:
+        return None, None
+    code, row = store.point(item)
+    return unpack(code), unpack(row)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give columns their types; ids and labels keep each its own, and what is missing is None."""
+    kinds = {"cost": float, "charged": bool, "score": float, **dict.fromkeys(WHOLE, "Int64")}
+    frame = frame.astype({name: kind for name, kind in kinds.items() if name in frame})
+    for name in set(frame) - set(kinds):
+        frame[name] = pd.Series([None if _is_missing(v) else v for v in frame[name]], dtype=object)
+    return frame
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))

@@ -1,0 +1,238 @@
+"""The ledger as a user sees it: answers from any process, tables, CSV files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from ..oracles import Failed
+from . import csv_file, frames
+from .answers import check_cost, check_told, to_line
+from .book import Book
+from .store import Store
+from .tables import Item
+from .values import from_json, to_json
+
+
+class Ledger:
+    """The durable record of every question and every answer of a labelling task: one SQLite file.
+
+    Campaigns make it and write to it (``AdaptiveLatentSampler(ledger=path)``). With an object of this class,
+    or from another process with its path, one reads it and answers what is asked there.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. SQLite keeps ``<path>-wal`` and ``<path>-shm`` beside it while it is open, and the campaign
+        that drives it holds ``<path>-lock``. It must be on a disk of this machine, not in a network folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from skalss import AdaptiveLatentSampler, Campaign, Ledger
+    >>> X, y = load_iris(return_X_y=True)
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "iris.ledger"
+    >>> sampler = AdaptiveLatentSampler(
+    ...     strategy="random", n_initial=3, max_labels=3, classes=[0, 1, 2], ledger=path, random_state=0)
+    >>> with Campaign(sampler, X) as campaign, Ledger(path) as ledger:
+    ...     asked = campaign.ask().ids
+    ...     for id_ in asked:  # as another process would
+    ...         ledger.answer(id_, y[id_], annotator="ann")
+    ...     print(len(campaign.pending), campaign.stop_reason)
+    ...     ledger.to_frame()["state"].tolist()
+    0 max_labels
+    ['labelled', 'labelled', 'labelled']
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise TypeError(f"A ledger needs the path of its file, got {path!r}.")
+        self.path = Path(path)
+        self._store: Store | None = None
+
+    def answer(self, id_: Any, label: Any, *, annotator: str = "", cost: float = 0.0) -> None:
+        """Record an answer; it is on the disk when this returns.
+
+        It serves every campaign that waits for this row, or will ask for it. Answering again corrects: the
+        latest label or abstention counts from the next time that a campaign asks, the earlier ones stay in
+        `history`.
+
+        Parameters
+        ----------
+        id_ : bool, int, float or str
+            What was asked, of the type it has in `to_frame`.
+        label : scalar, None, ABSTAIN or Failed
+            A label (bool, int, float or str); None or ABSTAIN where there is none to be had; or
+            ``Failed(reason)`` for a question that waits.
+        annotator : str, default=""
+            Who answered.
+        cost : float, default=0.0
+            What it cost, in a unit of yours.
+
+        Raises
+        ------
+        ValueError
+            If the id was never asked, the label is of another kind, or a failure is told where nobody waits.
+        LedgerError
+            If there is no ledger, or it cannot be written.
+        """
+        id_json, cost = to_json(id_, "id"), check_cost(cost)
+        store = self._open()
+        answer = check_told(label, store.meta["pool"]["task"], id_)
+        with store.writing() as book:
+            item = self._item(book, id_json, id_)
+            requests: list[int | None] = [request.number for request in book.waiting(item.number)]
+            if not isinstance(answer, Failed):
+                requests = requests[-1:] or [None]
+            elif not requests:
+                raise ValueError(
+                    f"Nobody waits for an answer to id {id_!r}, so a failure says nothing. To take a label "
+                    "back, answer None: an abstention."
+                )
+            # A failure is one of each question that waits; what it cost stands in the first.
+            costs = [cost] + [0.0] * (len(requests) - 1)
+            store.add(
+                "answers",
+                [
+                    to_line(item.number, request, answer, cost=cost, annotator=annotator)
+                    for request, cost in zip(requests, costs, strict=True)
+                ],
+            )
+
+    def _item(self, book: Book, id_json: str, id_: Any) -> Item:
+        item = book.item(id_json)
+        if item is None:
+            some = [from_json(other.id) for other in book.items[:3]]
+            raise ValueError(
+                f"The id {id_!r} ({type(id_).__name__}) was never asked in the ledger {self.path}; it holds "
+                f"{len(book.items)} ids such as {some}. Take ids, with their type, from to_frame()."
+            )
+        return item
+
+    # -- tables -----------------------------------------------------------------------------------
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the questions as a table.
+
+        Returns
+        -------
+        frame : DataFrame
+            A row for each question of each campaign, in the order asked, with the answer that counts, and
+            then a row for each answered item that no campaign here has asked. Columns: `id`, `kind` (pool
+            or generated), `content` (hash of the row), `state` (pending, labelled, abstained, failed),
+            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `campaign`, `seed`, `round`,
+            `strategy`, `score`, `control`, `asked_at`, `version`; and for generated points `code` and
+            `row`. Times are UTC.
+        """
+        return frames.questions(self._open())
+
+    def history(self) -> pd.DataFrame:
+        """Give every answer, corrected ones too, in the order in which they came.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns `id`, `state`, `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`.
+        """
+        return frames.answers(self._open())
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Write `to_frame` to a CSV file, with a column for the types of ids and labels.
+
+        Codes and rows of generated points are left out.
+
+        Parameters
+        ----------
+        path : str or path
+        """
+        csv_file.write(path, self.to_frame())
+
+    def read_csv(self, path: str | os.PathLike, *, annotator: str = "") -> int:
+        """Record the answers of a CSV file: all of them, or none if one cannot be.
+
+        Parameters
+        ----------
+        path : str or path
+            A table with the columns `id` and `label`, as `to_csv` or a spreadsheet writes it. An empty
+            label is no answer yet. Further columns that are read: `state` (``abstained`` is an answer
+            without a label; ``failed`` counts where a question waits), `reason`, `annotator`, `cost`,
+            `charged`, `id_type`, `label_type` (int, float, bool or str; None: what fits the ids and labels
+            that are there), and, for ids that were never asked here, `content` and `kind`.
+        annotator : str, default=""
+            Who answered, where the file does not say.
+
+        Returns
+        -------
+        n_recorded : int
+            Answers that were new. Those that are known already are passed over.
+
+        Raises
+        ------
+        ValueError
+            With the line of the file that cannot be read.
+        """
+        store = self._open()
+        entries = csv_file.read(path)
+        with store.writing() as book:
+            return csv_file.record(entries, store, book, annotator)
+
+    # -- the file ---------------------------------------------------------------------------------
+
+    def _open(self) -> Store:
+        if self._store is None or not self._store.usable:
+            self._store = Store(self.path)
+        else:
+            self._store.refresh()
+        return self._store
+
+    def close(self) -> None:
+        """Close the file; it opens again when it is needed."""
+        if self._store is not None and self._store.usable:
+            self._store.close()
+        self._store = None
+
+    def __enter__(self) -> Self:
+        """Give the ledger itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the path."""
+        return f"Ledger({str(self.path)!r})"
+
+    def __sklearn_clone__(self) -> Self:
+        """Return the ledger itself."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the path, not the open file."""
+        return {**vars(self), "_store": None}
+
+
+def make_ledger(ledger: Any) -> Ledger | None:
+    """Turn a path into a ledger; a ledger and None stay as they are.
+
+    Parameters
+    ----------
+    ledger : Ledger, str, path or None
+
+    Returns
+    -------
+    ledger : Ledger or None
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    return ledger if ledger is None or isinstance(ledger, Ledger) else Ledger(ledger)

@@ -1,0 +1,5 @@
+"""Nearest codes."""
+
+from .exact import nearest_codes
+
+__all__ = ["nearest_codes"]

@@ -1,0 +1,219 @@
+"""What TaskNet does to a skorch net: settings that suit few labels, the module's dimensions, a dry run."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import get_tags
+from skorch import NeuralNet, NeuralNetBinaryClassifier
+from skorch.dataset import Dataset, ValidSplit
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from .loader import TensorLoader
+
+FORWARD_ROWS = 256  # rows a forward pass takes; larger batches leave the processor's cache
+
+
+def check_net(estimator: Any) -> None:
+    """Refuse what is not a skorch net that says which task it serves.
+
+    Raises
+    ------
+    TypeError
+        With what was got, and how to make one.
+    """
+    task = get_tags(estimator).estimator_type if isinstance(estimator, NeuralNet) else None
+    if task not in ("classifier", "regressor"):
+        got = estimator.__name__ if isinstance(estimator, type) else type(estimator).__name__
+        raise TypeError(
+            f"estimator must be a skorch NeuralNetClassifier, NeuralNetBinaryClassifier or "
+            f"NeuralNetRegressor, or a TaskNet around one, got {got}. Make one of a torch module with "
+            "skalss.nets.net_classifier(module) or net_regressor(module)."
+        )
+
+
+def prepare_net(
+    estimator: Any, row_shape: tuple[int, ...], n_classes: int | None, device: torch.device
+) -> Any:
+    """Give a clone of the net, fitted to the data and not yet initialised.
+
+    Parameters
+    ----------
+    estimator : skorch net
+    row_shape : tuple of int
+        Shape of one row.
+    n_classes : int or None
+        None for regression.
+    device : torch.device
+
+    Returns
+    -------
+    net : skorch net
+    """
+    net = clone(estimator)
+    net.set_params(verbose=0, device=str(device))
+    if net.callbacks != "disable" and not any("print_log" in name for name in net.get_params(deep=False)):
+        net.set_params(callbacks__print_log=None)  # it builds its table every epoch, printed or not
+    if _has_default_split(net) and not _monitors_validation(net):
+        net.set_params(train_split=None)
+    _use_tensor_loader(net)
+    n_outputs = 1
+    if n_classes is not None and not isinstance(net, NeuralNetBinaryClassifier):
+        n_outputs = max(2, n_classes)  # one class so far still gets two outputs: no label is refused
+        if net.classes is None:
+            net.set_params(classes=np.arange(n_outputs))
+    _set_dimensions(net, input_dim=math.prod(row_shape), input_shape=row_shape, output_dim=n_outputs)
+    return net
+
+
+def _set_dimensions(net: Any, **dimensions: Any) -> None:
+    """Tell the module what its signature asks for and the user has not set."""
+    if isinstance(net.module, nn.Module):  # an instance keeps its weights and its shape
+        return
+    accepted, given = inspect.signature(net.module).parameters, net.get_params(deep=False)
+    free = [name for name in dimensions if name in accepted and f"module__{name}" not in given]
+    net.set_params(**{f"module__{name}": dimensions[name] for name in free})
+
+
+def _has_default_split(net: Any) -> bool:
+    signatures = (inspect.signature(cls).parameters for cls in type(net).__mro__ if cls is not object)
+    default = next((names["train_split"] for names in signatures if "train_split" in names), None)
+    default_split = ValidSplit(5) if default is None else default.default
+    split = net.train_split
+    return isinstance(split, ValidSplit) and vars(split) == vars(default_split)
+
+
+def _monitors_validation(net: Any) -> bool:
+    """Whether a callback, such as early stopping, needs held-out rows."""
+    if not isinstance(net.callbacks, list | tuple):
+        return False
+    callbacks = [c[1] if isinstance(c, tuple) else c for c in net.callbacks]
+    return any("valid" in str(_monitor(callback)) for callback in callbacks)
+
+
+def _monitor(callback: Any) -> Any:
+    if isinstance(callback, type):  # skorch makes an object of it later
+        parameter = inspect.signature(callback).parameters.get("monitor")
+        return "" if parameter is None else parameter.default
+    return getattr(callback, "monitor", "")
+
+
+def _use_tensor_loader(net: Any) -> None:
+    """Slice tensors and shuffle, unless the net has a data set or loader of its own."""
+    if net.dataset is not Dataset:
+        return
+    given = net.get_params(deep=False)
+    for role, defaults in (
+        ("iterator_train", {"shuffle": True}),
+        ("iterator_valid", {"batch_size": max(net.batch_size, FORWARD_ROWS)}),
+    ):
+        chosen = {name for name in given if name.startswith(f"{role}__")}
+        understood = {f"{role}__{name}" for name in ("shuffle", "drop_last", "batch_size")}
+        if given[role] is DataLoader and chosen <= understood:
+            net.set_params(**{role: TensorLoader})
+        net.set_params(**{f"{role}__{k}": v for k, v in defaults.items() if f"{role}__{k}" not in chosen})
+
+
+def plain_module(net: Any) -> nn.Module:
+    """Return the module itself: hooks do not fire inside a compiled one."""
+    return getattr(net.module_, "_orig_mod", net.module_)
+
+
+def first_output(output: Any) -> Tensor:
+    """Give the output that skorch trains on, of a module that returns several."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def positive_probability(net: Any, output: Tensor) -> Tensor:
+    """Give the probability of the second class from the output of a binary net, logits or not."""
+    return output.sigmoid() if isinstance(net.criterion_, nn.BCEWithLogitsLoss) else output
+
+
+def gives_probabilities(net: Any) -> bool:
+    """Whether the module's output is taken for probabilities; logits otherwise."""
+    return isinstance(net.criterion_, nn.NLLLoss | nn.BCELoss)
+
+
+def dry_run(net: Any, rows: Tensor) -> tuple[Tensor, str | None]:
+    """Pass a few rows through the net, in eval mode.
+
+    Returns
+    -------
+    output : tensor of shape (n_rows, ...)
+    head_name : str or None
+        As `find_head` gives it.
+    """
+    module = plain_module(net).eval()
+    with torch.no_grad():
+        return find_head(module, lambda: module(rows))
+
+
+def find_head(module: nn.Module, forward: Callable[[], Any]) -> tuple[Tensor, str | None]:
+    """Run a forward pass and see which linear layer made its output.
+
+    Returns
+    -------
+    output : tensor of shape (n_rows, ...)
+        The first, of a module that returns several.
+    head_name : str or None
+        The last linear layer that ran, once and on each row, and is as wide as the output; None if there is
+        none. One that runs on several copies of a row has no features of that row.
+    """
+    called: list[tuple[str, nn.Linear, Tensor]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, out, name=name: called.append((name, layer, out)))
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    try:
+        output = first_output(forward())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    width = output.shape[1] if output.ndim == 2 else 1
+    times = Counter(name for name, _, _ in called)
+    heads = (
+        name
+        for name, layer, out in reversed(called)
+        if layer.out_features == width and out.ndim == 2 and len(out) == len(output) and times[name] == 1
+    )
+    return output, next(heads, None)
+
+
+def check_output(net: Any, output: Tensor, n_classes: int | None) -> None:
+    """Refuse an output that does not fit the task.
+
+    Raises
+    ------
+    ValueError
+        With the shape of the output and the shape needed.
+    """
+    width = output.shape[1] if output.ndim == 2 else 1
+    binary = isinstance(net, NeuralNetBinaryClassifier)
+    if binary and n_classes is not None and n_classes > 2:
+        raise ValueError(
+            f"NeuralNetBinaryClassifier serves 2 classes, got {n_classes}. Use NeuralNetClassifier."
+        )
+    if n_classes is None or binary:
+        fits, needed = width == 1, f"a {'binary classifier' if binary else 'regressor'} needs width 1"
+    else:
+        fits, needed = width >= n_classes, f"{n_classes} classes need width {n_classes}"
+    if not fits or output.ndim > 2:
+        raise ValueError(
+            f"The module's output has shape {('n', *output.shape[1:])}, but {needed}. Set the width of its "
+            "last layer, or let the module take output_dim, which TaskNet fills in."
+        )
+    if isinstance(net.criterion_, nn.NLLLoss) and bool((output < 0).any()):
+        raise ValueError(
+            "skorch's default criterion NLLLoss takes probabilities, but the module returns negative values, "
+            "as logits are. Pass criterion=torch.nn.CrossEntropyLoss to the net, or end the module with a "
+            "softmax."
+        )

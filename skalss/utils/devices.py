@@ -1,0 +1,39 @@
+"""Devices and precisions by name."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Turn a device name into a torch device; ``"auto"`` takes the accelerator if there is one."""
+    if isinstance(device, torch.device):
+        return device
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return torch.device("cpu") if accelerator is None else accelerator
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto', a torch device or its name such as 'cpu' or 'cuda:0', got {device!r}."
+        ) from error
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 matrices in hardware (emulation would be slower)."""
+    if device.type == "cpu":
+        features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return False
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Turn ``"auto"``, ``"float32"`` or ``"bfloat16"`` into the dtype to compute in on `device`."""
+    if dtype == "auto":
+        return torch.bfloat16 if supports_bf16(device) else torch.float32
+    if dtype in ("float32", "bfloat16"):
+        return torch.float32 if dtype == "float32" else torch.bfloat16
+    raise ValueError(f"dtype must be 'auto', 'float32' or 'bfloat16', got {dtype!r}.")

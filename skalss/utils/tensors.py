@@ -1,0 +1,88 @@
+"""Arrays to tensors and back, in chunks; weights of modules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def as_tensor(X: Any, device: torch.device | str = "cpu") -> Tensor:
+    """Give `X` as a tensor on `device`; read-only arrays are copied first.
+
+    The dtype is kept, save for those that torch has no arithmetic for.
+    """
+    if isinstance(X, Tensor):
+        return X.to(device)
+    X = np.asarray(X)
+    X = X.astype(X.dtype.newbyteorder("="), copy=False)
+    if X.dtype in (np.float16, np.uint16, np.uint32, np.uint64):
+        X = X.astype(np.float32 if X.dtype == np.float16 else np.float64)
+    if not X.flags.writeable or any(stride < 0 for stride in X.strides):
+        X = X.copy()
+    return torch.from_numpy(X).to(device)
+
+
+def as_numpy(tensor: Tensor) -> np.ndarray:
+    """Give `tensor` as a float32 or integer array, without its graph."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def module_state(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Give the weights of a module, by name.
+
+    Raises
+    ------
+    TypeError
+        If its state holds anything but tensors.
+    """
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"The state of {type(module).__name__} holds {name!r} of type {type(value).__name__}, which "
+                "cannot be saved without pickle. Keep it in a buffer, or pickle the sampler."
+            )
+    return dict(state)
+
+
+def load_module_state(module: torch.nn.Module, state: dict[str, Tensor]) -> None:
+    """Put weights back into a module of the same make.
+
+    Raises
+    ------
+    ValueError
+        If it has other weights.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The saved weights do not fit {type(module).__name__}: {error}. Pass a sampler with the modules "
+            "that the saved one had."
+        ) from error
+
+
+def chunk_rows(row_shape: tuple[int, ...]) -> int:
+    """Give how many rows of a shape to read at a time: 16 MiB as float32, whatever the size of a row."""
+    return max(1, min(4096, 2**22 // max(1, math.prod(row_shape))))
+
+
+def chunks(n_rows: int, size: int) -> Iterator[slice]:
+    """Yield the slices that cut `n_rows` rows into pieces of at most `size`."""
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def to_host(X: Any) -> Any:
+    """Turn tensors and array-API arrays into NumPy arrays; leave all else as it is."""
+    if isinstance(X, Tensor):
+        return X.detach().cpu().numpy()
+    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray):
+        return np.asarray(X)
+    return X

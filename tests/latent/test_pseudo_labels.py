@@ -1,0 +1,392 @@
+"""Pseudo-labels: what label spreading finds, when it keeps quiet, and what a sampler does with it."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, make_blobs, make_moons
+from sklearn.decomposition import PCA
+
+from skalss import AdaptiveLatentSampler
+from skalss.latent import LinearLatent
+from skalss.latent.pseudo_labels import LabelSpreader, make_pseudo_labels
+from skalss.nets import net_classifier, net_regressor
+from skalss.oracles import FunctionOracle
+from skalss.strategies import AdaptiveStrategy
+
+
+def blobs(*centers, n=100, seed=0, std=0.3):
+    """Rows around each centre, in turn: row i is of centre i % n_centres."""
+    Z, y = make_blobs([n] * len(centers), centers=centers, cluster_std=std, shuffle=False, random_state=seed)
+    order = np.argsort(np.tile(np.arange(n), len(centers)), kind="stable")
+    return Z[order].astype(np.float32), y[order]
+
+
+def spread(Z, y, labelled, spreader=None):
+    """Spread the labels of some rows over the others; give the result and the true labels of its rows."""
+    others = np.setdiff1d(np.arange(len(Z)), labelled)
+    found = (spreader or LabelSpreader()).spread(Z[labelled], y[labelled], Z[others])
+    return found, y[others[found.rows]]
+
+
+# -- what it finds --------------------------------------------------------------------------------
+
+
+def test_two_labels_are_enough_for_two_moons(seed):
+    Z, y = make_moons(400, noise=0.04, random_state=seed)
+    labelled = [np.flatnonzero(y == 0)[0], np.flatnonzero(y == 1)[0]]
+    found, truth = spread(Z.astype(np.float32), y, labelled)
+    assert len(found.rows) == round(0.9 * 398)
+    assert (found.labels == truth).mean() > 0.98
+    assert found.structure > 0.5
+
+
+@pytest.mark.parametrize(
+    "names", [np.array(["cat", "dog", "emu"]), np.array([7, -2, 3])], ids=["text", "int"]
+)
+def test_labels_keep_their_type(names):
+    Z, y = blobs((0, 0), (4, 0), (0, 4))
+    found, truth = spread(Z, names[y], [0, 1, 2])
+    assert found.labels.dtype == names.dtype
+    np.testing.assert_array_equal(found.labels, truth)
+
+
+def test_the_parts_of_the_result_belong_together():
+    Z, y = blobs((0, 0), (4, 0))
+    found, _ = spread(Z, y, [0, 1])
+    assert len(found.rows) == len(found.labels) == len(found.confidence)
+    assert (np.diff(found.rows) > 0).all()
+    assert found.rows.max() < 198
+    assert found.confidence.min() >= 0.5
+    assert found.confidence.max() <= 1 + 1e-9
+    assert 0 <= found.structure <= 1
+
+
+def test_a_class_does_not_win_by_the_number_of_its_labels():
+    # Symmetric blobs that touch, so that labels of either reach the other.
+    Z, y = blobs((-1, 0), (1, 0), n=150, std=0.6)
+    a, b = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
+    found, truth = spread(Z, y, [*a[:8], *b[:50]])
+    of_a, of_b = (found.labels[truth == c] == c for c in (0, 1))
+    assert of_a.mean() > 0.8
+    assert of_b.mean() > 0.85
+
+
+def test_a_rare_class_does_not_win_where_it_is_rare():
+    """Two digits against the other eight: equal weights would give the two too many rows."""
+    digits, numbers = load_digits(return_X_y=True)
+    Z, y = PCA(16, random_state=0).fit_transform(digits), (numbers >= 8).astype(int)
+    found, truth = spread(Z.astype(np.float32), y, np.random.default_rng(0).permutation(len(y))[:200])
+    assert (found.labels == truth).mean() > 0.88
+
+
+def test_the_most_confident_share_is_kept():
+    Z, y = blobs((-1, 0), (1, 0), std=0.6)
+    everything = spread(Z, y, [0, 1], LabelSpreader(keep=1.0))[0]
+    half = spread(Z, y, [0, 1], LabelSpreader(keep=0.5))[0]
+    assert (len(everything.rows), len(half.rows)) == (198, 99)
+    rest = np.setdiff1d(everything.rows, half.rows)
+    assert half.confidence.min() >= everything.confidence[np.isin(everything.rows, rest)].max()
+    assert len(spread(Z, y, [0, 1], LabelSpreader(keep=0.0))[0].rows) == 0
+
+
+def test_the_same_call_gives_the_same():
+    Z, y = blobs((0, 0), (2, 0))
+    one, other = (spread(Z, y, [0, 1, 2, 3])[0] for _ in range(2))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# -- when it keeps quiet --------------------------------------------------------------------------
+
+
+def test_noise_gives_no_pseudo_labels(seed):
+    rng = np.random.default_rng(seed)
+    Z, y = rng.normal(size=(1000, 16)).astype(np.float32), rng.integers(10, size=1000)
+    found, _ = spread(Z, y, np.arange(50))
+    assert found.structure < LabelSpreader().min_structure
+    assert len(found.rows) == len(found.labels) == len(found.confidence) == 0
+    assert found.labels.dtype == y.dtype
+    clustered, truth = spread(*blobs(*(6 * np.eye(10)), n=100, std=1.0), np.arange(50))
+    assert clustered.structure > 0.3
+    assert (clustered.labels == truth).mean() > 0.9
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_codes_that_lose_what_the_rows_tell_give_no_pseudo_labels(scale):
+    """Codes of two blobs that say little of the class, which the rows tell apart by a line."""
+    rng = np.random.default_rng(0)
+    Z, y = rng.normal(size=(400, 2)).astype(np.float32), rng.integers(2, size=400)
+    Z[:, 0] += 0.8 * y
+    rows = scale * (rng.normal(size=(400, 10)) + 3 * y[:, None])
+    labelled, others = np.arange(60), np.arange(60, 400)
+
+    def n_found(rows, **params):
+        spreader = LabelSpreader(min_structure=0.0, **params)
+        return len(spreader.spread(Z[labelled], y[labelled], Z[others], rows_labeled=rows).rows)
+
+    assert n_found(rows[labelled]) == 0
+    assert n_found(rows[labelled].reshape(60, 2, 5)) == 0
+    for rows_labeled, params in ((rows[labelled], {"only_if_not_worse": False}), (None, {})):
+        assert n_found(rows_labeled, **params) == 306
+    assert n_found(rng.normal(size=(60, 10))) == 306
+
+
+@pytest.mark.parametrize(
+    "rows", [np.zeros((6, 3)), np.ones((6, 1)), np.eye(6)], ids=["zeros", "one", "apart"]
+)
+def test_rows_that_tell_nothing_are_no_rival(rows):
+    Z, y = blobs((0, 0), (4, 0))
+    found = LabelSpreader().spread(Z[:6], y[:6], Z[6:], rows_labeled=rows)
+    assert len(found.rows) == round(0.9 * 194)
+
+
+def test_two_labels_of_two_classes_can_be_compared():
+    Z, y = blobs((0, 0), (4, 0))
+    assert len(LabelSpreader().spread(Z[:2], y[:2], Z[2:], rows_labeled=Z[:2]).rows) in (0, 178)
+
+
+def test_a_campaign_compares_with_its_rows(monkeypatch):
+    """The codes are noise that looks like clusters; the digits themselves are learnt."""
+    noise = np.random.default_rng(0).normal(size=(10, 8)) * 9
+
+    class Noise(LinearLatent):
+        def transform(self, X):
+            rng = np.random.default_rng(len(X))
+            return (noise[rng.integers(10, size=len(X))] + rng.normal(size=(len(X), 8))).astype(np.float32)
+
+    sampler = make_sampler(latent_model=Noise(8, random_state=0), max_labels=80, n_per_round=30)
+    assert fit(sampler).history_["n_pseudo"].tolist() == [0, 0, 0, 0]
+    sampler.set_params(pseudo_labels=LabelSpreader(only_if_not_worse=False))
+    assert (fit(sampler).history_["n_pseudo"].iloc[1:] > 0).all()
+
+
+def test_min_structure_decides():
+    Z, y = blobs((0, 0), (4, 0))
+    structure = spread(Z, y, [0, 1])[0].structure
+    for least, n in ((structure - 0.01, 178), (structure + 0.01, 0)):
+        found = spread(Z, y, [0, 1], LabelSpreader(min_structure=least))[0]
+        assert len(found.rows) == n
+        assert found.structure == pytest.approx(structure)
+
+
+def test_one_class_alone_says_nothing():
+    Z, _ = blobs((0, 0), (4, 0))
+    found = LabelSpreader().spread(Z[:3], np.array(["a"] * 3), Z[3:])
+    assert len(found.rows) == 0
+    assert found.structure == 0
+
+
+def test_no_rows_to_label():
+    Z, y = blobs((0, 0), (4, 0))
+    found = LabelSpreader().spread(Z, y, Z[:0])
+    assert len(found.rows) == 0
+
+
+def test_rows_that_no_label_reaches_get_none():
+    # Three islands; the third holds no label.
+    Z, y = blobs((0, 0), (50, 0), (0, 50), n=40)
+    found, truth = spread(Z, y, [0, 1], LabelSpreader(keep=1.0))
+    assert set(truth) == {0, 1}
+    assert len(found.rows) == 78
+    np.testing.assert_array_equal(found.labels, truth)
+    assert np.isfinite(found.confidence).all()
+
+
+# -- awkward codes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_fewer_rows_than_neighbours(n):
+    Z = np.concatenate([np.zeros((n, 2)), np.full((n, 2), 9.0)]).astype(np.float32)
+    Z += np.linspace(0, 0.1, 2 * n)[:, None]
+    found = LabelSpreader(keep=1.0, min_structure=0.0).spread(
+        np.array([[0.0, 0], [9, 9]], dtype=np.float32), np.array(["low", "high"]), Z
+    )
+    expected = np.array(["low"] * n + ["high"] * n)
+    if n > 1:  # with four points in all, everything is everybody's neighbour
+        np.testing.assert_array_equal(found.labels, expected[found.rows])
+
+
+def test_copies_of_rows():
+    Z = np.repeat(np.array([[0.0, 0], [5, 5]], dtype=np.float32), 60, axis=0)
+    y = np.repeat([0, 1], 60)
+    found, truth = spread(Z, y, [0, 60])
+    np.testing.assert_array_equal(found.labels, truth)
+    assert np.isfinite(found.confidence).all()
+    same = LabelSpreader().spread(np.zeros((2, 3)), np.array([0, 1]), np.zeros((30, 3)))
+    assert np.isfinite(same.structure)
+
+
+def test_a_label_that_contradicts_its_copy():
+    Z, y = blobs((0, 0), (5, 0))
+    labelled = np.concatenate([Z[:2], Z[:1]])
+    found = LabelSpreader().spread(labelled, np.array([0, 1, 1]), Z[2:])
+    assert np.isfinite(found.confidence).all()
+
+
+# -- parameters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"n_rows": 0}, ValueError, r"n_rows must be a whole number of at least 1, got 0"),
+        ({"n_neighbors": 2.5}, TypeError, r"n_neighbors must be a whole number"),
+        ({"alpha": 1}, ValueError, r"alpha must lie between 0 and 1, got 1\. 0\.99 lets labels travel far"),
+        ({"alpha": 0.0}, ValueError, r"alpha must lie between 0 and 1, got 0\.0"),
+        ({"alpha": "far"}, TypeError, r"alpha must be a finite number, got 'far'"),
+        ({"keep": 1.5}, ValueError, r"keep must lie in \[0, 1\], got 1\.5"),
+        ({"until": -0.1}, ValueError, r"until must lie in \[0, 1\], got -0\.1"),
+        ({"min_structure": float("nan")}, ValueError, r"min_structure must be a finite number, got nan"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_refused(params, error, message):
+    with pytest.raises(error, match=message):
+        make_pseudo_labels(LabelSpreader(**params), "classification")
+
+
+@pytest.mark.parametrize("wrong", ["spreading", LabelSpreader, 3], ids=str)
+def test_what_is_no_spreader_is_refused(wrong):
+    with pytest.raises(TypeError, match=r"must be 'auto', 'spread', .*LabelSpreader or None, got "):
+        make_pseudo_labels(wrong, "classification")
+
+
+@pytest.mark.parametrize("asked", ["spread", LabelSpreader()], ids=str)
+def test_regression_is_refused(asked):
+    with pytest.raises(ValueError, match=r"spreads classes, .* regression task\. Set pseudo_labels=None"):
+        make_pseudo_labels(asked, "regression")
+
+
+@pytest.mark.parametrize(
+    ("task", "strategy", "is_made"),
+    [
+        ("classification", "auto", True),
+        ("classification", "margin", False),
+        ("classification", AdaptiveStrategy(), False),
+        ("regression", "auto", False),
+    ],
+    ids=str,
+)
+def test_auto_is_for_classes_and_the_default_strategy(task, strategy, is_made):
+    made = make_pseudo_labels("auto", task, strategy)
+    assert isinstance(made, LabelSpreader) == is_made
+    assert make_pseudo_labels(None, task, strategy) is None
+
+
+def test_a_spreader_is_taken_as_it_is():
+    spreader = LabelSpreader(keep=0.5)
+    assert make_pseudo_labels(spreader, "classification", "margin") is spreader
+    assert (
+        make_pseudo_labels("spread", "classification", "margin").get_params() == LabelSpreader().get_params()
+    )
+
+
+# -- in a sampler ---------------------------------------------------------------------------------
+
+DIGITS, TARGET = load_digits(return_X_y=True)
+X, Y = DIGITS[:150], TARGET[:150]
+X_TEST, Y_TEST = DIGITS[150:400], TARGET[150:400]
+
+
+def make_sampler(net=None, **params):
+    defaults = {
+        "latent_model": LinearLatent(8, random_state=0),
+        "strategy": "random",
+        "pseudo_labels": "spread",
+        "n_initial": 20,
+        "n_per_round": 10,
+        "max_labels": 40,
+        "random_state": 0,
+        "device": "cpu",
+    }
+    return AdaptiveLatentSampler(net or net_classifier(max_epochs=4), **{**defaults, **params})
+
+
+def fit(sampler, y=Y, **data):
+    return sampler.fit(X, y, X_val=X_TEST, y_val=Y_TEST, **data)
+
+
+def nearest_label(rows):
+    return Y[np.square(np.asarray(rows)[:, None] - X[None]).sum(axis=2).argmin(axis=1)]
+
+
+def test_pseudo_labels_are_never_counted_as_bought():
+    with_, without = (fit(make_sampler(pseudo_labels=p)) for p in ("spread", None))
+    assert with_.queries_.drop(columns="score").equals(without.queries_.drop(columns="score"))
+    np.testing.assert_array_equal(with_.labeled_indices_, without.labeled_indices_)
+    for name in ("n_labels_", "n_queries_", "n_rounds_", "stop_reason_"):
+        assert getattr(with_, name) == getattr(without, name)
+    assert with_.history_["n_labels"].tolist() == without.history_["n_labels"].tolist()
+    # Of a training on 20 labels: 0.9 of the 130 other rows.
+    assert with_.history_["n_pseudo"].tolist() == [0, 117, 108, 99]
+    assert (without.history_["n_pseudo"] == 0).all()
+    assert with_.history_["val_score"].iloc[1] > without.history_["val_score"].iloc[1]
+
+
+def test_a_large_pool_gives_a_part_of_its_rows():
+    history = fit(make_sampler(pseudo_labels=LabelSpreader(n_rows=60, keep=0.5, min_structure=0.0))).history_
+    assert history["n_pseudo"].tolist() == [0, 30, 30, 30]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"continue_training": True},
+        {"train_on": "both"},
+        {"train_on": "decoded"},
+        {"strategy": "margin"},
+        {"strategy": "auto", "pseudo_labels": "auto"},
+        {"strategy": "si", "oracle": FunctionOracle(nearest_label), "classes": list(range(10))},
+        {"strategy": "si", "oracle": FunctionOracle(nearest_label)},
+    ],
+    ids=lambda params: " ".join(f"{k}={v}" if isinstance(v, str | bool) else k for k, v in params.items()),
+)
+def test_the_same_seed_gives_the_same(params):
+    y = None if "oracle" in params else Y
+    one, other = (fit(make_sampler(**params), y) for _ in range(2))
+    np.testing.assert_array_equal(one.predict_proba(X_TEST), other.predict_proba(X_TEST))
+    assert one.queries_.equals(other.queries_)
+    assert one.n_labels_ == one.n_queries_ == 40
+    assert (one.history_["n_pseudo"].iloc[1:] > 0).all()
+    assert len(one.X_generated_) == (20 if params.get("strategy") == "si" else 0)
+
+
+def test_classes_that_no_label_has_are_learnt_when_they_come():
+    known = np.zeros(len(Y), dtype=bool)
+    known[np.flatnonzero(Y < 8)[:20]] = True
+    sampler = make_sampler(oracle=FunctionOracle(nearest_label), n_initial=30, max_labels=60)
+    fit(sampler, np.where(known, Y.astype(object), None), labeled=known)
+    assert sampler.classes_.tolist() == list(range(10))
+    assert (sampler.history_["n_pseudo"].iloc[1:] > 0).all()
+    assert sampler.predict_proba(X_TEST).shape == (250, 10)
+    assert sampler.score(X_TEST, Y_TEST) > 0.6
+
+
+def test_one_class_so_far_trains_without_pseudo_labels():
+    sampler = make_sampler(max_labels=20, classes=[0, 1])
+    fitted = sampler.fit(X, np.zeros(len(X), dtype=int), X_val=X_TEST, y_val=np.zeros(len(X_TEST), dtype=int))
+    assert (fitted.history_["n_pseudo"] == 0).all()
+
+
+def test_pseudo_labels_of_a_pool_bought_to_the_end():
+    fitted = make_sampler(max_labels=1000, n_per_round=100).fit(X, Y)
+    assert fitted.n_labels_ == len(X)
+    assert fitted.stop_reason_ in ("pool exhausted", "max_labels")
+
+
+def test_pseudo_labels_of_a_regression_are_refused_before_anything_is_asked():
+    with pytest.raises(ValueError, match="spreads classes"):
+        make_sampler(net_regressor(max_epochs=2)).fit(X, X[:, 20])
+    auto = make_sampler(net_regressor(max_epochs=2), strategy="auto", pseudo_labels="auto").fit(X, X[:, 20])
+    assert (auto.history_["n_pseudo"] == 0).all()
+
+
+def test_a_spreader_is_reached_by_set_params():
+    sampler = make_sampler(pseudo_labels=LabelSpreader()).set_params(pseudo_labels__keep=0.5)
+    assert fit(sampler).history_["n_pseudo"].tolist() == [0, 65, 60, 55]
+
+
+def test_the_spreader_says_what_it_is():
+    assert re.fullmatch(r"LabelSpreader\(keep=0\.5\)", repr(LabelSpreader(keep=0.5)))
