@@ -11,8 +11,8 @@ import skalss
 FLOORS = [
     {"utils"},
     {"scores", "nets", "neighbors"},
-    {"latent", "oracles", "targets", "datasets"},
-    {"ledger", "network", "simulation"},
+    {"oracles", "targets", "datasets"},
+    {"latent", "ledger", "network", "simulation"},
     {"selective", "strategies"},
     {"campaign"},
     {"sampler"},

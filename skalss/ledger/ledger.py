@@ -9,12 +9,12 @@ from typing import Any, Self
 import pandas as pd
 
 from ..oracles import Failed
+from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
 from .answers import check_cost, check_told, to_line
 from .book import Book
 from .store import Store
 from .tables import Item
-from .values import from_json, to_json
 
 
 class Ledger:
@@ -85,7 +85,7 @@ class Ledger:
         """
         id_json, cost = to_json(id_, "id"), check_cost(cost)
         store = self._open()
-        answer = check_told(label, store.meta["pool"]["task"], id_)
+        answer = check_told(label, store.target, id_)
         with store.writing() as book:
             item = self._item(book, id_json, id_)
             requests: list[int | None] = [request.number for request in book.waiting(item.number)]
@@ -101,7 +101,7 @@ class Ledger:
             store.add(
                 "answers",
                 [
-                    to_line(item.number, request, answer, cost=cost, annotator=annotator)
+                    to_line(item.number, request, answer, store.target, cost=cost, annotator=annotator)
                     for request, cost in zip(requests, costs, strict=True)
                 ],
             )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..targets import BaseTarget, target_of_task
 from .book import Book
 from .errors import LedgerError, LedgerMismatchError, damaged, explaining
 from .tables import ANSWERED, APPLICATION_ID, FORMAT, SCHEMA, TABLES
@@ -67,6 +68,11 @@ class Store:
     def usable(self) -> bool:
         """Whether it is open, and in this process: a fork must not use its parent's file."""
         return self._closer.alive and self._pid == os.getpid()
+
+    @property
+    def target(self) -> BaseTarget:
+        """The kind of its labels."""
+        return target_of_task(self.meta["pool"]["task"])
 
     # -- opening ----------------------------------------------------------------------------------
 
