@@ -82,9 +82,12 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         for name, value in (seen or {}).items():
             setattr(self, name, value)
         self._row_shape = X.shape[1:]
-        self._known_scaling = scaling
-        self._fit(X)
-        self._known_scaling = None
+        if scaling is not None:
+            self._known_scaling = scaling
+        try:
+            self._fit(X)
+        finally:
+            vars(self).pop("_known_scaling", None)
         self._report_health(X)
         return self
 
