@@ -16,31 +16,16 @@ import pandas as pd
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from ..latent.pseudo_labels import make_pseudo_labels
-from ..ledger import make_ledger
 from ..ledger.tables import PENDING
-from ..network import TaskModel, check_task_model
-from ..oracles import BaseOracle, make_oracle
+from ..network import TaskModel
+from ..oracles import BaseOracle
 from ..oracles.base import read_told
-from ..strategies import check_needs, is_auto, make_initial, make_strategy
-from ..targets import make_target
-from ..utils.checks import check_choice, check_positive_int
+from ..utils.checks import check_positive_int
 from . import saving
-from .agreement import Agreement
-from .budget import Budget
 from .buying import buy
-from .control import ControlRows, check_control_share
 from .fitted import fitted_attributes
-from .history import History
-from .journal import make_journal
-from .judge import Judge
-from .models import TRAIN_ON, Models
-from .pool import Pool
+from .parts import Data, assemble, check_oracle
 from .questions import Batch, Question, make_batch
-from .records import Records
-from .round import Rounds
-from .scoring import Scorer
-from .stopping import MaxCost, make_rules
 
 
 class Campaign:
@@ -89,92 +74,12 @@ class Campaign:
 
     def __init__(self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None):
         self.sampler = clone(sampler).set_params(oracle=None)
-        self._given_oracle, s = sampler.oracle, self.sampler
-        check_task_model(s.estimator)
-        check_choice("train_on", s.train_on, TRAIN_ON)
-        check_positive_int("n_initial", s.n_initial)
-        check_positive_int("n_per_round", s.n_per_round)
-        check_control_share(s.control_share)
-        rules = make_rules(s.max_labels, s.stop)
-        needed = frozenset().union(*(rule.needs for rule in rules))
-        target = make_target(s, s.classes)
-        pool = self.pool = Pool(
-            X,
-            y,
-            target=target,
-            checker=s,
-            has_oracle=sampler.oracle is not None,
-            labeled=labeled,
-            sample_id=sample_id,
-            X_val=X_val,
-            y_val=y_val,
-        )
-        if "score" in needed and pool.X_val is None:
-            rule = next(rule for rule in rules if "score" in rule.needs)
-            raise ValueError(f"{rule} needs held-out rows to score on: pass X_val and y_val to fit.")
-        strategy = make_strategy(s.strategy, target.task)
-        initial = make_initial(s.initial, s.strategy, target.task)
-        self._choosers = strategy, initial
-        records = self.records = Records(len(pool), pool.given, pool.given_labels)
-        self.oracle = self._check_oracle(sampler.oracle)
-        self._budget = Budget(
-            pool,
-            records,
-            n_initial=s.n_initial,
-            n_per_round=s.n_per_round,
-            max_labels=s.max_labels,
-            max_cost=min((rule.max_cost for rule in rules if isinstance(rule, MaxCost)), default=None),
-            oracle=self.oracle,
-            unlimited=strategy.generates_points,
-        )
-        journal = self._journal = make_journal(make_ledger(s.ledger), pool, s)
-        self.seed = journal.choose_seed(sampler.random_state)
-        self._history = History(records)
-        self.models = Models(
-            pool,
-            records,
-            self._history,
-            estimator=s.estimator,
-            latent_model=s.latent_model,
-            train_on=s.train_on,
-            spreader=make_pseudo_labels(s.pseudo_labels, target, is_default=is_auto(s.strategy)),
-            seed=self.seed,
-        )
-        abilities = self.models.rehearse()
-        for chooser in self._choosers:
-            check_needs(chooser, abilities, self.models.template)
-        scorer = Scorer(s.scoring, target)
-        self._judge = Judge(
-            pool,
-            records,
-            self.models,
-            self._history,
-            scorer=scorer,
-            control=ControlRows(
-                pool,
-                records,
-                scorer,
-                share=float(s.control_share),
-                n_initial=s.n_initial,
-                budget=self._budget.total(),
-                seed=self.seed,
-            ),
-            agreement=Agreement(pool, self.seed) if "agreement" in needed else None,
-        )
-        self._rounds = Rounds(
-            pool,
-            records,
-            self._history,
-            self.models,
-            self._budget,
-            self._judge,
-            journal,
-            initial=initial,
-            strategy=strategy,
-            rules=rules,
-            seed=self.seed,
-        )
-        journal.start(self.seed)
+        self._given_oracle = sampler.oracle
+        data = Data(X, y, labeled, sample_id, X_val, y_val)
+        self._parts = parts = assemble(self.sampler, sampler.oracle, data)
+        self.pool, self.records, self.models = parts.pool, parts.records, parts.models
+        self.oracle, self.seed = parts.oracle, parts.seed
+        self._rounds = parts.rounds
 
     # -- ask and tell -----------------------------------------------------------------------------
 
@@ -250,7 +155,7 @@ class Campaign:
         checked = [self.pool.check_label(answer) for answer in read]
         questions = [self.records.pending[id_] for id_ in ids]
         for question, answer in zip(
-            questions, self._journal.record(questions, checked, annotator), strict=True
+            questions, self._parts.journal.record(questions, checked, annotator), strict=True
         ):
             question.annotator = annotator
             self.records.answer(question.id, answer)
@@ -317,8 +222,8 @@ class Campaign:
         [10, 10, 10]
         """
         if oracle is not None:
-            oracle = self._check_oracle(oracle)
-            self._budget.take_from(oracle)
+            oracle = check_oracle(oracle, self.pool, self._parts.choosers)
+            self._parts.budget.take_from(oracle)
         oracle = self.oracle if oracle is None else oracle
         if oracle is None:
             raise ValueError(
@@ -326,7 +231,7 @@ class Campaign:
                 "oracle to run(), or use ask() and tell()."
             )
         self._rounds.interrupted = self.models.interrupted = False
-        with tqdm(total=self._budget.total(), disable=not self.sampler.verbose, unit="label") as bar:
+        with tqdm(total=self._parts.budget.total(), disable=not self.sampler.verbose, unit="label") as bar:
             bar.update(self.records.n_paid)
             # What an earlier run left open is asked first, under the same ids.
             while batch := self._batch(list(self.records.pending.values()) or self._rounds.ask()):
@@ -373,7 +278,7 @@ class Campaign:
     @property
     def history(self) -> pd.DataFrame:
         """A row for each round, as in the sampler's `history_`."""
-        return self._history.to_frame()
+        return self._parts.history.to_frame()
 
     def network(self) -> TaskModel:
         """Return the network trained on the labels so far; it is trained when there are new ones.
@@ -409,7 +314,7 @@ class Campaign:
         """
         last = self.models.trained if self._rounds.interrupted else None
         if last is None and self.records.labels():
-            self._judge.measure(first_set=self._rounds.is_first_set())
+            self._parts.judge.measure(first_set=self._rounds.is_first_set())
         model = self.models.final() if last is None else last
         self._rounds.stop()
         sampler = clone(self.sampler).set_params(oracle=self._given_oracle)
@@ -417,7 +322,7 @@ class Campaign:
             self.pool,
             self.records,
             self.models,
-            self._history,
+            self._parts.history,
             model=model,
             stop_reason=self.stop_reason,
         )
@@ -430,24 +335,9 @@ class Campaign:
         self._rounds.interrupted = self.models.interrupted = True
         self._rounds.stop()
 
-    def _check_oracle(self, oracle: Any) -> BaseOracle | None:
-        """Return the oracle, or None where answers come by `tell`; refuse one that cannot serve."""
-        oracle = self.pool.answer_key if oracle is None else make_oracle(oracle)
-        if oracle is None:
-            return None
-        makes_points = next((s for s in self._choosers if s.generates_points), None)
-        if makes_points is not None and not oracle.labels_new_points:
-            raise ValueError(
-                f"{makes_points} asks for labels of generated points, but {type(oracle).__name__} only "
-                "labels rows of the pool. Use strategy='snn', which asks for the nearest pool rows, or an "
-                "oracle with labels_new_points=True, such as FunctionOracle(function)."
-            )
-        oracle.check_pool(self.pool.sample_id, len(self.pool))
-        return oracle
-
     def close(self) -> None:
         """Let the ledger go, for another campaign. It is taken again when this one goes on."""
-        self._journal.close()
+        self._parts.journal.close()
 
     def __enter__(self) -> Self:
         """Give the campaign itself."""
@@ -504,7 +394,7 @@ class Campaign:
         state = saving.read(path)
         campaign = state["campaign"]
         campaign.pool.attach(X)
-        campaign._budget.oracle = campaign.oracle
+        campaign._parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(
                 f"X is not the pool this campaign was made with: its content differs (shape {np.shape(X)}). "

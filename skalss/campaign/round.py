@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from ..ledger.tables import FAILED
+from ..ledger.tables import FAILED, Request
 from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
 from ..utils.seeds import derive_seed
 from .budget import Budget
@@ -76,14 +76,18 @@ class Rounds:
         self.close()
         if self.stop():
             return []
-        questions = self.choose(n)
-        asked = self.journal.as_asked(earlier[:n], questions)
+        questions = self.write(self.choose(n), earlier[:n])
+        self.collect(reused=True)
+        return questions
+
+    def write(self, questions: list[Question], earlier: list[Request]) -> list[Question]:
+        """Write the questions of a round down; those of an earlier process stay as they were asked."""
+        asked = self.journal.as_asked(earlier, questions)
         if asked is not questions:
             self.budget.price(asked)
         if asked:
             self.journal.ask(asked)
             self.records.ask(asked, first_set=self.is_first_set())
-            self.collect(reused=True)
         return asked
 
     def is_first_set(self) -> bool:

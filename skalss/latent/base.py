@@ -87,7 +87,8 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         try:
             self._fit(X)
         finally:
-            vars(self).pop("_known_scaling", None)
+            if scaling is not None:
+                del self._known_scaling  # it belongs to these rows
         self._report_health(X)
         return self
 
