@@ -87,6 +87,21 @@ class SklearnModel(BaseEstimator):
                 "net_regressor(module)."
             )
 
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train a clone of the estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self : SklearnModel
+        """
+        self.check()
+        return self.fit_rows(np.asarray(to_host(X)), np.asarray(to_host(y)))
+
     def fit_rows(
         self,
         X: np.ndarray,
@@ -97,7 +112,7 @@ class SklearnModel(BaseEstimator):
         scaling: Scaling | None = None,
         pseudo: Pseudo | None = None,
     ) -> Self:
-        """Train a clone of the estimator.
+        """Train a clone of the estimator, as a campaign does.
 
         Parameters
         ----------
