@@ -15,9 +15,9 @@ from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
-from .ledger.tables import FAILED
 from .network import TaskNet, make_task_model
 from .network.tasknet import copy_task_tags
+from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
@@ -131,7 +131,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         `PredictionsAgree`: `agreement` with the network of the round before.
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
-        labelled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
+        labeled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
         out), `score`, `cost` (paid if it is charged), `charged`, `reason`, `annotator`, `reused` (whether the
         ledger had the answer before this run asked for it).
     labeled_indices_ : int array

@@ -42,10 +42,10 @@ from ..campaign import (
 )
 from ..compare import compare_strategies
 from ..latent import VAE, ConvVAE, LabelSpreader, LinearLatent
-from ..ledger.tables import ABSTAINED
 from ..nets import MLP, net_classifier, net_regressor
 from ..network import TaskNet
 from ..oracles import Failed, FunctionOracle
+from ..oracles.base import ABSTAINED
 from ..sampler import AdaptiveLatentSampler
 from ..selective import SelectiveNetClassifier
 from ..strategies import STRATEGIES, InterpolationStrategy

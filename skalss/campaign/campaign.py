@@ -16,10 +16,9 @@ import pandas as pd
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from ..ledger.tables import PENDING
 from ..network import TaskModel
 from ..oracles import BaseOracle
-from ..oracles.base import read_told
+from ..oracles.base import PENDING, read_told
 from ..utils.checks import check_positive_int
 from . import saving
 from .buying import buy

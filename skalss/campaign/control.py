@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ledger.tables import LABELLED
 from ..network import TaskModel
+from ..oracles.base import LABELED
 from ..strategies import RandomStrategy
 from ..utils.checks import check_real
 from ..utils.seeds import derive_seed
@@ -124,7 +124,7 @@ class ControlRows:
 
     def _asked_score(self, chooser: TaskModel, round_: int) -> float:
         asked = [
-            q for q in self.records.questions if q.round == round_ and q.state == LABELLED and not q.control
+            q for q in self.records.questions if q.round == round_ and q.state == LABELED and not q.control
         ]
         return self.scorer.score(chooser, *self._rows(asked)) if asked else np.nan
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..ledger.tables import PENDING
 from ..ledger.values import content_of
+from ..oracles.base import PENDING
 from ..strategies import BaseStrategy, Candidates, Snapshot
 from .pool import Pool
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..ledger.tables import ABSTAINED, FAILED, LABELLED
 from ..oracles import Abstain, Failed
+from ..oracles.base import ABSTAINED, FAILED, LABELED
 from .questions import GENERATED, POOL, Question
 
 
@@ -68,7 +68,7 @@ class Records:
         elif isinstance(answer, Abstain):
             question.state, question.reason, question.charged = ABSTAINED, answer.reason, True
         else:
-            question.state, question.label, question.charged = LABELLED, answer, True
+            question.state, question.label, question.charged = LABELED, answer, True
         self.n_paid += question.charged
 
     def blocked(self) -> np.ndarray:
@@ -82,12 +82,12 @@ class Records:
 
         Those held out are left out, unless `held_out`.
         """
-        found = [q for q in self.questions if q.state == LABELLED and kind in (None, q.kind)]
+        found = [q for q in self.questions if q.state == LABELED and kind in (None, q.kind)]
         return sorted([q for q in found if held_out or not q.control], key=lambda q: q.kind == GENERATED)
 
     def held_out(self) -> list[Question]:
         """Labelled control rows, in the order asked."""
-        return [q for q in self.questions if q.state == LABELLED and q.control]
+        return [q for q in self.questions if q.state == LABELED and q.control]
 
     def labels(self, *, held_out: bool = False) -> list[Any]:
         """Labels in training order: given, bought of pool rows, bought of generated points."""
@@ -95,7 +95,7 @@ class Records:
 
     def n_bought(self) -> int:
         """Count the labels bought, held out or not."""
-        return sum(q.state == LABELLED for q in self.questions)
+        return sum(q.state == LABELED for q in self.questions)
 
     def positions(self, *, held_out: bool = False) -> np.ndarray:
         """Pool rows with a label, in training order."""

@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from ..ledger.tables import FAILED, Request
+from ..ledger.tables import Request
+from ..oracles.base import FAILED
 from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
 from ..utils.seeds import derive_seed
 from .budget import Budget

@@ -238,7 +238,7 @@ def _run(
     lines, seconds_before = [], pd.Series(0.0, index=SECONDS)
     for _ in campaign.rounds():
         asked = campaign.history.iloc[-1]
-        labels = campaign.queries.query("state == 'labelled'")["label"]
+        labels = campaign.queries.query("state == 'labeled'")["label"]
         if not campaign.records.labels():
             continue
         network = campaign.network()

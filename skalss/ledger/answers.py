@@ -7,10 +7,10 @@ import numbers
 from typing import Any
 
 from ..oracles import ABSTAIN, Abstain, Failed
-from ..oracles.base import read_told
+from ..oracles.base import ABSTAINED, FAILED, LABELED, read_told
 from ..targets import BaseTarget
 from .store import now
-from .tables import ABSTAINED, FAILED, LABELLED, Answer
+from .tables import IN_FILE, Answer
 from .values import to_text
 
 
@@ -37,14 +37,14 @@ def to_line(
     ValueError
         If it is a label that a ledger cannot keep.
     """
-    state, label, reason, charged = LABELLED, None, "", 1
+    state, label, reason, charged = LABELED, None, "", 1
     if isinstance(answer, Failed):
         state, reason, charged = FAILED, to_text(answer.reason), int(answer.charged)
     elif isinstance(answer, Abstain):
         state, reason = ABSTAINED, to_text(answer.reason)
     else:
         label = target.to_text(answer)
-    return item, request, state, label, reason, float(cost), charged, to_text(annotator), now()
+    return item, request, IN_FILE[state], label, reason, float(cost), charged, to_text(annotator), now()
 
 
 def from_line(line: Answer, target: BaseTarget) -> Any:

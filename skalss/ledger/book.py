@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from .tables import FAILED, Answer, CampaignLine, Item, Request
+from ..oracles.base import FAILED
+from .tables import Answer, CampaignLine, Item, Request
 
 
 class Book:

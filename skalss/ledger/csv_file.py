@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..oracles import Abstain, Failed
+from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
 from ..utils.scalars import SCALARS, from_json, to_json
 from .answers import check_cost, check_told, from_line, to_line
 from .book import Book
 from .store import Store
-from .tables import ABSTAINED, ANSWERED, FAILED, LABELLED, PENDING
+from .tables import FROM_FILE
 
 TYPES = {kind.__name__: kind for kind in SCALARS}
 _BOOLS = {"true": True, "false": False}
@@ -113,11 +114,13 @@ def _differ(first: Any, second: Any) -> bool:
 
 
 def _state(entry: Entry) -> str:
-    state = entry.get("state")
-    if state not in ("", PENDING, *ANSWERED):
-        raise entry.refuse(f"the state {state!r} is none of {[PENDING, *ANSWERED]}.")
+    given = entry.get("state")
+    state = FROM_FILE.get(given, given)
+    known = (PENDING, LABELED, ABSTAINED, FAILED)
+    if state not in ("", *known):
+        raise entry.refuse(f"the state {given!r} is none of {list(known)}.")
     if state in ("", PENDING) and entry.get("label"):
-        return LABELLED  # filled in by a person, who left the column `state` alone
+        return LABELED  # filled in by a person, who left the column `state` alone
     return state or PENDING
 
 

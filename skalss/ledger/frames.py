@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..oracles.base import PENDING
 from ..targets import BaseTarget
 from ..utils.scalars import from_json
 from .book import Book
 from .store import Store
-from .tables import PENDING, Answer, Item, Request
+from .tables import Answer, Item, Request
 from .values import unpack
 
 ANSWER = ["state", "label", "reason", "cost", "charged", "annotator", "answered_at"]

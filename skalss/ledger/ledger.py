@@ -47,7 +47,7 @@ class Ledger:
     ...     print(len(campaign.pending), campaign.stop_reason)
     ...     ledger.to_frame()["state"].tolist()
     0 max_labels
-    ['labelled', 'labelled', 'labelled']
+    ['labeled', 'labeled', 'labeled']
     >>> folder.cleanup()
     """
 
@@ -126,7 +126,7 @@ class Ledger:
         frame : DataFrame
             A row for each question of each campaign, in the order asked, with the answer that counts, and
             then a row for each answered item that no campaign here has asked. Columns: `id`, `kind` (pool
-            or generated), `content` (hash of the row), `state` (pending, labelled, abstained, failed),
+            or generated), `content` (hash of the row), `state` (pending, labeled, abstained, failed),
             `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `campaign`, `seed`, `round`,
             `strategy`, `score`, `control`, `asked_at`, `version`; and for generated points `code` and
             `row`. Times are UTC.

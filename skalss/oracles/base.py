@@ -15,6 +15,9 @@ from sklearn.base import BaseEstimator
 
 from ..utils.tensors import to_host
 
+# What became of a question.
+PENDING, LABELED, ABSTAINED, FAILED = "pending", "labeled", "abstained", "failed"
+
 
 @dataclass(frozen=True, repr=False)
 class Abstain:
