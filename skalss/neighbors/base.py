@@ -35,8 +35,8 @@ class BaseIndex(ABC):
         self.device = device
         if self.codes.ndim != 2:
             raise ValueError(
-                f"codes must have shape (n_codes, n_components), got {self.codes.shape}. Pass what the latent "
-                "model's transform returns."
+                f"codes must have shape (n_codes, n_components), got {self.codes.shape}. Pass what the "
+                "latent model's transform returns."
             )
 
     def __reduce__(self) -> tuple[type[BaseIndex], tuple[np.ndarray, torch.device | str]]:

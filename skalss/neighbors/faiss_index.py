@@ -41,7 +41,7 @@ class FaissIndex(BaseApproximateIndex):
         except ImportError as error:
             raise ImportError(
                 "index='faiss' needs faiss, which is not installed. Install it with "
-                'pip install "skalss[index]", or use index=\'exact\'.'
+                "pip install \"skalss[index]\", or use index='exact'."
             ) from error
         n_cells = max(1, math.isqrt(len(codes)))
         self._cells = faiss.IndexIVFFlat(faiss.IndexFlatL2(codes.shape[1]), codes.shape[1], n_cells)

@@ -14,6 +14,11 @@ from .usearch_index import UsearchIndex
 
 INDEXES: dict[str, type[BaseIndex]] = {"exact": ExactIndex, "faiss": FaissIndex, "usearch": UsearchIndex}
 
+# Where "auto" builds an index. 50 queries for 20 neighbours each, codes of width 16, one thread of an AMD EPYC
+# with AVX-512: a search of a million codes takes 0.1 s exactly; faiss builds in 0.5 s and searches in 0.025 s. It
+# halves the 2 s of 20 rounds, and those of smaller pools too, but there that is no second, which is not worth
+# answers that may differ. usearch has no place here: its build takes some hundred µs a code, an exact search
+# 0.1 µs, so at no size do its searches earn back what it cost within fewer than a thousand rounds.
 _LARGE = 1_000_000
 
 

@@ -14,7 +14,7 @@ class UsearchIndex(BaseApproximateIndex):
     """Walks a graph that links each code with near ones (HNSW).
 
     It is slow to build, one code at a time on one thread, and then the fastest to search: for campaigns of
-    very many rounds.
+    very many rounds. Among hundreds of codes that are equal it may find only some.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class UsearchIndex(BaseApproximateIndex):
         except ImportError as error:
             raise ImportError(
                 "index='usearch' needs usearch, which is not installed. Install it with "
-                'pip install "skalss[index]", or use index=\'exact\'.'
+                "pip install \"skalss[index]\", or use index='exact'."
             ) from error
         self._graph = Index(
             ndim=codes.shape[1],
