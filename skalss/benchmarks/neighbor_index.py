@@ -1,10 +1,9 @@
 """What an index of codes costs to build and saves in searches, and how many neighbours it misses.
 
-Codes are drawn from ten clusters, or with ``--clusters 1`` from one, where an index
-helps least. A round searches
-once, for queries a little off some codes, with a mask that bars a thousand rows. An index pays if its build
-and its searches over a campaign take less than the searches of ``exact``. Recall is the share of the true
-neighbours that were found.
+Codes are drawn from ten clusters, or with ``--clusters 1`` from one, where an index helps least. A round
+searches once, for queries a little off some codes, with a mask that bars a thousand rows. An index pays if
+its build and its searches over a campaign take less than the searches of ``exact``. Recall is the share of
+the true neighbours that were found.
 
 Indices whose package is not installed are left out. One of a million rows takes usearch minutes to build.
 

@@ -56,7 +56,9 @@ class FaissIndex(BaseApproximateIndex):
         import faiss
 
         n_probe = effort * max(_MIN_CELLS_SEARCHED, int(_SHARE_SEARCHED * self._cells.nlist))
-        settings = faiss.SearchParametersIVF(nprobe=min(n_probe, self._cells.nlist))
-        if allowed is not None:
-            settings.sel = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        # A local, for it must outlive the search, and not all versions of the library see to that.
+        selector = (
+            None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        )
+        settings = faiss.SearchParametersIVF(sel=selector, nprobe=min(n_probe, self._cells.nlist))
         return self._cells.search(queries, 2 * k, params=settings)[1]
