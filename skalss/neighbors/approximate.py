@@ -24,12 +24,24 @@ class BaseApproximateIndex(BaseIndex):
     codes : array of shape (n_codes, n_components)
     device : str or torch.device, default="cpu"
         Where exact distances are computed, when it comes to them.
+
+    Raises
+    ------
+    ValueError
+        If a code is not finite.
     """
 
     def __init__(self, codes: np.ndarray, device: torch.device | str = "cpu"):
         super().__init__(codes, device)
         # Libraries compute |c|² - 2 c·q + |q|², which loses the least near the origin.
-        self.centre = self.codes.mean(axis=0, dtype=np.float64).astype(np.float32) if len(self.codes) else 0
+        centre = self.codes.mean(axis=0, dtype=np.float64) if len(self.codes) else np.zeros(1)
+        if not np.isfinite(centre).all():
+            n_wrong = np.count_nonzero(~np.isfinite(self.codes).all(axis=1))
+            raise ValueError(
+                f"{type(self).__name__} needs finite codes, got NaN or infinity in {n_wrong} of "
+                f"{len(self.codes)} rows. Correct the latent model, or use index='exact'."
+            )
+        self.centre = centre.astype(np.float32)
         self._build(self.codes - self.centre)
 
     @abstractmethod

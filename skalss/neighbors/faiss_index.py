@@ -27,6 +27,8 @@ class FaissIndex(BaseApproximateIndex):
 
     Raises
     ------
+    ValueError
+        If a code is not finite.
     ImportError
         If faiss is not installed.
 

@@ -44,7 +44,7 @@ def make_index(
     Raises
     ------
     ValueError
-        If the name is unknown, or `codes` is not 2-D.
+        If the name is unknown, `codes` is not 2-D, or not finite and the index not exact.
     TypeError
         If `index` is neither a name nor a class of indices.
     ImportError

@@ -24,6 +24,8 @@ class UsearchIndex(BaseApproximateIndex):
 
     Raises
     ------
+    ValueError
+        If a code is not finite.
     ImportError
         If usearch is not installed.
 

@@ -139,6 +139,15 @@ def test_a_search_that_does_not_fit_is_refused():
         ExactIndex(np.zeros(3))
 
 
+@pytest.mark.parametrize("name", ["faiss", "usearch"])
+def test_codes_that_are_not_finite_are_refused(name):
+    pytest.importorskip(name)
+    codes = draw(0, n_codes=50)[0]
+    codes[[3, 7], 0] = np.nan, np.inf
+    with pytest.raises(ValueError, match=r"NaN or infinity in 2 of 50 rows.*index='exact'"):
+        make_index(codes, name)
+
+
 def test_indices_by_name_and_class():
     codes = draw(0, n_codes=10)[0]
     assert type(make_index(codes)) is type(make_index(codes, "exact")) is ExactIndex
