@@ -15,6 +15,7 @@ TINY = {
     ],
     "ledger": ["--answers", "200", "--labels", "100", "--repeats", "1"],
     "ledger-kills": ["--runs", "1", "--kills", "1"],
+    "neighbor-index": ["--rows", "2000", "3000", "--rounds", "2", "--repeats", "1"],
     "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
     "selective": ["--data", "digits", "--net", "mlp", "--epochs", "2", "--repeats", "1", "--rows", "400"],
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
