@@ -124,10 +124,11 @@ class Models:
         inner = model.estimator if isinstance(model, FrozenEstimator) else model
         if not isinstance(inner, BaseLatentModel):
             model.fit(pool.user_X, None)  # of another library: it checks the rows itself
-            return Encoded(model, np.asarray(model.transform(pool.user_X), dtype=np.float32))
+            codes = np.asarray(model.transform(pool.user_X), dtype=np.float32)
+            return Encoded(model, codes, self.device)
         if inner is model:
             inner.fit_rows(pool.X, seen=pool.seen, scaling=pool.scaling)
-        return Encoded(model, inner.encode_rows(pool.X))
+        return Encoded(model, inner.encode_rows(pool.X), self.device)
 
     # -- the task model ---------------------------------------------------------------------------
 
@@ -241,9 +242,10 @@ class Models:
         if self.train_on != "decoded" or not decoded:
             parts.append(self._labelled_rows(positions))
         if decoded:
-            model, codes = self.latent()
+            encoded = self.latent()
             generated = [q.code[None] for q in self.records.labelled(GENERATED)]
-            parts.append(np.asarray(model.inverse_transform(np.concatenate([codes[positions], *generated]))))
+            codes = np.concatenate([encoded.codes[positions], *generated])
+            parts.append(np.asarray(encoded.model.inverse_transform(codes)))
         return np.concatenate(parts), np.concatenate([y] * len(parts))
 
     def _labelled_rows(self, positions: np.ndarray) -> np.ndarray:

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..latent import BaseLatentModel
-from ..neighbors import nearest_codes
+from ..neighbors import BaseIndex, make_index
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 Edited = tuple[np.ndarray, np.ndarray]  # rows, and their codes
 
 
-class Encoded(NamedTuple):
+class Encoded:
     """A pool in its latent space.
 
-    Attributes
+    Parameters
     ----------
     model : latent model
         Fitted.
     codes : float32 array of shape (n_rows, n_components)
         Of the whole pool.
+    device : torch.device or str, default="cpu"
+        Where neighbours are searched.
     """
 
-    model: BaseLatentModel
-    codes: np.ndarray
+    def __init__(self, model: BaseLatentModel, codes: np.ndarray, device: torch.device | str = "cpu"):
+        self.model, self.codes, self.device = model, codes, device
+        self._index: BaseIndex | None = None
+
+    def index(self) -> BaseIndex:
+        """Return the index of the codes, built at the first call and searched in every round after it."""
+        if self._index is None:
+            self._index = make_index(self.codes, device=self.device)
+        return self._index
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle all but the index, which is built again."""
+        return {**vars(self), "_index": None}
 
 
 class LatentView:
@@ -48,8 +60,6 @@ class LatentView:
         Codes of labelled points that a strategy made.
     refused : float32 array of shape (n_refused, n_components)
         Codes of points that the oracle abstained on since the last query.
-    device : torch.device
-        Where neighbours are searched.
     """
 
     def __init__(
@@ -61,10 +71,9 @@ class LatentView:
         labeled: np.ndarray,
         made: np.ndarray | None,
         refused: np.ndarray | None,
-        device: torch.device,
     ):
         self._encode, self._X, self._askable, self._labeled = encode, X, askable, labeled
-        self._made, self._refused, self._device = made, refused, device
+        self._made, self._refused = made, refused
         self._bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     def codes(self) -> np.ndarray:
@@ -95,7 +104,7 @@ class LatentView:
         distances : float32 array of the same shape
             In the units of the codes.
         """
-        return nearest_codes(self.codes(), Z, k, allowed=self._askable, device=self._device)
+        return self._encode().index().search(Z, k, self._askable)
 
     # -- the size of a step -----------------------------------------------------------------------
 

@@ -184,7 +184,7 @@ def make_snapshot(
         Returns the structure of the codes that the training of the network found, or None.
     random_state : RandomState or int, default=0
     device : torch.device or str, default="cpu"
-        Where neighbours are searched.
+        Where a strategy may compute.
 
     Returns
     -------
@@ -205,7 +205,6 @@ def make_snapshot(
         labeled=labeled,
         made=None if made is None else made.codes,
         refused=refused,
-        device=device,
     )
     return Snapshot(
         X=X,
