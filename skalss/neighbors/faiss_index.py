@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class FaissIndex(BaseApproximateIndex):
 
     def _build(self, codes: np.ndarray) -> None:
         try:
-            import faiss
+            faiss = import_module("faiss")
         except ImportError as error:
             raise ImportError(
                 "index='faiss' needs faiss, which is not installed. Install it with "
@@ -55,8 +56,7 @@ class FaissIndex(BaseApproximateIndex):
             self._cells.add(codes)
 
     def _find(self, queries: np.ndarray, k: int, allowed: np.ndarray | None, effort: int) -> np.ndarray:
-        import faiss
-
+        faiss = import_module("faiss")  # its own annotations do not fit its functions
         n_probe = effort * max(_MIN_CELLS_SEARCHED, int(_SHARE_SEARCHED * self._cells.nlist))
         # A local, for it must outlive the search, and not all versions of the library see to that.
         selector = (
