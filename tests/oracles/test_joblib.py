@@ -114,8 +114,8 @@ def test_a_timeout_is_kept_under_another_local_backend():
         return 2 * row[0]
 
     with parallel_config(backend="threading"):
-        got = dict(ask(function=hang_at_two, timeout=2.0))
-    assert got.pop(2) == Failed("timeout: no answer within 2 s")
+        got = dict(ask(function=hang_at_two, timeout=0.5))
+    assert got.pop(2) == Failed("timeout: no answer within 0.5 s")
     assert got == {i: v for i, v in DOUBLE.items() if i != 2}
 
 
@@ -211,7 +211,7 @@ def test_the_same_rows_are_bought_whatever_order_the_answers_come_in():
 
     X = np.random.RandomState(0).permutation(60)[:, None].astype(float)
     bought = []
-    for n_jobs in (None, 2, 2):
+    for n_jobs in (None, 2):
         sampler = AdaptiveLatentSampler(
             net_regressor(max_epochs=3),
             LinearLatent(1),
@@ -226,7 +226,6 @@ def test_the_same_rows_are_bought_whatever_order_the_answers_come_in():
             random_state=0,
         )
         bought.append(sampler.fit(X))
-    first, *others = bought
-    for other in others:
-        pd.testing.assert_frame_equal(first.queries_, other.queries_)
-        np.testing.assert_array_equal(first.predict(X), other.predict(X))
+    first, other = bought
+    pd.testing.assert_frame_equal(first.queries_, other.queries_)
+    np.testing.assert_array_equal(first.predict(X), other.predict(X))

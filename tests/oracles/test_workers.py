@@ -74,9 +74,9 @@ def test_a_call_that_hangs_is_ended_and_the_others_are_answered():
         return x[0]
 
     start = time.monotonic()
-    got = by_row(outcomes(hang_at_three, timeout=2.0))
+    got = by_row(outcomes(hang_at_three, timeout=0.5))
     assert time.monotonic() - start < 300
-    assert got.pop(3) == Fault("timeout: no answer within 2 s")
+    assert got.pop(3) == Fault("timeout: no answer within 0.5 s")
     assert got == {i: Returned(float(i)) for i in (0, 1, 2, 4, 5, 6, 7)}
 
 
@@ -88,13 +88,13 @@ def test_the_process_of_a_call_that_hangs_is_gone(tmp_path):
             file.write(str(os.getpid()))
         time.sleep(600)
 
-    assert by_row(outcomes(hang, n_rows=1, timeout=2.0)) == {0: Fault("timeout: no answer within 2 s")}
+    assert by_row(outcomes(hang, n_rows=1, timeout=0.5)) == {0: Fault("timeout: no answer within 0.5 s")}
     assert_ends(note)
 
 
 def test_a_batch_has_its_time_for_each_row():
-    got = by_row(outcomes(lambda x: time.sleep(600), n_rows=4, n_pieces=1, timeout=0.5))
-    assert got == {0: Fault("timeout: no answer within 2 s")}
+    got = by_row(outcomes(lambda x: time.sleep(600), n_rows=4, n_pieces=1, timeout=0.25))
+    assert got == {0: Fault("timeout: no answer within 1 s")}
 
 
 def test_a_worker_that_dies_takes_no_other_row_with_it():
