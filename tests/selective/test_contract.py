@@ -30,17 +30,11 @@ def doubt(output, y):
 
 ALWAYS = {  # each update chooses from a pool, between start and end
     "hard_negatives": "hard_negatives",
-    "hard negatives at once": HardNegatives(ramp_epochs=1),
     "random": "random",
     "callable": HardestRows(doubt),
-    "published": HardestRows(when="always", score_dtype="float32"),
     "two and a half batches": HardestRows(when="always", pool_factor=2.5),
-    "always": HardestRows(when="always"),
 }
-POOL_SELECTORS = ALWAYS | {
-    **{name: name for name in ("mms", "margin", "entropy", "loss")},
-    "class_balance": HardestRows(class_balance=True),
-}
+POOL_SELECTORS = ALWAYS | {"mms": "mms", "class_balance": HardestRows(class_balance=True)}
 PRUNERS = {"prune": "prune", "prune more": PruneEasyRows(easy=0.8, skip=0.8)}
 EVERY_SELECTOR = POOL_SELECTORS | PRUNERS
 each_selector = pytest.mark.parametrize("selector", EVERY_SELECTOR.values(), ids=EVERY_SELECTOR)
@@ -64,9 +58,7 @@ def is_pruner(selector):
 # -- an epoch -------------------------------------------------------------------------------------
 
 
-each_data_set = pytest.mark.parametrize(
-    ("loader", "n_rows"), [(DataLoader, 150), (TensorLoader, 144), (TensorLoader, 160)]
-)
+each_data_set = pytest.mark.parametrize(("loader", "n_rows"), [(DataLoader, 150), (TensorLoader, 144)])
 
 
 @each_pool_selector
@@ -160,7 +152,7 @@ def easy_rows(n_rows):
 def test_few_rows_all_of_them_easy(selector, n_rows, make_net):
     """No update is without a row, nor has it a single one, which batch normalisation cannot train on."""
     module = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-    n_epochs = 1200 // n_rows
+    n_epochs = 400 // n_rows
     X, y = easy_rows(n_rows)
     net = make_net(selector, module=module, max_epochs=n_epochs).fit(X, y)
     assert len(net.history) == n_epochs
@@ -174,7 +166,7 @@ def test_few_rows_all_of_them_easy(selector, n_rows, make_net):
 @each_selector
 def test_it_learns(selector, make_net, data):
     X, y = data
-    assert make_net(selector, lr=0.1, max_epochs=8).fit(X, y).score(X, y) > 0.85
+    assert make_net(selector, lr=0.1, max_epochs=6).fit(X, y).score(X, y) > 0.85
 
 
 @each_selector
