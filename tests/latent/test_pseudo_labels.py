@@ -334,11 +334,9 @@ def test_a_large_pool_gives_a_part_of_its_rows():
     "params",
     [
         {"continue_training": True},
-        {"train_on": "both"},
         {"train_on": "decoded"},
         {"strategy": "margin"},
         {"strategy": "auto", "pseudo_labels": "auto"},
-        {"strategy": "si", "oracle": FunctionOracle(nearest_label), "classes": list(range(10))},
         {"strategy": "si", "oracle": FunctionOracle(nearest_label)},
     ],
     ids=lambda params: " ".join(f"{k}={v}" if isinstance(v, str | bool) else k for k, v in params.items()),
