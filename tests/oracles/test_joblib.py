@@ -125,7 +125,7 @@ def test_a_row_that_kills_every_worker_of_dask_has_failed(monkeypatch):
     killed = distributed.KilledWorker("task", SimpleNamespace(address="tcp://worker"), 3)
     rounds = []
 
-    def parallel(n_jobs):
+    def parallel(n_jobs, return_as):
         def run(tasks):
             called = list(tasks)
             rounds.append(len(called))
@@ -136,7 +136,7 @@ def test_a_row_that_kills_every_worker_of_dask_has_failed(monkeypatch):
 
         return run
 
-    monkeypatch.setattr(over_joblib, "_parallel", parallel)
+    monkeypatch.setattr(over_joblib, "Parallel", parallel)
     with parallel_config(backend="threading"):
         got = dict(ask())
     assert got[3].reason.startswith("its workers died")
@@ -145,13 +145,13 @@ def test_a_row_that_kills_every_worker_of_dask_has_failed(monkeypatch):
 
 
 def test_other_errors_of_a_backend_are_raised(monkeypatch):
-    def parallel(n_jobs):
+    def parallel(n_jobs, return_as):
         def run(tasks):
             raise ConnectionError("no scheduler")
 
         return run
 
-    monkeypatch.setattr(over_joblib, "_parallel", parallel)
+    monkeypatch.setattr(over_joblib, "Parallel", parallel)
     with parallel_config(backend="threading"), pytest.raises(ConnectionError, match="no scheduler"):
         list(ask())
 

@@ -175,7 +175,7 @@ def test_a_compiled_net(selector, make_net, data):
     net = make_net(selector, compile=True, max_epochs=4, lr=0.1, batch_size=32).fit(X, y)
     assert hasattr(net.module_, "_orig_mod")
     assert net.score(X, y) > 0.7
-    plain = net.module_._orig_mod
+    plain = net.module_._orig_mod  # torch's name for what was compiled
     with torch.no_grad():
         expected = plain.eval()(torch.from_numpy(X)).softmax(dim=1)
     np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-3, atol=1e-5)

@@ -219,7 +219,7 @@ def test_a_compiled_module_is_scored_as_it_was_written(make_net, rows, monkeypat
     class Compiled(nn.Module):
         def __init__(self, module):
             super().__init__()
-            self._orig_mod = module
+            self._orig_mod = module  # as torch names it
 
         def forward(self, *args, **kwargs):
             raise AssertionError("the compiled module must not run")
