@@ -114,7 +114,7 @@ def test_tags_follow_the_net(estimator):
     assert (tags.regressor_tags is None) == (kind == "classifier")
     assert not tags.no_validation
     assert not tags.non_deterministic
-    assert not tags._skip_test
+    assert not tags._skip_test  # scikit-learn's name
 
 
 def test_an_oracle_makes_y_optional():

@@ -89,7 +89,7 @@ def test_colours_are_those_of_the_classes(fitted):
     display = LatentSpaceDisplay.from_estimator(fitted, X)
     names = [str(c) for c in fitted.classes_ if c in set(display.labels)]
     assert legend(display) == ["pool", *names, "asked"]
-    bought = make_sampler(strategy="random", n_per_round=140, max_labels=150).fit(X, Y)
+    bought = make_sampler(strategy="kmeans", n_per_round=140, max_labels=150).fit(X, Y)
     everything = LatentSpaceDisplay.from_estimator(bought, X)
 
     def colors(shown):

@@ -137,7 +137,7 @@ def test_rows_that_tell_nothing_are_no_rival(rows):
 
 def test_two_labels_of_two_classes_can_be_compared():
     Z, y = blobs((0, 0), (4, 0))
-    assert len(LabelSpreader().spread(Z[:2], y[:2], Z[2:], rows_labeled=Z[:2]).rows) in (0, 178)
+    assert len(LabelSpreader().spread(Z[:2], y[:2], Z[2:], rows_labeled=Z[:2]).rows) == 178
 
 
 def test_min_structure_decides():
