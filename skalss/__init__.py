@@ -1,9 +1,20 @@
 """skalss: learn from few, well-chosen labels and train on few, well-chosen rows."""
 
-from .campaign import Batch, Campaign
-from .campaign.buying import OracleAnswerError, OracleError
+from .campaign import (
+    Batch,
+    Campaign,
+    MaxCost,
+    MaxFailures,
+    MaxRounds,
+    OracleAnswerError,
+    OracleError,
+    PredictionsAgree,
+    Progress,
+    ScoreReached,
+    StoppingRule,
+)
 from .ledger import Ledger, LedgerError, LedgerLockedError, LedgerMismatchError
-from .network.tasknet import TaskNet
+from .network import TaskNet
 from .sampler import AdaptiveLatentSampler
 from .selective import SelectiveNetClassifier
 
@@ -17,8 +28,15 @@ __all__ = [
     "LedgerError",
     "LedgerLockedError",
     "LedgerMismatchError",
+    "MaxCost",
+    "MaxFailures",
+    "MaxRounds",
     "OracleAnswerError",
     "OracleError",
+    "PredictionsAgree",
+    "Progress",
+    "ScoreReached",
     "SelectiveNetClassifier",
+    "StoppingRule",
     "TaskNet",
 ]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import Tags, get_tags
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
+from .network import TaskNet, make_task_model
 from .network.tasknet import copy_task_tags
+from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
+from .targets import make_target
 from .utils import store
 from .utils.tensors import to_host
 
@@ -33,8 +38,8 @@ def _failures(campaign: Campaign) -> str:
     return f" {len(reasons)} questions failed: {reasons.unique()[:3].tolist()}." if len(reasons) else ""
 
 
-def _is_classifier(sampler: AdaptiveLatentSampler) -> bool:
-    return get_tags(sampler).estimator_type == "classifier"
+def _has_probabilities(sampler: AdaptiveLatentSampler) -> bool:
+    return hasattr(make_task_model(sampler.estimator), "predict_proba")
 
 
 class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
@@ -46,9 +51,12 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
     Parameters
     ----------
-    estimator : skorch net or TaskNet, default=None
+    estimator : skorch net, TaskNet, or classifier or regressor of scikit-learn, default=None
         What is trained. None: ``skalss.nets.net_classifier()``, a small MLP. To reach its parameters with
-        ``set_params(estimator__lr=...)`` or a grid search, pass such a net instead of None.
+        ``set_params(estimator__lr=...)`` or a grid search, pass such a net instead of None. A
+        ``TaskNet(net, warm_start=True)`` goes on from the last round's weights in each round. A forest, a
+        Pipeline, or any other estimator of scikit-learn works with the strategies that need neither features
+        nor gradients of a network, ``"auto"`` among them.
     latent_model : latent model, default=None
         Fitted on the pool when a strategy or `train_on` first needs it. None: ``VAE()``, or ``ConvVAE()``
         for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
@@ -71,21 +79,12 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Rows asked in each later round.
     max_labels : int, default=500
         Budget of paid answers: labels, abstentions and charged failures. Clipped to the pool.
-    max_cost : float, default=None
-        Budget of what answers cost, in the units of the oracle's costs: labels, abstentions and charged
-        failures; what is pending counts, too. A row that costs more than what is left is passed over. The
-        oracle is asked for the cost of every row of the pool first. None: no limit.
-    n_rounds : int, default=None
-        Rounds after the first; None: until another rule stops.
-    target_score : float, default=None
-        Stop when the score on `X_val`, `y_val` reaches this.
-    stop_at_agreement : float, default=None
-        Stop when predictions have settled. After each round those of the network, on up to 2,000 random rows
-        of the pool, are compared with those of the round before: Cohen's kappa for classes, R² clipped to
-        [0, 1] for values. When the mean of the last three comparisons reaches this value in (0, 1], such as
-        0.99, the campaign stops. The fewer labels a round adds, the sooner that is. None: never.
+    stop : StoppingRule or several of them, default=()
+        When to stop, besides: ``MaxCost(250)``, ``MaxRounds(8)``, ``ScoreReached(0.95)``,
+        ``PredictionsAgree(0.99)``, ``MaxFailures(10)``, or a rule of yours. The first that holds ends the
+        campaign, with what it has. More than ten failures always do, unless `stop` has another `MaxFailures`.
     scoring : str or callable, default=None
-        Scorer for `target_score`, the control rows and the history; None: accuracy or R².
+        Scorer for `ScoreReached`, the control rows and the history; None: accuracy or R².
     classes : array-like of shape (n_classes,), default=None
         All labels that may come; a label outside is refused. None: those of `y` without an oracle,
         otherwise those seen so far.
@@ -94,10 +93,6 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     pseudo_labels : {"auto", "spread"}, LabelSpreader or None, default="auto"
         Whether rows that nobody labelled train the network, too, in the first part of each training: labels
         spread over the neighbour graph of the codes. ``"auto"``: with a classifier and ``strategy="auto"``.
-    continue_training : bool, default=False
-        Whether each round goes on from the last round's weights instead of a fresh clone.
-    max_failures : int, default=10
-        Failed answers after which the campaign stops, with what it has.
     control_share : float, default=0.0
         Share, in [0, 1), of the questions after the first set that go to control rows: rows drawn at random
         from the whole pool before anything is asked, which no strategy may choose. Their labels are held out
@@ -108,8 +103,6 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         File in which every question and answer is kept: an answer is on the disk before it is used. `fit`
         with the same ledger and settings goes on where an earlier one was killed. Campaigns on the same rows
         share it, and buy no label twice. None: answers are kept in memory only.
-    device : str or torch.device, default="auto"
-        Where latent model and network compute; overrules their own setting.
     random_state : int, RandomState or None, default=None
         The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
         seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.
@@ -118,8 +111,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimator_ : TaskNet
-        The network, trained on every label, those of control rows included.
+    estimator_ : TaskNet or SklearnModel
+        The network, trained on every label, those of control rows included. An estimator of scikit-learn is
+        its ``estimator_``.
     latent_model_ : latent model or None
         None if nothing needed it, as with ``strategy="random"``.
     classes_ : array of shape (n_classes,)
@@ -134,10 +128,10 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         same network on the rows that the strategy chose by it, before it trained on them; NaN where there are
         fewer than two control rows, none of the strategy's, or too few classes among them for the scorer. The
         last `control_score` is of the network before it was trained on the control rows. With
-        `stop_at_agreement`: `agreement` with the network of the round before.
+        `PredictionsAgree`: `agreement` with the network of the round before.
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
-        labelled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
+        labeled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
         out), `score`, `cost` (paid if it is charged), `charged`, `reason`, `annotator`, `reused` (whether the
         ledger had the answer before this run asked for it).
     labeled_indices_ : int array
@@ -151,18 +145,15 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     n_rounds_ : int
         Batches asked, the first set included.
     stop_reason_ : str or None
-        Which rule ended the campaign: ``"max_labels"``, ``"max_cost"``, ``"n_rounds"``, ``"target_score"``,
-        ``"agreement"``, ``"pool exhausted"``, ``"max_failures"`` or ``"interrupted"``; None if it was
-        finished before one did.
+        Why the campaign ended: ``"max_labels"``, ``"pool exhausted"``, ``"interrupted"``, or what a rule of
+        `stop` said: ``"max_cost"``, ``"max_rounds"``, ``"score_reached"``, ``"predictions_agree"``,
+        ``"max_failures"``; None if it was finished before one did.
     n_features_in_ : int
         Columns of X; channels, for images.
 
     References
     ----------
     Adaptive latent space sampling, arXiv:2004.02757.
-
-    For `stop_at_agreement`: Bloodgood and Vijay-Shanker, A method for stopping active learning based on
-    stabilizing predictions and the need for user-adjustable stopping, CoNLL 2009, arXiv:1409.5165.
 
     Examples
     --------
@@ -187,19 +178,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         n_initial=50,
         n_per_round=50,
         max_labels=500,
-        max_cost=None,
-        n_rounds=None,
-        target_score=None,
-        stop_at_agreement=None,
+        stop=(),
         scoring=None,
         classes=None,
         train_on="original",
         pseudo_labels="auto",
-        continue_training=False,
-        max_failures=10,
         control_share=0.0,
         ledger=None,
-        device="auto",
         random_state=None,
         verbose=0,
     ):
@@ -211,19 +196,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self.n_initial = n_initial
         self.n_per_round = n_per_round
         self.max_labels = max_labels
-        self.max_cost = max_cost
-        self.n_rounds = n_rounds
-        self.target_score = target_score
-        self.stop_at_agreement = stop_at_agreement
+        self.stop = stop
         self.scoring = scoring
         self.classes = classes
         self.train_on = train_on
         self.pseudo_labels = pseudo_labels
-        self.continue_training = continue_training
-        self.max_failures = max_failures
         self.control_share = control_share
         self.ledger = ledger
-        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
@@ -234,7 +213,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         A random first set; in each round, start rows drawn at random from the labelled set, one step up
         the gradient of the task loss through the decoder, then the nearest pool row (SNN) or the decoded
         point (SI); the network trains on the decoded rows of all sets so far, continued from the last
-        round's weights.
+        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``.
 
         Parameters
         ----------
@@ -260,9 +239,21 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             "initial": "random",
             "pseudo_labels": None,
             "train_on": "decoded",
-            "continue_training": True,
         }
-        return cls(**{**settings, **overrides})
+        estimator = overrides.pop("estimator", None)
+        if isinstance(estimator, TaskNet):
+            estimator = clone(estimator).set_params(warm_start=True)
+        elif estimator is None or isinstance(estimator, NeuralNet):
+            estimator = TaskNet(estimator, warm_start=True)
+        return cls(estimator, **{**settings, **overrides})
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone all but the oracle: a deep copy of a callable would be asked in place of the user's own."""
+        bare = copy.copy(self)
+        bare.oracle = None
+        made = BaseEstimator.__sklearn_clone__(bare)
+        made.oracle = self.oracle
+        return made
 
     def __sklearn_tags__(self) -> Tags:
         """Tell which checks apply, by delegation to the net."""
@@ -285,7 +276,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         sample_id : array-like of shape (n_samples,), default=None
             What identifies each row to the oracle; None: its position.
         X_val, y_val : arrays, default=None
-            Held-out rows for `target_score` and the history.
+            Held-out rows for `ScoreReached` and the history.
 
         Returns
         -------
@@ -306,9 +297,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
                 "oracle, y is the answer key; or set oracle= to ask a function or a person."
             )
         if self.oracle is None:
-            # On another object, so that a refusal leaves an earlier fit as it was.
-            checker = type(self)(**self.get_params(deep=False))
-            validate_data(checker, to_host(X), to_host(y), allow_nd=True, y_numeric=not _is_classifier(self))
+            y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
         campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
         if self.oracle is None and campaign.oracle is None:
             campaign.close()
@@ -333,9 +322,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self._take(fitted)
         if self.stop_reason_ == "max_failures":
             warnings.warn(
-                f"Stopped after more than max_failures={self.max_failures} failed answers, with "
-                f"{self.n_labels_} labels. queries_ has the reasons; raise max_failures or mend "
-                "the oracle to go on.",
+                f"Stopped after {(self.queries_['state'] == FAILED).sum()} failed answers, with "
+                f"{self.n_labels_} labels. queries_ has the reasons; allow more with stop=MaxFailures(n), or "
+                "mend the oracle to go on.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -374,7 +363,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         X = self._check_rows(X)
         return self.estimator_.predict(X)
 
-    @available_if(_is_classifier)
+    @available_if(_has_probabilities)
     def predict_proba(self, X):
         """Predict class probabilities.
 
@@ -450,8 +439,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ----------
         path : str or path
         sampler : AdaptiveLatentSampler
-            Not fitted, made as the one that was saved; it is not changed. Its `device`, `random_state`,
-            `verbose` and oracle may be others.
+            Not fitted, made as the one that was saved; it is not changed. Its `random_state`, `verbose` and
+            oracle may be others, and the devices of its parts.
 
         Returns
         -------
@@ -471,10 +460,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
                 f"load needs an unfitted sampler like the one that was saved, got {sampler!r}. Pass "
                 "AdaptiveLatentSampler(...) with the same settings."
             )
-        # The oracle stays out of the clone: a callable would be deep-copied.
-        fitted = clone(type(sampler)(**{**sampler.get_params(deep=False), "oracle": None}))
+        fitted = clone(sampler)
         fitted_state.restore(fitted, store.read(path))
-        fitted.oracle = sampler.oracle
         return fitted
 
     def _check_rows(self, X):

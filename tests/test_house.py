@@ -11,8 +11,8 @@ import skalss
 FLOORS = [
     {"utils"},
     {"scores", "nets", "neighbors"},
-    {"latent", "oracles", "targets", "datasets"},
-    {"ledger", "network", "simulation"},
+    {"oracles", "targets", "datasets"},
+    {"latent", "ledger", "network", "simulation"},
     {"selective", "strategies"},
     {"campaign"},
     {"sampler"},
@@ -21,7 +21,7 @@ FLOORS = [
     {"benchmarks"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-FOREIGN_PRIVATE = {"_get_predict_nonlinearity", "_orig_mod", "_optimizers"}  # of skorch and torch
+FOREIGN_PRIVATE = {"_exit", "_get_predict_nonlinearity", "_orig_mod", "_optimizers"}  # os, skorch, torch
 
 ROOT = Path(skalss.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

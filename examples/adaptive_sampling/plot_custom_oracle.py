@@ -94,12 +94,12 @@ print(f"accuracy {by_function.score(pool.X_test, pool.y_test):.3f}")
 queries = by_function.queries_
 print(queries["state"].value_counts().to_string())
 columns = ["id", "round", "state", "label", "charged", "reason"]
-print(queries.loc[queries["state"] != "labelled", columns].to_string(index=False))
+print(queries.loc[queries["state"] != "labeled", columns].to_string(index=False))
 
 # %%
 # What the strategy asked for once it had something to learn from, with the answers.
 
-LOOKS = {"labelled": "black", "abstained": "#c2540a", "failed": "#b2182b", "pending": "#777777"}
+LOOKS = {"labeled": "black", "abstained": "#c2540a", "failed": "#b2182b", "pending": "#777777"}
 WORDS = {"abstained": "don't know", "failed": "failed", "pending": "not yet"}
 
 
@@ -110,7 +110,7 @@ def draw(questions, title):
         ax.set_axis_off()
     for ax, question in zip(axes.flat, questions.itertuples(), strict=False):
         ax.imshow(X[question.position].reshape(8, 8), cmap="gray_r")
-        labelled = question.state == "labelled"
+        labelled = question.state == "labeled"
         answer = question.label if labelled else WORDS[question.state]
         ax.set_title(answer, color=LOOKS[question.state], fontsize=11 if labelled else 8)
     figure.suptitle(title, fontsize=11)

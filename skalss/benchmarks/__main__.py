@@ -9,10 +9,12 @@ from importlib import import_module
 BENCHMARKS = {
     "acquisition": "choosing rows of a large pool on disk against scoring the whole pool",
     "badge": "BADGE's choice of rows against scikit-activeml's",
+    "behaviour": "what fixed seeds do, to hold a change against the state before it",
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",
     "ledger": "durable answers a second, and what a ledger costs a campaign",
     "ledger-kills": "campaigns that are killed and go on: nothing lost, nothing bought twice",
+    "neighbor-index": "an index of codes: seconds to build and to search, neighbours missed",
     "oracle-jobs": "a simulator asked by two worker processes against one",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",

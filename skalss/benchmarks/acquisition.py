@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..strategies import Snapshot, make_strategy
+from ..strategies import Encoded, Snapshot, make_snapshot, make_strategy
 from ..utils.tensors import chunks
 from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 from .snn_acquisition import SHAPE, Scene
@@ -37,20 +37,14 @@ def write_pool(path: Path, scene: Scene, codes: np.ndarray) -> np.ndarray:
 
 def snapshot_of(scene: Scene, pool: np.ndarray, codes: np.ndarray, seed: int) -> Snapshot:
     """Show a strategy the round: the first rows of the pool are labelled."""
-    labeled = np.arange(scene.n_labeled)
-    return Snapshot(
-        task="classification",
-        X=pool,
-        taken=np.isin(np.arange(len(pool)), labeled),
-        labeled=labeled,
-        y_labeled=scene.y,
-        codes_generated=None,
-        starts_used=np.zeros(len(labeled), dtype=bool),
-        latent=lambda: (scene.latent_model, codes),
+    return make_snapshot(
+        pool,
+        np.arange(scene.n_labeled),
+        scene.y,
+        latent=lambda: Encoded(scene.latent_model, codes),
         network=lambda: scene.network,
-        random_state=np.random.RandomState(seed),
-        device=torch.device("cpu"),
-        structure=lambda: 1.0,  # measured with the training that is left out here
+        random_state=seed,
+        known_structure=lambda: 1.0,  # measured with the training that is left out here
     )
 
 
@@ -79,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             candidates, seconds = timed(lambda: strategy.query(snapshot, options.queries), options.clock)
             assert candidates.ids is not None
             assert len(np.unique(candidates.ids)) == options.queries
-            passed[name] = snapshot.network_rows
+            passed[name] = snapshot.network.n_rows
             return seconds
 
         arms = {name: partial(query, name) for name in dict.fromkeys([*options.strategies, WHOLE_POOL])}

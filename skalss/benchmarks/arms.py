@@ -39,8 +39,8 @@ class RandomFarStrategy(NearestNeighborStrategy):
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Draw up to `n` rows; nearer ones only when too few are far."""
         rows = snapshot.random_state.permutation(snapshot.unlabeled)[: 20 * n]
-        near = ~self._far_enough(snapshot, snapshot.codes[rows])
-        return Candidates(ids=rows[np.argsort(near, kind="stable")][:n], codes=None)
+        near = ~self._far_enough(snapshot, snapshot.latent.codes()[rows])
+        return Candidates(rows=rows[np.argsort(near, kind="stable")][:n])
 
 
 def named_strategy(name: str) -> Any:

@@ -55,7 +55,6 @@ class Round:
             strategy="random",
             n_initial=self.n_labels,
             max_labels=2 * self.n_labels,
-            device="cpu",
             random_state=seed,
         )
         campaign = Campaign(sampler, self.X, self.y)

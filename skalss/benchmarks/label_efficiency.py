@@ -142,7 +142,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
         max_labels=options.n_initial + options.rounds * options.n_per_round,
-        device="cpu",
     )
     results = compare_strategies(
         sampler,

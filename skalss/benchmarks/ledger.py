@@ -76,7 +76,6 @@ class Pair:
             n_per_round=self.n_per_round,
             max_labels=self.n_labels,
             ledger=ledger,
-            device="cpu",
             random_state=seed,
         )
         start = {name: clock() for name, clock in CLOCKS.items()}

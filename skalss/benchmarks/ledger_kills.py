@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from ..campaign import MaxFailures
 from ..latent import LinearLatent
 from ..ledger import Ledger
 from ..nets import net_classifier
@@ -105,10 +106,9 @@ def campaign(folder: Path, attempt: int, dies_after: int, seed: int) -> None:
         n_initial=10,
         n_per_round=10,
         max_labels=40,
-        max_failures=100,
+        stop=MaxFailures(100),
         classes=range(10),
         ledger=folder / "digits.ledger",
-        device="cpu",
         random_state=seed,
     )
     sampler.fit(load_digits(return_X_y=True)[0][:N_ROWS])

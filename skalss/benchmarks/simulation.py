@@ -53,7 +53,7 @@ STRATEGIES: dict[str, Any] = {
 
 def make_arms(names: Sequence[str], vae: Any) -> dict[str, Any]:
     """Give the sampler's parameters for each arm; `vae` is the latent model of arms that end in ``-vae``."""
-    decoded = {"train_on": "decoded", "continue_training": True, "latent_model": vae, "initial": "random"}
+    decoded = {"train_on": "decoded", "estimator__warm_start": True, "latent_model": vae, "initial": "random"}
     published = AdaptiveLatentSampler.paper("si").strategy
     arms: dict[str, Any] = {}
     for name in names:
@@ -160,7 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
         max_labels=options.n_initial + options.rounds * options.n_per_round,
-        device="cpu",
     )
     results = compare_strategies(
         sampler,

@@ -30,7 +30,7 @@ from torch import nn
 from ..latent import PretrainedLatent
 from ..nets import LeNet, net_classifier
 from ..network.tasknet import TaskNet
-from ..strategies import NearestNeighborStrategy, Snapshot
+from ..strategies import Encoded, NearestNeighborStrategy, Snapshot, make_snapshot
 from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
 SHAPE = (1, 28, 28)
@@ -76,26 +76,22 @@ class Scene:
         """Show a strategy the round: the first rows of the pool are labelled."""
         taken = np.zeros(len(codes), dtype=bool)
         taken[: self.n_labeled] = True
-        return Snapshot(
-            task="classification",
-            X=np.empty((0, *SHAPE), dtype=np.float32),  # SNN does not look at rows
-            taken=taken,
-            labeled=np.arange(self.n_labeled),
-            y_labeled=self.y,
-            codes_generated=None,
-            starts_used=np.zeros(self.n_labeled, dtype=bool),
-            latent=lambda: (self.latent_model, codes),
+        return make_snapshot(
+            np.empty((0, *SHAPE), dtype=np.float32),  # SNN does not look at rows
+            np.arange(self.n_labeled),
+            self.y,
+            latent=lambda: Encoded(self.latent_model, codes),
             network=lambda: self.network,
-            random_state=np.random.RandomState(seed),
-            device=torch.device("cpu"),
+            taken=taken,
+            random_state=seed,
         )
 
     def query(self, codes: np.ndarray, n: int, seed: int) -> float:
         """Query `n` rows; give the seconds."""
         snapshot = self.snapshot(codes, seed)
         candidates, seconds = timed(lambda: NearestNeighborStrategy().query(snapshot, n), self.clock)
-        assert candidates.ids is not None
-        assert len(np.unique(candidates.ids)) == n
+        assert candidates.rows is not None
+        assert len(np.unique(candidates.rows)) == n
         return seconds
 
     def score(self, block: torch.Tensor, n_rows: int, batch_size: int, bf16: bool = False) -> float:

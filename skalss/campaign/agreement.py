@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score, r2_score
 
-from ..network.tasknet import TaskNet
+from ..network import TaskModel
 from ..utils.seeds import derive_seed
 from .pool import Pool
 
 N_ROWS = 2000
-N_COMPARISONS = 3  # whose mean must reach the threshold
 
 
 class _Look(NamedTuple):
@@ -31,36 +29,27 @@ class Agreement:
 
     Parameters
     ----------
-    threshold : float or None
-        Stop when the mean of the last three comparisons reaches it; None: never.
     pool : Pool
     seed : int
 
-    References
+    Attributes
     ----------
-    Bloodgood and Vijay-Shanker, A method for stopping active learning based on stabilizing predictions and
-    the need for user-adjustable stopping, CoNLL 2009, arXiv:1409.5165.
+    values : list of float
+        Of the accepted networks, each with the one before it.
     """
 
-    def __init__(self, threshold: float | None, pool: Pool, seed: int):
-        self.threshold, self.pool, self.seed = threshold, pool, seed
+    def __init__(self, pool: Pool, seed: int):
+        self.pool, self.seed = pool, seed
         self.values: list[float] = []
         self._accepted: _Look | None = None
         self._looked: _Look | None = None
 
-    @property
-    def reached(self) -> bool:
-        """Whether predictions have settled."""
-        if self.threshold is None or len(self.values) < N_COMPARISONS:
-            return False
-        return bool(np.mean(self.values[-N_COMPARISONS:]) >= self.threshold)
-
-    def look(self, network: TaskNet, n_seen: int) -> float:
+    def look(self, network: TaskModel, n_seen: int) -> float:
         """Compare a network with the one accepted last.
 
         Parameters
         ----------
-        network : TaskNet
+        network : TaskModel
         n_seen : int
             Number of labels it was trained on.
 
@@ -75,7 +64,7 @@ class Agreement:
             return np.nan
         if self._looked is None or self._looked.n_seen != n_seen:
             predicted = network.predict(self.pool.X[self._rows()])
-            value = np.nan if last is None else agreement(last.predicted, predicted, self.pool.task)
+            value = np.nan if last is None else self.pool.target.agreement(last.predicted, predicted)
             self._looked = _Look(n_seen, predicted, value)
         return self._looked.agreement
 
@@ -92,28 +81,3 @@ class Agreement:
         rng: Any = np.random.RandomState(derive_seed(self.seed, "agreement"))
         n_rows = len(self.pool)
         return np.sort(rng.choice(n_rows, size=min(N_ROWS, n_rows), replace=False))
-
-
-def agreement(old: np.ndarray, new: np.ndarray, task: str) -> float:
-    """Give how far two sets of predictions agree.
-
-    Parameters
-    ----------
-    old, new : arrays of shape (n_samples,)
-    task : {"classification", "regression"}
-
-    Returns
-    -------
-    agreement : float
-        Cohen's kappa, at most 1; for regression the R² of `new` on `old`, clipped to [0, 1].
-
-    Examples
-    --------
-    >>> agreement(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0]), "classification")
-    0.5
-    """
-    if np.array_equal(old, new):
-        return 1.0  # of constant predictions kappa is undefined
-    if task == "classification":
-        return float(cohen_kappa_score(old, new))
-    return float(np.clip(r2_score(old, new), 0.0, 1.0))

@@ -15,20 +15,24 @@ from .questions import GENERATED, Question
 from .records import Records
 
 
-class Costs:
-    """Keeps the questions of a campaign within `max_cost`.
+class Budget:
+    """Labels and costs that are left, and the size of the next batch.
 
     What is pending counts at its full cost: a failure that is not charged gives it back. No strategy sees a
     row of the pool that costs more than what is left.
 
     Parameters
     ----------
-    max_cost : float or None
-        In the units of the oracle's costs; None: no limit.
     pool : Pool
     records : Records
+    n_initial, n_per_round, max_labels : int
+        As in the sampler.
+    max_cost : float or None
+        In the units of the oracle's costs; None: no limit.
     oracle : BaseOracle or None
         Who names the costs.
+    unlimited : bool
+        Whether there are points to ask about beyond the rows of the pool.
 
     Raises
     ------
@@ -36,13 +40,45 @@ class Costs:
         If there is a limit, and the oracle names no costs, or wrong ones.
     """
 
-    def __init__(self, max_cost: float | None, pool: Pool, records: Records, oracle: BaseOracle | None):
-        self.max_cost, self.pool, self.records = max_cost, pool, records
+    def __init__(
+        self,
+        pool: Pool,
+        records: Records,
+        *,
+        n_initial: int,
+        n_per_round: int,
+        max_labels: int,
+        max_cost: float | None,
+        oracle: BaseOracle | None,
+        unlimited: bool,
+    ):
+        self.pool, self.records, self.unlimited = pool, records, unlimited
+        self.n_initial, self.n_per_round, self.max_labels = n_initial, n_per_round, max_labels
+        self.max_cost = max_cost
         self.of_pool: np.ndarray | None = None  # known where there is a limit
         self.nothing_fits = False  # of the questions chosen last
         self._ended = False  # nothing fitted, and nothing was pending that could give something back
         self.oracle: BaseOracle | None = None
         self.take_from(oracle)
+
+    # -- labels -----------------------------------------------------------------------------------
+
+    def total(self) -> int:
+        """Return the paid answers allowed, clipped to what there is to ask."""
+        askable = len(self.pool) - len(self.pool.given)
+        return self.max_labels if self.unlimited else min(self.max_labels, askable)
+
+    def missing_at_first(self) -> int:
+        """Return how many rows of the first set were neither known from the start nor asked yet."""
+        return self.n_initial - len(self.pool.given) - len(self.records.questions)
+
+    def next_size(self, n: int | None) -> int:
+        """Return how many questions may be asked next; `n` is how many are wanted, None what is usual."""
+        missing = self.missing_at_first()
+        wanted = n or (missing if missing > 0 else self.n_per_round)
+        return min(wanted, self.max_labels - self.records.n_paid - len(self.records.pending))
+
+    # -- costs ------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but the oracle, which may not allow it."""
@@ -69,20 +105,19 @@ class Costs:
             return check_costs(found, ids)
         if self.max_cost is not None:
             raise ValueError(
-                f"max_cost={self.max_cost!r} needs an oracle that names its costs, got {self.oracle!r}. "
+                f"MaxCost({self.max_cost!r}) needs an oracle that names its costs, got {self.oracle!r}. "
                 "Pass FunctionOracle(function, cost=...), or an oracle with a method row_costs."
             )
         return np.zeros(len(ids))
 
-    @property
     def spent(self) -> float:
-        """What was paid, and what is pending."""
+        """Return what was paid, and what is pending."""
         return self.records.cost(pending=True)
 
     def hide_what_is_too_dear(self) -> None:
         """Mark the rows of the pool that cost more than what is left."""
         if self.max_cost is not None and self.of_pool is not None:
-            self.records.too_dear = self.spent + self.of_pool > self.max_cost
+            self.records.too_dear = self.spent() + self.of_pool > self.max_cost
 
     def keep_affordable(self, questions: list[Question]) -> list[Question]:
         """Note what each question costs, and leave out those that no longer fit.
@@ -94,7 +129,7 @@ class Costs:
         if self.max_cost is None:
             return questions
         kept: list[Question] = []
-        spent = self.spent
+        spent = self.spent()
         for question in questions:
             if math.fsum([spent, *(q.cost for q in kept), question.cost]) <= self.max_cost:
                 kept.append(question)
@@ -102,7 +137,7 @@ class Costs:
         self._ended = self.nothing_fits and not self.records.pending
         return kept
 
-    def price(self, questions: list[Question]) -> list[Question]:
+    def price(self, questions: list[Question]) -> None:
         """Note what each question costs."""
         asked = [q for q in questions if q.kind != GENERATED]
         made = [q for q in questions if q.kind == GENERATED]
@@ -116,16 +151,15 @@ class Costs:
         if made:
             rows = self.pool.like_user_rows([q.row for q in made])
             _note(made, self._of_rows(rows, np.array([q.id for q in made])))
-        return questions
 
-    def are_used_up(self, generates: bool) -> bool:
+    def priced_out(self) -> bool:
         """Whether nothing that can still be asked can be paid for, whatever comes of what is pending."""
         if self.max_cost is None or self.of_pool is None or self.records.pending:
             return False
-        if generates or self._ended:
-            return self._ended or self.spent >= self.max_cost
+        if self.unlimited or self._ended:
+            return self._ended or self.spent() >= self.max_cost
         free = ~self.records.taken
-        return bool(free.any() and (self.spent + self.of_pool[free] > self.max_cost).all())
+        return bool(free.any() and (self.spent() + self.of_pool[free] > self.max_cost).all())
 
 
 def _note(questions: list[Question], costs: np.ndarray) -> None:

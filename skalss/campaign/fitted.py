@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
-import hashlib
-import numbers
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from torch import Tensor, nn
 
-from ..latent import VAE, BaseLatentModel, ConvVAE
-from ..network.tasknet import TaskNet
-from ..utils.tensors import to_host
-from .models import set_known
+from ..latent import BaseLatentModel, default_latent_model
+from ..network import TaskModel, make_task_model
+from ..utils.settings import describe
+from .history import History
+from .identity import OUTSIDE
+from .models import Models
+from .pool import Pool
+from .questions import GENERATED
+from .records import Records
 
-# Only these are set from a file.
-ATTRIBUTES = (
-    *("history_", "queries_", "labeled_indices_", "X_generated_", "y_generated_", "classes_"),
-    *("n_labels_", "n_queries_", "n_rounds_", "stop_reason_", "n_features_in_", "feature_names_in_"),
-)
-_FREE = ("device", "verbose", "random_state", "n_jobs")  # may differ: they change nothing of what was learned
+MODELS = ("estimator_", "latent_model_")  # they have a state of their own
 
 
-def state_of(sampler: Any) -> dict[str, Any]:
-    """Give the state of a fitted sampler: nested dicts of what a store can write."""
+def fitted_attributes(
+    pool: Pool,
+    records: Records,
+    models: Models,
+    history: History,
+    *,
+    model: TaskModel,
+    stop_reason: str | None,
+) -> dict[str, Any]:
+    """Return what a fitted sampler shows of a campaign: every attribute is named here, and only here."""
+    made = records.labelled(GENERATED)
+    return {
+        **pool.seen,
+        **model.target_.fitted_attributes,
+        "estimator_": model,
+        "latent_model_": models.latent_model,
+        "history_": history.to_frame(),
+        "queries_": records.to_frame(),
+        "labeled_indices_": records.positions(held_out=True),
+        "X_generated_": np.array([q.row for q in made]).reshape(-1, *pool.X.shape[1:]),
+        "y_generated_": np.array([q.label for q in made]),
+        "n_labels_": records.n_bought(),
+        "n_queries_": records.n_paid,
+        "n_rounds_": records.round,
+        "stop_reason_": stop_reason,
+    }
+
+
+def state_of(sampler: BaseEstimator) -> dict[str, Any]:
+    """Return the state of a fitted sampler: nested dicts of what a store can write."""
     model = sampler.latent_model_
     if isinstance(model, FrozenEstimator):
         model = model.estimator
+    learned = {name: value for name, value in vars(sampler).items() if name.endswith("_")}
     return {
+        "version": 2,
         "settings": describe_settings(sampler),
-        "attributes": {name: vars(sampler)[name] for name in ATTRIBUTES if name in vars(sampler)},
-        "estimator": sampler.estimator_.get_state(),
+        "attributes": {name: value for name, value in learned.items() if name not in MODELS},
+        "estimator": _task_state(sampler.estimator_),
         "latent_model": None if model is None else _latent_state(model),
     }
 
 
-def _latent_state(model: Any) -> dict[str, Any]:
+def _task_state(model: TaskModel) -> dict[str, Any]:
+    if not hasattr(model, "get_state"):
+        raise TypeError(
+            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler, if you trust "
+            "where it is read."
+        )
+    return model.get_state()
+
+
+def _latent_state(model: BaseEstimator) -> dict[str, Any]:
     if not isinstance(model, BaseLatentModel):
         raise TypeError(
             f"A latent model of type {type(model).__name__} cannot be saved without pickle. Derive it from "
@@ -48,7 +83,7 @@ def _latent_state(model: Any) -> dict[str, Any]:
     return model.get_state()
 
 
-def restore(sampler: Any, state: dict[str, Any]) -> None:
+def restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     """Make an unfitted sampler the fitted one that `state` was taken of.
 
     Raises
@@ -56,38 +91,46 @@ def restore(sampler: Any, state: dict[str, Any]) -> None:
     ValueError
         If a setting of the sampler is not what it was, or its modules have other weights.
     """
-    check_settings(describe_settings(sampler), state["settings"])
-    known = sampler.estimator
-    network = clone(known if isinstance(known, TaskNet) else TaskNet(known))
-    network.set_params(device=sampler.device).set_state(state["estimator"])
-    saved = state["latent_model"]
-    model = None if saved is None else _restore_latent(sampler, saved, len(state["estimator"]["row_shape"]))
-    found = {name: value for name, value in state["attributes"].items() if name in ATTRIBUTES}
-    vars(sampler).update(found, estimator_=network, latent_model_=model)
+    given, saved = describe_settings(sampler), state["settings"]
+    if "version" not in state:  # of 0.1.0.dev0, which had other parameters
+        given, saved = ({k: v for k, v in s.items() if k in given and k in saved} for s in (given, saved))
+    check_settings(given, saved)
+    network = make_task_model(sampler.estimator)
+    network.set_state(state["estimator"])
+    latent = state["latent_model"]
+    model = None if latent is None else _restore_latent(sampler, latent, len(state["estimator"]["row_shape"]))
+    for name, value in {**state["attributes"], "estimator_": network, "latent_model_": model}.items():
+        if name.isidentifier() and name.endswith("_") and not name.startswith("_"):
+            setattr(sampler, name, value)
 
 
-def _restore_latent(sampler: Any, state: dict[str, Any], row_ndim: int) -> Any:
+def _restore_latent(sampler: BaseEstimator, state: dict[str, Any], row_ndim: int) -> BaseEstimator:
     given = sampler.latent_model
     if given is None:
-        given = VAE() if row_ndim == 1 else ConvVAE()
+        given = default_latent_model(row_ndim + 1)
     frozen = isinstance(given, FrozenEstimator)
     model = clone(given.estimator if frozen else given)
-    if not frozen:
-        set_known(model, device=sampler.device)
     model.set_state(state)
     return FrozenEstimator(model) if frozen else model
 
 
-def describe_settings(sampler: Any) -> dict[str, str]:
-    """Give each setting as a text that is the same in any process, but for those that may differ."""
-    params = sampler.get_params()
-    names = [n for n in params if n.rpartition("__")[2] not in _FREE and n.partition("__")[0] != "oracle"]
-    return {name: _describe(params[name]) for name in sorted(names)}
+def describe_settings(sampler: BaseEstimator) -> dict[str, str]:
+    """Return each setting as a text that is the same in any process, but for those that may differ.
+
+    Modules go by their structure: the weights come from the file.
+    """
+    kept = {}
+    for name, value in sampler.get_params().items():
+        if name.rpartition("__")[2] not in OUTSIDE and name.partition("__")[0] not in OUTSIDE:
+            # An estimator's parameters are settings of their own.
+            named = hasattr(value, "get_params") and not isinstance(value, type)
+            kept[name] = type(value).__qualname__ if named else describe(value, weights=False)
+    return kept
 
 
 def check_settings(given: Mapping[str, str], saved: Mapping[str, str]) -> None:
     """Refuse settings that are not those saved, by their names."""
-    differ = [name for name in sorted({*given, *saved}) if given.get(name) != saved.get(name)]
+    differ = [name for name in sorted({*given, *saved}) if not _are_alike(given.get(name), saved.get(name))]
     if differ:
         # The innermost says most: with another module all of its parameters differ, too.
         name = next((n for n in differ if n in given and n in saved), differ[0])
@@ -99,23 +142,6 @@ def check_settings(given: Mapping[str, str], saved: Mapping[str, str]) -> None:
         )
 
 
-def _describe(value: Any) -> str:
-    """Name a value by what it is, without its address in memory."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, str | numbers.Number):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_describe, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key!r}: {_describe(item)}' for key, item in value.items())}}}"
-    if isinstance(value, np.ndarray | Tensor):
-        array = np.ascontiguousarray(to_host(value))
-        content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
-        return f"array {array.dtype} {array.shape} {hashlib.blake2b(content, digest_size=8).hexdigest()}"
-    if isinstance(value, partial):
-        return f"partial of {_describe([value.func, value.args, value.keywords])}"
-    if isinstance(value, nn.Module):
-        return repr(value)
-    # An estimator's parameters are settings of their own.
-    return getattr(value, "__qualname__", type(value).__qualname__)
+def _are_alike(given: str | None, saved: str | None) -> bool:
+    """Whether two settings are one; files of version 0.1.0.dev0 name a class without its module."""
+    return given == saved or (given is not None and saved is not None and given.endswith(f".{saved}"))

@@ -6,42 +6,97 @@ instead of asking for them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_random_state
 
 from ..ledger import Ledger, LedgerLockedError, LedgerMismatchError
 from ..ledger.answers import from_line, to_line
 from ..ledger.lock import WriterLock
 from ..ledger.store import Store, now, version
-from ..ledger.tables import Answer, Request
-from ..ledger.values import content_of, from_json, pack, to_json, unpack
-from ..utils.settings import list_settings
+from ..ledger.tables import Answer, CampaignLine, Request
+from ..ledger.values import content_of, pack, unpack
+from ..utils.scalars import from_json, to_json
+from .identity import name_in_ledger, old_name_in_ledger
 from .ledger_rows import check_ids, check_same_rows, key_of_pool, other_row, positions_of
 from .pool import Pool
 from .questions import GENERATED, POOL, Question
 
-# Settings that do not decide which row comes next, so that a campaign may go on with others.
-STOPPING = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
-OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose")
+SeedLike = int | np.random.RandomState | None
 
 
-class CampaignLedger:
+class Answered(NamedTuple):
+    """An answer as a journal keeps it.
+
+    Attributes
+    ----------
+    answer : label, Abstain or Failed
+    cost : float
+        0 where whoever answered named none.
+    annotator : str
+    """
+
+    answer: Any
+    cost: float
+    annotator: str
+
+
+class NoJournal:
+    """Keeps nothing: the campaign's memory is all there is. What `Journal` does, without a file."""
+
+    def choose_seed(self, random_state: SeedLike) -> int:
+        """Draw the seed of a campaign."""
+        return int(check_random_state(random_state).randint(2**31 - 1))
+
+    def start(self, seed: int) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def round(self, round_: int) -> list[Request]:
+        """Return nothing: no other process asked before."""
+        return []
+
+    def as_asked(self, requests: Sequence[Request], questions: list[Question]) -> list[Question]:
+        """Return the questions as they are."""
+        return questions
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Do nothing."""
+
+    def recorded(self, questions: Sequence[Question]) -> list[tuple[Question, Answered]]:
+        """Return nothing: nobody else answers."""
+        return []
+
+    def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
+        """Return the answers as they are."""
+        return list(answers)
+
+
+def make_journal(ledger: Ledger | None, pool: Pool, sampler: BaseEstimator) -> Journal | NoJournal:
+    """Return the journal of a campaign: what it keeps in its ledger, if it has one."""
+    if ledger is None:
+        return NoJournal()
+    return Journal(ledger, pool, [name_in_ledger(sampler), old_name_in_ledger(sampler)])
+
+
+class Journal:
     """What a campaign reads from its ledger and writes into it.
 
     Parameters
     ----------
     ledger : Ledger
-    sampler : AdaptiveLatentSampler
-        The campaign's own clone.
     pool : Pool
+    names : sequence of str
+        Of the campaign's settings: what new lines get, and what older versions called the same settings.
 
     Raises
     ------
@@ -49,14 +104,10 @@ class CampaignLedger:
         If the file is damaged, of a newer format, of other data or of another task.
     """
 
-    def __init__(self, ledger: Ledger, sampler: Any, pool: Pool):
-        self.path, self.pool = ledger.path, pool
+    def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str]):
+        self.path, self.pool, self.names = ledger.path, pool, names
         check_ids(pool.ids)
-        self._rows = {"task": pool.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
-        settings = list_settings(sampler.get_params(), ignored=(*STOPPING, *OUTSIDE))
-        self._settings = hashlib.blake2b(
-            settings.encode(errors="backslashreplace"), digest_size=16
-        ).hexdigest()
+        self._rows = {"task": pool.target.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
         self._pool_key = key_of_pool(pool)
         self._number: int | None = None  # of the campaign in the file
         self._times: Counter[Any] = Counter()  # how often this campaign asked an id
@@ -71,12 +122,12 @@ class CampaignLedger:
 
     # -- the start and the end --------------------------------------------------------------------
 
-    def choose_seed(self, random_state: Any) -> int:
+    def choose_seed(self, random_state: SeedLike) -> int:
         """Draw the seed of a campaign; without a random state, that of the last with the same settings."""
         assert self._store is not None
         if random_state is None:
             for line in reversed(self._store.book.campaigns):
-                if (line.settings, line.pool) == (self._settings, self._pool_key):
+                if self._is_ours(line):
                     return line.seed
         return int(check_random_state(random_state).randint(2**31 - 1))
 
@@ -88,14 +139,18 @@ class CampaignLedger:
         LedgerLockedError
             If another campaign drives it.
         """
-        key = (self._settings, self._pool_key, seed)
         store = self._open()
         with store.writing() as book:
             for line in book.campaigns:
-                if line[1:4] == key:
+                if self._is_ours(line) and line.seed == seed:
                     self._number = line.number
                     return
-            (self._number,) = store.add("campaigns", [(*key, version(), now())])
+            new = (self.names[0], self._pool_key, seed, version(), now())
+            (self._number,) = store.add("campaigns", [new])
+
+    def _is_ours(self, line: CampaignLine) -> bool:
+        """Whether a campaign in the file has the same settings and the same pool."""
+        return line.settings in self.names and line.pool == self._pool_key
 
     def close(self) -> None:
         """Let the ledger go; it is opened again when it is needed."""
@@ -122,9 +177,7 @@ class CampaignLedger:
     def _reopen(self) -> Store:
         store = Store(self.path)
         kept = store.book.campaigns[self._number - 1 : self._number] if self._number else []
-        if store.meta["pool"] != self._rows or [line[1:3] for line in kept] != [
-            (self._settings, self._pool_key)
-        ]:
+        if store.meta["pool"] != self._rows or not any(map(self._is_ours, kept)):
             store.close()
             raise LedgerMismatchError(
                 f"{self.path} is not the ledger that this campaign began with. Put that file back, or start "
@@ -220,31 +273,40 @@ class CampaignLedger:
 
     # -- answers ----------------------------------------------------------------------------------
 
-    def recorded(self, questions: Sequence[Question]) -> list[tuple[Question, Answer]]:
-        """Give those of the questions that have an answer by now, whoever gave it."""
+    def recorded(self, questions: Sequence[Question]) -> list[tuple[Question, Answered]]:
+        """Return those of the questions that have an answer by now, whoever gave it.
+
+        Raises
+        ------
+        LedgerMismatchError
+            If one has a label that this campaign cannot use.
+        """
         if not questions:
             return []
         book = self._open().refresh()
         found = [(q, book.answer_to(self._requests[to_json(q.id, "id")])) for q in questions]
-        return [(question, answer) for question, answer in found if answer is not None]
+        return [
+            (question, Answered(self._read(question, line), line.cost, line.annotator))
+            for question, line in found
+            if line is not None
+        ]
 
     def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
-        """Write answers; give them as they came back, when they are on the disk."""
-        store = self._open()
+        """Write answers; return them as they came back, when they are on the disk."""
+        store, target = self._open(), self.pool.target
         requests = [self._requests[to_json(q.id, "id")] for q in questions]
         lines = [
-            to_line(request.item, request.number, answer, cost=question.cost, annotator=annotator)
+            to_line(request.item, request.number, answer, target, cost=question.cost, annotator=annotator)
             for question, request, answer in zip(questions, requests, answers, strict=True)
         ]
         with store.writing() as book:
             first = len(book.answers)
             store.add("answers", lines)
-        return [from_line(line) for line in book.answers[first:]]
+        return [from_line(line, target) for line in book.answers[first:]]
 
-    def read_answer(self, question: Question, line: Answer) -> Any:
-        """Give a recorded answer, or refuse a label that this campaign cannot use."""
+    def _read(self, question: Question, line: Answer) -> Any:
         try:
-            return self.pool.check_label(from_line(line))
+            return self.pool.check_label(from_line(line, self.pool.target))
         except ValueError as error:
             raise LedgerMismatchError(
                 f"The ledger {self.path} holds a label of id {_plain(question.id)!r} that this campaign "

@@ -11,7 +11,8 @@ import pandas as pd
 
 from ..ledger import LedgerMismatchError
 from ..ledger.store import Store
-from ..ledger.values import content_of, from_json, seal, to_json
+from ..ledger.values import content_of, seal
+from ..utils.scalars import from_json, to_json
 from ..utils.tensors import chunk_rows, chunks
 from .pool import Pool
 from .questions import POOL

@@ -1,76 +1,96 @@
-"""The two models of a campaign, fitted when first asked for: the latent model and the task network."""
+"""The two models of a campaign, fitted when first asked for: the latent model and the task model."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
-from ..latent import VAE, BaseLatentModel, ConvVAE
-from ..latent.pseudo_labels import make_pseudo_labels
+from ..latent import BaseLatentModel, LabelSpreader, default_latent_model
+from ..network import TaskModel, make_task_model
 from ..network.epochs import Pseudo
-from ..network.tasknet import TaskNet
+from ..strategies import Encoded
 from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
 from ..utils.seeds import derive_seed
 from ..utils.tensors import as_numpy, as_tensor
+from .history import History
 from .pool import Pool
 from .questions import GENERATED
 from .records import Records
 
+TRAIN_ON = ("original", "decoded", "both")
+
 
 class Models:
-    """Latent model and network over a pool and what is labelled of it.
+    """Latent model and task model over a pool and what is labelled of it. They note their own seconds.
 
     Parameters
     ----------
-    sampler : AdaptiveLatentSampler
     pool : Pool
     records : Records
+    history : History
+    estimator, latent_model
+        As in the sampler.
+    train_on : {"original", "decoded", "both"}
+    spreader : LabelSpreader or None
+        Makes pseudo-labels.
     seed : int
+
+    Attributes
+    ----------
+    trained : TaskModel or None
+        The model of the labels seen last.
+    encoded : Encoded or None
+        The pool in its latent space, once something needed it.
+    structure : float or None
+        Of the codes, if labels were spread over them for the last training.
     """
 
-    def __init__(self, sampler: Any, pool: Pool, records: Records, seed: int):
-        self.sampler, self.pool, self.records, self.seed = sampler, pool, records, seed
-        self.spreader = make_pseudo_labels(sampler.pseudo_labels, pool.task, sampler.strategy)
-        self.device = resolve_device(sampler.device)
-        self.latent_model: BaseLatentModel | None = None
-        self.codes: np.ndarray | None = None
-        self.trained: TaskNet | None = None
+    def __init__(
+        self,
+        pool: Pool,
+        records: Records,
+        history: History,
+        *,
+        estimator: BaseEstimator | None,
+        latent_model: BaseEstimator | None,
+        train_on: Literal["original", "decoded", "both"],
+        spreader: LabelSpreader | None,
+        seed: int,
+    ):
+        self.pool, self.records, self.history, self.seed = pool, records, history, seed
+        self.template = make_task_model(estimator)
+        self.device = resolve_device(getattr(self.template, "device", "auto"))
+        self.given_latent_model = latent_model
+        self.train_on, self.spreader = train_on, spreader
+        self.encoded: Encoded | None = None
+        self.trained: TaskModel | None = None
+        self.structure: float | None = None
         self.interrupted = False
-        self.n_pseudo = 0  # rows with pseudo-labels in the last training
-        self.structure: float | None = None  # of the codes, if labels were spread over them for it
-        self._accepted: TaskNet | None = None  # what the next round goes on from
+        self._accepted: TaskModel | None = None  # what the next round goes on from
         self._n_seen: int | None = None  # labels the network has seen
 
-    @property
-    def has_codes(self) -> bool:
-        """Whether the latent model is fitted, and the pool encoded."""
-        return self.latent_model is not None and self.codes is not None
+    # -- before anything is bought ----------------------------------------------------------------
 
-    def latent(self) -> tuple[BaseLatentModel, np.ndarray]:
-        """Give the latent model, fitted on the pool at the first call, and the codes of the pool."""
-        if self.latent_model is None or self.codes is None:
-            default = VAE() if self.pool.X.ndim == 2 else ConvVAE()
-            model = clone(default if self.sampler.latent_model is None else self.sampler.latent_model)
-            set_known(model, device=self.sampler.device, random_state=derive_seed(self.seed, "latent model"))
-            model.fit(self.pool.user_X, None)  # a FrozenEstimator wants y too
-            self.codes = np.asarray(model.transform(self.pool.user_X), dtype=np.float32)
-            self.latent_model = model
-        return self.latent_model, self.codes
+    def rehearse(self) -> frozenset[str]:
+        """Pass two rows through an untrained network: no label is bought for one that does not fit.
 
-    def rehearse(self) -> None:
-        """Pass two rows through an untrained network: no label is bought for one that does not fit."""
-        classes = self.pool.classes if self.pool.classes is not None else np.arange(2)
-        self._new_network().rehearse(self.pool.X[:2], classes)
-        if self.sampler.latent_model is not None:
-            self._check_latent_model(self.sampler.latent_model)
+        Returns
+        -------
+        abilities : frozenset of str
+            Of the network.
+        """
+        abilities = self.template.rehearse(self.pool.X[:2], self.pool.target)
+        if self.given_latent_model is not None:
+            self._check_latent_model(self.given_latent_model)
+        return abilities
 
-    def _check_latent_model(self, model: Any) -> None:
+    def _check_latent_model(self, model: BaseEstimator) -> None:
         missing = [name for name in ("fit", "transform", "decode") if not hasattr(model, name)]
         if missing:
             raise TypeError(
@@ -82,39 +102,86 @@ class Models:
             # Raises if it is not fitted, or to other rows.
             model.transform(self.pool.user_rows(np.arange(min(2, len(self.pool)))))
 
+    # -- the latent model -------------------------------------------------------------------------
+
+    @property
+    def latent_model(self) -> BaseEstimator | None:
+        """The fitted latent model; None if nothing needed one."""
+        return None if self.encoded is None else self.encoded.model
+
+    def latent(self) -> Encoded:
+        """Return the pool in its latent space; the latent model is fitted at the first call."""
+        if self.encoded is None:
+            with self.history.timing("latent_seconds"):
+                self.encoded = self._encode()
+        return self.encoded
+
+    def _encode(self) -> Encoded:
+        given, pool = self.given_latent_model, self.pool
+        model = clone(default_latent_model(pool.X.ndim) if given is None else given)
+        if "random_state" in model.get_params(deep=False):  # a frozen model keeps its own
+            model.set_params(random_state=derive_seed(self.seed, "latent model"))
+        inner = model.estimator if isinstance(model, FrozenEstimator) else model
+        if not isinstance(inner, BaseLatentModel):
+            model.fit(pool.user_X, None)  # of another library: it checks the rows itself
+            return Encoded(model, np.asarray(model.transform(pool.user_X), dtype=np.float32))
+        if inner is model:
+            inner.fit_rows(pool.X, seen=pool.seen, scaling=pool.scaling)
+        return Encoded(model, inner.encode_rows(pool.X))
+
+    # -- the task model ---------------------------------------------------------------------------
+
     def is_current(self) -> bool:
         """Whether a network has seen every label that is not held out."""
         return self.trained is not None and self._n_seen == len(self.records.labels())
 
-    def network(self, round_: int) -> TaskNet:
-        """Give the network, trained first where there are new labels.
+    def network(self) -> TaskModel:
+        """Return the network, trained first where there are new labels.
 
-        A network that was given out is never changed: with `continue_training` a copy goes on, and it
-        goes on from the last one that `advance` accepted, so that looking in between changes nothing.
+        A network that was handed out is never changed: with a warm start a copy goes on, and it goes on from
+        the last one that `advance` accepted, so that looking in between changes nothing.
+
+        Raises
+        ------
+        ValueError
+            If there is no label yet.
         """
         if not self.is_current():
             y = self._labels()
-            self.trained = self._train(self.records.positions(), y, round_)
+            self.trained, n_pseudo = self._train(self.records.positions(), y)
             self._n_seen = len(y)
+            self.history.now().n_pseudo = n_pseudo
         assert self.trained is not None
         return self.trained
 
-    def final(self, round_: int) -> TaskNet:
-        """Train a network on every label, those held out, too. Nothing goes on from it."""
-        positions = self.records.positions(held_out=True)
-        return self._train(positions, self._labels(held_out=True), round_)
+    def final(self) -> TaskModel:
+        """Return a network trained on every label, those held out, too. Nothing goes on from it."""
+        if not self.records.held_out():
+            return self.network()
+        return self._train(self.records.positions(held_out=True), self._labels(held_out=True))[0]
 
-    def member(self, number: int, round_: int) -> TaskNet:
-        """Train a fresh network on as many rows as are labelled, drawn with replacement."""
-        X, y = self._training_rows(self.records.positions(), self._labels())
-        rng = np.random.RandomState(derive_seed(self.seed, f"committee {number}", round_))
-        rows = rng.randint(len(y), size=len(y))
-        network = self._new_network().set_params(random_state=int(rng.randint(2**31 - 1)))
-        # Every member has an output for each class, even for one that its rows miss.
-        classes = np.unique(y) if self.pool.classes is None else self.pool.classes
-        with noticing_ctrl_c():
-            network._train(X[rows], y[rows], fresh=True, classes=classes, scaling=self.pool.scaling)
-        return network
+    def member(self, number: int) -> TaskModel:
+        """Return a fresh network trained on as many rows as are labelled, drawn with replacement."""
+        if self.train_on != "original":
+            self.latent()
+        with self.history.timing("fit_seconds"), noticing_ctrl_c():
+            X, y = self._training_rows(self.records.positions(), self._labels())
+            rng = np.random.RandomState(derive_seed(self.seed, f"committee {number}", self.records.round))
+            rows = rng.randint(len(y), size=len(y))
+            network = clone(self.template).set_params(random_state=int(rng.randint(2**31 - 1)))
+            # Every member has an output for each class, even for one that its rows miss.
+            target = self.pool.target.fitted(y)
+            return network.fit_rows(X[rows], y[rows], target=target, scaling=self.pool.scaling)
+
+    def known_structure(self) -> float | None:
+        """Return the structure of the codes that the training of the network found, or None."""
+        self.network()
+        return self.structure
+
+    def advance(self) -> None:
+        """Accept the network as the one that the next round goes on from."""
+        if self.template.warm_start:
+            self._accepted = self.network()
 
     def _labels(self, held_out: bool = False) -> np.ndarray:
         labels = self.records.labels(held_out=held_out)
@@ -123,31 +190,30 @@ class Models:
                 "There is no label to train on yet. tell() at least one label first; abstentions and "
                 "failures do not count."
             )
-        return self.pool.as_labels(labels)
+        return self.pool.target.as_array(labels)
 
-    def advance(self) -> None:
-        """Accept the network as the one that the next round goes on from."""
-        self._accepted = self.trained
-
-    def _train(self, positions: np.ndarray, y: np.ndarray, round_: int) -> TaskNet:
-        fresh = self._accepted is None or not self.sampler.continue_training or self._has_new_class(y)
-        network = self._new_network() if fresh else copy.deepcopy(self._accepted)
-        assert network is not None
-        network.set_params(random_state=derive_seed(self.seed, "network", round_))
-        pseudo = self._pseudo(positions, y, round_)
-        X, y = self._training_rows(positions, y)
-        with noticing_ctrl_c():
-            network._train(
-                X, y, fresh=fresh, classes=self.pool.classes, scaling=self.pool.scaling, pseudo=pseudo
+    def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int]:
+        """Train on these rows; return the network and how many pseudo-labels it got."""
+        if not self.interrupted and (self.spreader is not None or self.train_on != "original"):
+            self.latent()  # ahead of the training, so that the seconds are told apart
+        with self.history.timing("fit_seconds"), noticing_ctrl_c():
+            fresh = self._accepted is None or self._has_new_class(y)
+            network = clone(self.template) if fresh else copy.deepcopy(self._accepted)
+            assert network is not None
+            network.set_params(random_state=derive_seed(self.seed, "network", self.records.round))
+            pseudo = self._pseudo(positions, y)
+            X, y = self._training_rows(positions, y)
+            network.fit_rows(
+                X, y, fresh=fresh, target=self.pool.target, scaling=self.pool.scaling, pseudo=pseudo
             )
-        return network
+        return network, 0 if pseudo is None else len(pseudo.y)
 
-    def _pseudo(self, positions: np.ndarray, y: np.ndarray, round_: int) -> Pseudo | None:
-        """Give rows of the pool with pseudo-labels to start the training with, if it is asked for."""
-        if self.spreader is None or (self.interrupted and self.codes is None):
+    def _pseudo(self, positions: np.ndarray, y: np.ndarray) -> Pseudo | None:
+        """Return rows of the pool with pseudo-labels to start the training with, if it is asked for."""
+        if self.spreader is None or (self.interrupted and self.encoded is None):
             return None
-        codes = self.latent()[1]
-        rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", round_))
+        codes = self.latent().codes
+        rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", self.records.round))
         # Nor on control rows, in any way: they stand for rows that no network has seen.
         control = [q.position for q in self.records.questions if q.control]
         free = np.setdiff1d(np.arange(len(self.pool)), [*positions, *control])
@@ -157,8 +223,8 @@ class Models:
         with torch.no_grad():
             rows = as_numpy(self.pool.scaling(as_tensor(self._labelled_rows(positions))))
         found = self.spreader.spread(labelled, y, codes[free], rows_labeled=rows, device=self.device)
-        self.n_pseudo, self.structure = len(found.rows), found.structure
-        if not self.n_pseudo:
+        self.structure = found.structure
+        if not len(found.rows):
             return None
         return Pseudo(self.pool.X[free[found.rows]], found.labels, self.spreader.until)
 
@@ -167,17 +233,12 @@ class Models:
         known = getattr(self._accepted, "classes_", None)
         return known is not None and not np.isin(y, known).all()
 
-    def _new_network(self) -> TaskNet:
-        estimator = self.sampler.estimator
-        network = estimator if isinstance(estimator, TaskNet) else TaskNet(estimator)
-        return clone(network).set_params(device=self.sampler.device)
-
     def _training_rows(self, positions: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the labelled rows as they are, decoded from their codes, or both one after the other."""
         parts = []
         # After Ctrl-C nobody waits for a latent model that is not there yet.
-        decoded = self.sampler.train_on != "original" and not (self.interrupted and self.codes is None)
-        if self.sampler.train_on != "decoded" or not decoded:
+        decoded = self.train_on != "original" and not (self.interrupted and self.encoded is None)
+        if self.train_on != "decoded" or not decoded:
             parts.append(self._labelled_rows(positions))
         if decoded:
             model, codes = self.latent()
@@ -189,9 +250,3 @@ class Models:
         rows = np.asarray(self.pool.X[positions])
         generated = [q.row[None] for q in self.records.labelled(GENERATED)]
         return np.concatenate([rows, *generated]) if generated else rows
-
-
-def set_known(model: Any, **settings: Any) -> None:
-    """Set the parameters that the model has; a frozen model keeps its own."""
-    known = model.get_params(deep=False)
-    model.set_params(**{name: value for name, value in settings.items() if name in known})

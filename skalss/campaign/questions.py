@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..ledger.values import content_of
+from ..oracles.base import PENDING
 from ..strategies import BaseStrategy, Candidates, Snapshot
 from .pool import Pool
 
 POOL, GENERATED = "pool", "generated"
-PENDING, LABELLED, ABSTAINED, FAILED = "pending", "labelled", "abstained", "failed"
 
 
 @dataclass
@@ -127,30 +127,30 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
 
 def check_candidates(candidates: Candidates, snapshot: Snapshot, n: int, strategy: BaseStrategy) -> None:
     """Refuse what breaks the contract of a strategy, and say how."""
-    ids, codes, fault = candidates.ids, candidates.codes, None
-    if ids is None and codes is None:
-        fault = "neither ids nor codes"
+    rows, codes, fault = candidates.rows, candidates.codes, None
+    if rows is None and codes is None:
+        fault = "neither rows nor codes"
     elif codes is not None and not strategy.generates_points:
         fault = "codes, but its generates_points is False"
-    elif sum(len(chosen) for chosen in (ids, codes) if chosen is not None) > n:
+    elif sum(len(chosen) for chosen in (rows, codes) if chosen is not None) > n:
         fault = f"more than the {n} candidates asked for"
-    elif ids is not None and len(np.unique(ids)) < len(ids):
+    elif rows is not None and len(np.unique(rows)) < len(rows):
         fault = "the same row twice"
-    elif ids is not None and not _are_askable(ids, snapshot.askable):
+    elif rows is not None and not _are_askable(rows, snapshot.askable):
         fault = "a row that is labelled, pending or not in the pool"
     if fault:
         raise ValueError(
-            f"{strategy} returned {fault}. query must return at most n distinct ids out of "
+            f"{strategy} returned {fault}. query must return at most n distinct rows out of "
             "snapshot.unlabeled, or codes if its generates_points is True."
         )
 
 
-def _are_askable(ids: np.ndarray, askable: np.ndarray) -> bool:
-    ids = np.asarray(ids)
-    if len(ids) and not np.issubdtype(ids.dtype, np.integer):
+def _are_askable(rows: np.ndarray, askable: np.ndarray) -> bool:
+    rows = np.asarray(rows)
+    if len(rows) and not np.issubdtype(rows.dtype, np.integer):
         return False
-    inside = (ids >= 0) & (ids < len(askable))
-    return bool(inside.all() and askable[ids].all())
+    inside = (rows >= 0) & (rows < len(askable))
+    return bool(inside.all() and askable[rows].all())
 
 
 def make_questions(
@@ -174,12 +174,12 @@ def make_questions(
     common : dict
         `round` and `strategy`.
     """
-    rows = () if candidates.ids is None else candidates.ids
+    rows = () if candidates.rows is None else candidates.rows
     questions = [Question(id=ids[i], kind=POOL, position=int(i), **common) for i in rows]
     if candidates.codes is None or len(candidates.codes) == 0:
         return questions
     codes = np.asarray(candidates.codes)
-    made = snapshot.decode(codes) if candidates.rows is None else candidates.rows
+    made = snapshot.latent.decode(codes) if candidates.points is None else candidates.points
     for code, row in zip(codes, made, strict=True):
         # Named by its content, a point has one id in every campaign.
         name = f"{GENERATED}-{content_of(row)[:12]}"

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..oracles import Abstain, Failed
-from .questions import ABSTAINED, FAILED, GENERATED, LABELLED, POOL, Question
+from ..oracles.base import ABSTAINED, FAILED, LABELED
+from .questions import GENERATED, POOL, Question
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Records:
     questions: list[Question] = field(default_factory=list)
     pending: dict[Any, Question] = field(default_factory=dict)
     n_paid: int = 0  # answers that count against the budget
+    round: int = 0  # batches asked so far
+    first_rounds: int = 0  # of them, those of the first set
 
     def __post_init__(self) -> None:
         """Mark the given rows as taken."""
@@ -44,8 +47,10 @@ class Records:
         self.failed = np.zeros(self.n_rows, dtype=bool)  # may be asked again, when no other row is left
         self.too_dear = np.zeros(self.n_rows, dtype=bool)  # cost more than what is left
 
-    def ask(self, questions: Iterable[Question]) -> None:
-        """Add questions as pending."""
+    def ask(self, questions: Iterable[Question], *, first_set: bool = False) -> None:
+        """Add the questions of a round as pending."""
+        self.round += 1
+        self.first_rounds += first_set
         for question in questions:
             self.questions.append(question)
             self.pending[question.id] = question
@@ -63,7 +68,7 @@ class Records:
         elif isinstance(answer, Abstain):
             question.state, question.reason, question.charged = ABSTAINED, answer.reason, True
         else:
-            question.state, question.label, question.charged = LABELLED, answer, True
+            question.state, question.label, question.charged = LABELED, answer, True
         self.n_paid += question.charged
 
     def blocked(self) -> np.ndarray:
@@ -77,16 +82,20 @@ class Records:
 
         Those held out are left out, unless `held_out`.
         """
-        found = [q for q in self.questions if q.state == LABELLED and kind in (None, q.kind)]
+        found = [q for q in self.questions if q.state == LABELED and kind in (None, q.kind)]
         return sorted([q for q in found if held_out or not q.control], key=lambda q: q.kind == GENERATED)
 
     def held_out(self) -> list[Question]:
         """Labelled control rows, in the order asked."""
-        return [q for q in self.questions if q.state == LABELLED and q.control]
+        return [q for q in self.questions if q.state == LABELED and q.control]
 
     def labels(self, *, held_out: bool = False) -> list[Any]:
         """Labels in training order: given, bought of pool rows, bought of generated points."""
         return self.given_labels + [q.label for q in self.labelled(held_out=held_out)]
+
+    def n_bought(self) -> int:
+        """Count the labels bought, held out or not."""
+        return sum(q.state == LABELED for q in self.questions)
 
     def positions(self, *, held_out: bool = False) -> np.ndarray:
         """Pool rows with a label, in training order."""

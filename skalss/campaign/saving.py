@@ -9,7 +9,7 @@ from typing import Any
 
 from ..utils.files import writing
 
-FORMAT = 1
+FORMAT = 2  # the first was of 0.1.0.dev0, whose campaigns had other parts
 _HEADER = b"skalss campaign, format "
 
 
@@ -42,6 +42,11 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         if not header.startswith(_HEADER):
             raise ValueError(f"{path} is not a campaign. Pass what Campaign.save wrote.")
         format_ = int(header[len(_HEADER) :])
+        if format_ < FORMAT:
+            raise ValueError(
+                f"{path} has format {format_}, and this version reads {FORMAT}. Finish the campaign with the "
+                "version of skalss that wrote it, or go on from its ledger."
+            )
         if format_ > FORMAT:
             raise ValueError(
                 f"{path} has format {format_}, this version reads up to {FORMAT}. Upgrade skalss."

@@ -10,18 +10,19 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy import stats
-from sklearn.base import clone, is_regressor
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_consistent_length
 
 from ..campaign import Campaign
-from ..latent import VAE, ConvVAE
-from ..network.tasknet import TaskNet
+from ..campaign.scoring import Scorer
+from ..latent import default_latent_model
 from ..sampler import AdaptiveLatentSampler
 from ..strategies import BaseStrategy
+from ..targets import make_target
 from ..utils.checks import check_positive_int
-from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, read_runs
+from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, old_hash_settings, read_runs
 
 _MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
 _CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels": None}
@@ -113,11 +114,11 @@ def compare_strategies(
     """
     arms, seeds = _name_arms(strategies), _list_seeds(seeds)
     _check_test_rows(X, X_test, y_test)
-    samplers = {name: _copy(sampler).set_params(**settings) for name, settings in arms.items()}
+    samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
     scorers = {name: get_scorer(metric) for name, metric in (metrics or {}).items()}
-    known = read_runs(csv)
+    known = read_runs(csv, {old_hash_settings(arm, data): hashes[name] for name, arm in samplers.items()})
     _check_columns(known, scorers, csv)
     done = set() if known is None else set(zip(known["arm"], known["seed"], known["settings"], strict=True))
     jobs = [(name, seed) for seed in seeds for name in arms]
@@ -206,12 +207,6 @@ def _check_test_rows(X: Any, X_test: Any, y_test: Any) -> None:
         )
 
 
-def _copy(sampler: AdaptiveLatentSampler) -> AdaptiveLatentSampler:
-    """Clone all but the oracle: a deep copy of it would be asked, and the user's see no question."""
-    settings = {**sampler.get_params(deep=False), "oracle": None}
-    return clone(type(sampler)(**settings)).set_params(oracle=sampler.oracle)
-
-
 def _campaign(sampler: AdaptiveLatentSampler, X: Any, y: Any) -> Campaign:
     return Campaign(sampler, X, y if sampler.oracle is None else None)
 
@@ -220,19 +215,16 @@ def _fit_latent(sampler: AdaptiveLatentSampler, X: Any) -> Any:
     """Fit the latent model once, for all arms and seeds; a call repeated fits the same."""
     if isinstance(sampler.latent_model, FrozenEstimator):
         return sampler.latent_model
-    default = VAE() if np.ndim(X) == 2 else ConvVAE()
-    model = clone(default if sampler.latent_model is None else sampler.latent_model)
-    params = model.get_params(deep=False)
-    if "device" in params:
-        model.set_params(device=sampler.device)
-    if params.get("random_state", 0) is None:
+    given = sampler.latent_model
+    model = clone(default_latent_model(np.ndim(X)) if given is None else given)
+    if model.get_params(deep=False).get("random_state", 0) is None:
         model.set_params(random_state=0)
     return FrozenEstimator(model.fit(X))
 
 
 def _metric_name(sampler: AdaptiveLatentSampler) -> str:
     if sampler.scoring is None:
-        return "R²" if is_regressor(sampler) else "accuracy"
+        return make_target(sampler).metric_title
     return sampler.scoring if isinstance(sampler.scoring, str) else "score"
 
 
@@ -242,11 +234,11 @@ def _run(
     """Run one campaign; give a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])
     campaign = _campaign(sampler, X, y)
-    scorer = TaskNet.score if sampler.scoring is None else get_scorer(sampler.scoring)
+    scorer = Scorer(sampler.scoring, campaign.pool.target)
     lines, seconds_before = [], pd.Series(0.0, index=SECONDS)
     for _ in campaign.rounds():
         asked = campaign.history.iloc[-1]
-        labels = campaign.queries.query("state == 'labelled'")["label"]
+        labels = campaign.queries.query("state == 'labeled'")["label"]
         if not campaign.records.labels():
             continue
         network = campaign.network()
@@ -265,7 +257,7 @@ def _run(
                 "score": round(float(score), 5),
                 "network_rows": int(asked["network_rows"]),
                 **spent.round(3).to_dict(),
-                "class_balance": round(_class_balance(labels, campaign.pool.classes), 4),
+                "class_balance": round(_class_balance(labels, campaign.pool.target.classes), 4),
                 **more,
             }
         )

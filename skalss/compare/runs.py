@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv as csv_format
-import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import hash as hash_of
+from sklearn.base import BaseEstimator
 
+from ..campaign.identity import digest, identity, parameters_before
 from ..utils.settings import list_settings
 from ..utils.tensors import to_host
 
@@ -19,8 +21,15 @@ CONTROL = "random"
 SECONDS = ["latent_seconds", "query_seconds", "fit_seconds"]
 
 
-def read_runs(csv: str | Path | None) -> pd.DataFrame | None:
-    """Read the campaigns that a file holds whole; None where there are none."""
+def read_runs(csv: str | Path | None, renamed: Mapping[str, str]) -> pd.DataFrame | None:
+    """Read the campaigns that a file holds whole; None where there are none.
+
+    Parameters
+    ----------
+    csv : path-like or None
+    renamed : mapping of str to str
+        What older versions called settings, to their present name.
+    """
     if csv is None or not Path(csv).exists():
         return None
     _cut_torn_campaign(csv)
@@ -29,6 +38,7 @@ def read_runs(csv: str | Path | None) -> pd.DataFrame | None:
     # An arm may be named "None" or "NA".
     names = {"arm": str, "settings": str}
     known = pd.read_csv(csv, dtype=names, keep_default_na=False, na_values=[""])
+    known["settings"] = known["settings"].replace(dict(renamed))
     return None if known.empty else known.drop_duplicates(["arm", "seed", "settings", "round"])
 
 
@@ -72,10 +82,14 @@ def hash_data(*arrays: Any) -> str:
     return hash_of(parts)
 
 
-def hash_settings(sampler: Any, data: str) -> str:
-    """Name the settings of a campaign: equal for equal parameters, in any process."""
-    ignored = ["random_state", "device", "verbose", "ledger"]
-    if sampler.max_cost is None:  # files from before there was a limit stay valid
-        ignored.append("max_cost")
-    params = list_settings(sampler.get_params(), ignored)
-    return hashlib.blake2b(f"{data} {params}".encode(), digest_size=4).hexdigest()
+def hash_settings(sampler: BaseEstimator, data: str) -> str:
+    """Return a name of the settings of a campaign: equal for equal ones, in any process."""
+    return digest(f"{data} {identity(sampler, whole=True)}", size=4)
+
+
+def old_hash_settings(sampler: BaseEstimator, data: str) -> str:
+    """Return the name that version 0.1.0.dev0 gave settings without other rules than `max_labels`."""
+    defaults = {"n_rounds": None, "target_score": None, "stop_at_agreement": None, "max_failures": 10}
+    params = {**parameters_before(sampler), **defaults}
+    text = list_settings(params, ["random_state", "device", "verbose", "ledger", "max_cost"])
+    return digest(f"{data} {text}", size=4)

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_random_state
 
+from ..oracles.base import LABELED
 from ..utils.checks import check_positive_int
 from ..utils.tensors import to_host
 from .pyplot import pyplot
@@ -141,7 +142,7 @@ class LatentSpaceDisplay:
             )
         shown = _up_to(queries, round)
         last = shown["round"] == shown["round"].max()
-        labelled = shown["state"] == "labelled"
+        labelled = shown["state"] == LABELED
         rows, made = shown[labelled & (shown["kind"] == "pool")], shown[labelled & (shown["kind"] != "pool")]
         asked = shown.loc[last & (shown["kind"] == "pool"), "position"].to_numpy(dtype=np.intp)
         given = np.setdiff1d(sampler.labeled_indices_, queries["position"])  # their labels are not kept
@@ -350,7 +351,7 @@ class LatentSpaceDisplay:
         if np.isnan(values).all():
             return
         scale = {"cmap": "viridis", "vmin": np.nanmin(values), "vmax": np.nanmax(values)}
-        for (marker, places, labels), name in zip(self._groups(), ("labelled", "generated"), strict=True):
+        for (marker, places, labels), name in zip(self._groups(), ("labeled", "generated"), strict=True):
             there = ~pd.isna(labels)
             if there.any():
                 values = labels[there].astype(float)

@@ -1,5 +1,7 @@
 """Latent models: X ↔ Z, with a `decode` that gradients flow through; labels spread over codes."""
 
+from __future__ import annotations
+
 from .base import BaseLatentModel
 from .conv_vae import ConvVAE
 from .level_set import LevelSetLatent
@@ -17,4 +19,20 @@ __all__ = [
     "LinearLatent",
     "PretrainedLatent",
     "PseudoLabels",
+    "default_latent_model",
 ]
+
+
+def default_latent_model(n_dimensions: int) -> BaseLatentModel:
+    """Return what is fitted where no latent model is given.
+
+    Parameters
+    ----------
+    n_dimensions : int
+        Of the array of rows: 2 for flat ones.
+
+    Returns
+    -------
+    model : VAE or ConvVAE
+    """
+    return VAE() if n_dimensions == 2 else ConvVAE()

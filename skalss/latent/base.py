@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from ..utils.scaling import Scaling
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
 HEALTH_ROWS = 10_000
@@ -43,6 +44,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     _device: torch.device
     _n_features_out: int
     _row_shape: tuple[int, ...]
+    _known_scaling: Scaling | None = None
 
     def fit(self, X: Any, y: Any = None) -> BaseLatentModel:
         """Fit the model to unlabelled rows.
@@ -57,9 +59,36 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         self : BaseLatentModel
         """
-        X = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
+        return self.fit_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True))
+
+    def fit_rows(
+        self, X: np.ndarray, *, seen: Mapping[str, Any] | None = None, scaling: Scaling | None = None
+    ) -> BaseLatentModel:
+        """Fit the model to rows that were checked already.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+        seen : mapping, default=None
+            What the check has found: `n_features_in_`, and `feature_names_in_` where there are names. None:
+            the check was this model's own.
+        scaling : Scaling, default=None
+            Of these rows, where it is known.
+
+        Returns
+        -------
+        self : BaseLatentModel
+        """
+        for name, value in (seen or {}).items():
+            setattr(self, name, value)
         self._row_shape = X.shape[1:]
-        self._fit(X)
+        if scaling is not None:
+            self._known_scaling = scaling
+        try:
+            self._fit(X)
+        finally:
+            if scaling is not None:
+                del self._known_scaling  # it belongs to these rows
         self._report_health(X)
         return self
 
@@ -82,7 +111,19 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         self._check_row_shape(getattr(X, "shape", None))
-        X = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
+        return self.encode_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False))
+
+    def encode_rows(self, X: np.ndarray) -> np.ndarray:
+        """Return the codes of rows that were checked already.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_codes), float32
+        """
         Z = np.empty((len(X), self._n_features_out), dtype=np.float32)
         with torch.no_grad():
             for piece in chunks(len(X), self._chunk_rows()):

@@ -60,7 +60,9 @@ class BaseVAE(BaseLatentModel):
         self._device = resolve_device(self.device)
         compute = resolve_dtype(self.dtype, self._device)
         self._shape = self._network_shape(X.shape[1:])
-        self._scaling: Scaling = fit_scaling(self._scaled_view(X))
+        view = self._scaled_view(X)
+        known = self._known_scaling if view is X else None
+        self._scaling: Scaling = fit_scaling(view) if known is None else known
         self.likelihood_ = self._choose_likelihood(X)
         if self.likelihood_ == "gaussian" and self._scaling.unit_range:
             self._scaling = centred(X)  # a Gaussian learns slowly from values of small spread
@@ -147,7 +149,7 @@ class BaseVAE(BaseLatentModel):
                 f"Lower beta (now {self.beta}), raise max_epochs (now {self.max_epochs}) or "
                 f"lr (now {self.lr}), or check the scale of X.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,  # through fit and fit_rows
             )
 
     def _choose_likelihood(self, X: np.ndarray) -> str:

@@ -17,6 +17,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.semi_supervised import LabelSpreading
 
 from ..neighbors import nearest_codes
+from ..targets import BaseTarget
 from ..utils.checks import check_positive_int, check_share
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
@@ -279,16 +280,20 @@ def _none(y: Any, structure: float) -> PseudoLabels:
     return PseudoLabels(np.empty(0, dtype=np.intp), np.asarray(y)[:0], np.empty(0), structure)
 
 
-def make_pseudo_labels(pseudo_labels: Any, task: str, strategy: Any = None) -> LabelSpreader | None:
+def make_pseudo_labels(
+    pseudo_labels: str | LabelSpreader | None, target: BaseTarget, *, is_default: bool, taken: bool = True
+) -> LabelSpreader | None:
     """Turn the parameter of the sampler into a spreader, or None.
 
     Parameters
     ----------
     pseudo_labels : {"auto", "spread"}, LabelSpreader or None
-        ``"auto"``: for a classifier whose strategy is ``"auto"``.
-    task : {"classification", "regression"}
-    strategy : str or BaseStrategy
-        The sampler's parameter.
+        ``"auto"``: where `is_default`, and labels can be spread and are taken.
+    target : BaseTarget
+    is_default : bool
+        Whether the campaign's strategy is the default.
+    taken : bool, default=True
+        Whether the model that is trained takes pseudo-labels.
 
     Returns
     -------
@@ -297,23 +302,28 @@ def make_pseudo_labels(pseudo_labels: Any, task: str, strategy: Any = None) -> L
     Raises
     ------
     ValueError, TypeError
-        If it is none of these, a parameter is wrong, or the task has no classes.
+        If it is none of these, a parameter is wrong, or such labels cannot be spread or are not taken.
     """
     if pseudo_labels is None:
         return None
     if isinstance(pseudo_labels, str) and pseudo_labels == "auto":
-        wanted = task == "classification" and isinstance(strategy, str) and strategy == "auto"
-        return LabelSpreader() if wanted else None
+        return LabelSpreader() if target.can_spread and is_default and taken else None
     if isinstance(pseudo_labels, str) and pseudo_labels == "spread":
         pseudo_labels = LabelSpreader()
-    if isinstance(pseudo_labels, type) or not hasattr(pseudo_labels, "spread"):
+    if isinstance(pseudo_labels, type | str) or not hasattr(pseudo_labels, "spread"):
         raise TypeError(
             "pseudo_labels must be 'auto', 'spread', a skalss.latent.LabelSpreader or None, "
             f"got {pseudo_labels!r}."
         )
-    if task != "classification":
+    if not target.can_spread:
         raise ValueError(
-            "pseudo_labels spreads classes, and this is a regression task. Set pseudo_labels=None or 'auto'."
+            f"pseudo_labels spreads classes, and this is a {target.task} task. Set pseudo_labels=None or "
+            "'auto'."
+        )
+    if not taken:
+        raise ValueError(
+            "pseudo_labels train a network in its first epochs, and an estimator of scikit-learn has none. "
+            "Set pseudo_labels=None or 'auto', or pass a network."
         )
     pseudo_labels.check()
     return pseudo_labels

@@ -7,10 +7,11 @@ import numbers
 from typing import Any
 
 from ..oracles import ABSTAIN, Abstain, Failed
-from ..oracles.base import read_answer
+from ..oracles.base import ABSTAINED, FAILED, LABELED, read_told
+from ..targets import BaseTarget
 from .store import now
-from .tables import ABSTAINED, FAILED, LABELLED, Answer
-from .values import from_json, to_json, to_text
+from .tables import IN_FILE, Answer
+from .values import to_text
 
 
 def check_cost(cost: Any) -> float:
@@ -21,7 +22,13 @@ def check_cost(cost: Any) -> float:
 
 
 def to_line(
-    item: int, request: int | None, answer: Any, *, cost: float = 0.0, annotator: str = ""
+    item: int,
+    request: int | None,
+    answer: Any,
+    target: BaseTarget,
+    *,
+    cost: float = 0.0,
+    annotator: str = "",
 ) -> tuple[Any, ...]:
     """Give the line of an answer in the file, without its number.
 
@@ -30,36 +37,31 @@ def to_line(
     ValueError
         If it is a label that a ledger cannot keep.
     """
-    state, label, reason, charged = LABELLED, None, "", 1
+    state, label, reason, charged = LABELED, None, "", 1
     if isinstance(answer, Failed):
         state, reason, charged = FAILED, to_text(answer.reason), int(answer.charged)
     elif isinstance(answer, Abstain):
         state, reason = ABSTAINED, to_text(answer.reason)
     else:
-        label = to_json(answer)
-    return item, request, state, label, reason, float(cost), charged, to_text(annotator), now()
+        label = target.to_text(answer)
+    return item, request, IN_FILE[state], label, reason, float(cost), charged, to_text(annotator), now()
 
 
-def from_line(line: Answer) -> Any:
+def from_line(line: Answer, target: BaseTarget) -> Any:
     """Give the answer: a label, an Abstain or a Failed."""
     if line.state == FAILED:
         return Failed(line.reason, bool(line.charged))
     if line.label is None:
         return Abstain(line.reason) if line.reason else ABSTAIN
-    return from_json(line.label)
+    return target.from_text(line.label)
 
 
-def check_told(answer: Any, task: str, id_: Any) -> Any:
+def check_told(answer: Any, target: BaseTarget, id_: Any) -> Any:
     """Read an answer that came from outside a campaign, or refuse it."""
-    if isinstance(answer, numbers.Real) and math.isnan(answer):
-        raise ValueError(
-            f"The answer to id {id_!r} is NaN, as an empty cell is. Leave it out if it is not answered yet; "
-            "answer None where there is no label to be had, or Failed(reason)."
-        )
-    answer = read_answer(answer)
-    is_label = not isinstance(answer, Failed | Abstain)
-    if is_label and task == "regression" and not isinstance(answer, numbers.Real):
-        raise ValueError(
-            f"The label of id {id_!r} must be a number, since the ledger is for regression; got {answer!r}."
-        )
-    return answer
+    answer = read_told(answer, id_)
+    if isinstance(answer, Failed | Abstain):
+        return answer
+    try:
+        return target.check(answer)
+    except ValueError as error:
+        raise ValueError(f"The label of id {id_!r} cannot be recorded: {error}") from error

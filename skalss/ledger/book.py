@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from .tables import FAILED, Answer, CampaignLine, Item, Request
+from ..oracles.base import FAILED
+from .tables import Answer, CampaignLine, Item, Request
 
 
 class Book:
@@ -76,7 +77,3 @@ class Book:
     def waiting(self, item: int) -> list[Request]:
         """Give the questions about an item that have no answer."""
         return [r for r in self._requests_of.get(item, []) if self.answer_to(r) is None]
-
-    def n_waiting(self) -> int:
-        """Count the questions that have no answer."""
-        return sum(self.answer_to(r) is None for r in self.requests)

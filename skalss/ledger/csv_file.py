@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..oracles import Abstain, Failed
+from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
+from ..utils.scalars import SCALARS, from_json, to_json
 from .answers import check_cost, check_told, from_line, to_line
 from .book import Book
 from .store import Store
-from .tables import ABSTAINED, ANSWERED, FAILED, LABELLED, PENDING
-from .values import SCALARS, from_json, to_json
+from .tables import FROM_FILE
 
 TYPES = {kind.__name__: kind for kind in SCALARS}
 _BOOLS = {"true": True, "false": False}
@@ -83,7 +84,8 @@ def record(entries: Iterable[Entry], store: Store, book: Book, annotator: str) -
     lines: list[tuple[Any, ...]] = []
     seen: dict[int, tuple[Any, ...]] = {}
     failed = set()
-    label_types = {type(from_json(line.label)) for line in book.answers if line.label is not None}
+    target = store.target
+    label_types = {type(target.from_text(line.label)) for line in book.answers if line.label is not None}
     for entry in entries:
         state = _state(entry)
         if state == PENDING:
@@ -92,16 +94,17 @@ def record(entries: Iterable[Entry], store: Store, book: Book, annotator: str) -
         cost, who = _cost(entry), entry.get("annotator", annotator)
         if state == FAILED:
             waiting = [] if item in failed else [request.number for request in book.waiting(item)]
-            lines += [to_line(item, n, answer, cost=cost, annotator=who) for n in waiting]
+            lines += [to_line(item, n, answer, target, cost=cost, annotator=who) for n in waiting]
             failed.add(item)
             continue
-        new = to_line(item, None, answer, cost=cost, annotator=who)
+        new = to_line(item, None, answer, target, cost=cost, annotator=who)
         if seen.setdefault(item, new)[2:4] != new[2:4]:
             raise entry.refuse(f"id {entry.get('id')!r} has another answer further up; keep one of them.")
         known = book.known(item)
-        if seen[item] is new and (known is None or _differ(from_line(known), answer)):
+        if seen[item] is new and (known is None or _differ(from_line(known, target), answer)):
             waiting = [request.number for request in book.waiting(item)]
-            lines.append(to_line(item, waiting[-1] if waiting else None, answer, cost=cost, annotator=who))
+            request = waiting[-1] if waiting else None
+            lines.append(to_line(item, request, answer, target, cost=cost, annotator=who))
     store.add("answers", lines)
     return len(lines)
 
@@ -111,11 +114,13 @@ def _differ(first: Any, second: Any) -> bool:
 
 
 def _state(entry: Entry) -> str:
-    state = entry.get("state")
-    if state not in ("", PENDING, *ANSWERED):
-        raise entry.refuse(f"the state {state!r} is none of {[PENDING, *ANSWERED]}.")
+    given = entry.get("state")
+    state = FROM_FILE.get(given, given)
+    known = (PENDING, LABELED, ABSTAINED, FAILED)
+    if state not in ("", *known):
+        raise entry.refuse(f"the state {given!r} is none of {list(known)}.")
     if state in ("", PENDING) and entry.get("label"):
-        return LABELLED  # filled in by a person, who left the column `state` alone
+        return LABELED  # filled in by a person, who left the column `state` alone
     return state or PENDING
 
 
@@ -124,17 +129,17 @@ def _answer(entry: Entry, state: str, store: Store, label_types: set[type]) -> A
         return Abstain(entry.get("reason"))
     if state == FAILED:
         return Failed(entry.get("reason"), _bool(entry, "charged"))
-    task, text = store.meta["pool"]["task"], entry.get("label")
+    target, text = store.target, entry.get("label")
     given = entry.get("label_type")
     if given:
         label = _parse(entry, text, given)
-    elif len(label_types) == 1 and task == "classification":
+    elif len(label_types) == 1 and not target.numeric:
         label = _parse(entry, text, next(iter(label_types)).__name__)
     else:
         label = _guess(text)
     try:
         to_json(label)
-        return check_told(label, task, entry.get("id"))
+        return check_told(label, target, entry.get("id"))
     except ValueError as error:
         raise entry.refuse(str(error)) from error
 

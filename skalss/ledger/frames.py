@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..oracles.base import PENDING
+from ..targets import BaseTarget
+from ..utils.scalars import from_json
 from .book import Book
 from .store import Store
-from .tables import PENDING, Answer, Item, Request
-from .values import from_json, unpack
+from .tables import Answer, Item, Request
+from .values import unpack
 
 ANSWER = ["state", "label", "reason", "cost", "charged", "annotator", "answered_at"]
 REQUEST = ["campaign", "seed", "round", "strategy", "score", "control", "asked_at", "version"]
@@ -23,7 +26,7 @@ def questions(store: Store) -> pd.DataFrame:
     rows = [
         {
             **_item(book.items[request.item - 1]),
-            **_answer(book.answer_to(request)),
+            **_answer(book.answer_to(request), store.target),
             **_request(book, request),
         }
         for request in book.requests
@@ -31,7 +34,7 @@ def questions(store: Store) -> pd.DataFrame:
     asked = {request.item for request in book.requests}
     for item in book.items:
         if item.number not in asked:
-            rows.append({**_item(item), **_answer(book.known(item.number))})
+            rows.append({**_item(item), **_answer(book.known(item.number), store.target)})
     for row in rows:
         row["code"], row["row"] = _point(store, row.pop("number"))
     columns = ["id", "kind", "content", *ANSWER, *REQUEST, "code", "row"]
@@ -40,8 +43,10 @@ def questions(store: Store) -> pd.DataFrame:
 
 def answers(store: Store) -> pd.DataFrame:
     """Give a row for each answer."""
+    items = store.book.items
     rows = [
-        {"id": from_json(store.book.items[line.item - 1].id), **_answer(line)} for line in store.book.answers
+        {"id": from_json(items[line.item - 1].id), **_answer(line, store.target)}
+        for line in store.book.answers
     ]
     return _typed(pd.DataFrame(rows, columns=["id", *ANSWER], dtype=object))
 
@@ -50,11 +55,11 @@ def _item(item: Item) -> dict[str, Any]:
     return {"number": item.number, "id": from_json(item.id), "kind": item.kind, "content": item.content}
 
 
-def _answer(line: Answer | None) -> dict[str, Any]:
+def _answer(line: Answer | None, target: BaseTarget) -> dict[str, Any]:
     if line is None:
         return {"state": PENDING, "reason": "", "cost": 0.0, "charged": False, "annotator": ""}
     found = {name: getattr(line, name) for name in ANSWER}
-    label = None if line.label is None else from_json(line.label)
+    label = None if line.label is None else target.from_text(line.label)
     return {**found, "label": label, "charged": bool(line.charged)}
 
 

@@ -9,12 +9,12 @@ from typing import Any, Self
 import pandas as pd
 
 from ..oracles import Failed
+from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
 from .answers import check_cost, check_told, to_line
 from .book import Book
 from .store import Store
 from .tables import Item
-from .values import from_json, to_json
 
 
 class Ledger:
@@ -47,7 +47,7 @@ class Ledger:
     ...     print(len(campaign.pending), campaign.stop_reason)
     ...     ledger.to_frame()["state"].tolist()
     0 max_labels
-    ['labelled', 'labelled', 'labelled']
+    ['labeled', 'labeled', 'labeled']
     >>> folder.cleanup()
     """
 
@@ -85,7 +85,7 @@ class Ledger:
         """
         id_json, cost = to_json(id_, "id"), check_cost(cost)
         store = self._open()
-        answer = check_told(label, store.meta["pool"]["task"], id_)
+        answer = check_told(label, store.target, id_)
         with store.writing() as book:
             item = self._item(book, id_json, id_)
             requests: list[int | None] = [request.number for request in book.waiting(item.number)]
@@ -101,7 +101,7 @@ class Ledger:
             store.add(
                 "answers",
                 [
-                    to_line(item.number, request, answer, cost=cost, annotator=annotator)
+                    to_line(item.number, request, answer, store.target, cost=cost, annotator=annotator)
                     for request, cost in zip(requests, costs, strict=True)
                 ],
             )
@@ -126,7 +126,7 @@ class Ledger:
         frame : DataFrame
             A row for each question of each campaign, in the order asked, with the answer that counts, and
             then a row for each answered item that no campaign here has asked. Columns: `id`, `kind` (pool
-            or generated), `content` (hash of the row), `state` (pending, labelled, abstained, failed),
+            or generated), `content` (hash of the row), `state` (pending, labeled, abstained, failed),
             `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `campaign`, `seed`, `round`,
             `strategy`, `score`, `control`, `asked_at`, `version`; and for generated points `code` and
             `row`. Times are UTC.

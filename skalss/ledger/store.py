@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..targets import BaseTarget, target_of_task
 from .book import Book
 from .errors import LedgerError, LedgerMismatchError, damaged, explaining
-from .tables import ANSWERED, APPLICATION_ID, FORMAT, SCHEMA, TABLES
+from .tables import APPLICATION_ID, FORMAT, FROM_FILE, SCHEMA, TABLES
 from .values import seal
 
 BUSY_SECONDS = 30.0  # how long a write waits for that of another process
@@ -67,6 +68,11 @@ class Store:
     def usable(self) -> bool:
         """Whether it is open, and in this process: a fork must not use its parent's file."""
         return self._closer.alive and self._pid == os.getpid()
+
+    @property
+    def target(self) -> BaseTarget:
+        """The kind of its labels."""
+        return target_of_task(self.meta["pool"]["task"])
 
     # -- opening ----------------------------------------------------------------------------------
 
@@ -231,8 +237,10 @@ class Store:
             if seal(values) != sealed or values[0] != self._last[table]:
                 raise damaged(self.path, f"line {self._last[table]} of its {table} is not as it was written")
             line = kind(*values)
-            if table == "answers" and line.state not in ANSWERED:
-                raise damaged(self.path, f"answer {line.number} has the state {line.state!r}")
+            if table == "answers":
+                if line.state not in FROM_FILE:
+                    raise damaged(self.path, f"answer {line.number} has the state {line.state!r}")
+                line = line._replace(state=FROM_FILE[line.state])
             self.book.add(table, line._replace(code=None, row=b"") if table == "points" else line)
 
     def point(self, item: int) -> tuple[bytes | None, bytes]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..oracles.base import ABSTAINED, FAILED, LABELED
+
 FORMAT = 1  # PRAGMA user_version
 APPLICATION_ID = 0x736B6C73  # "skls", PRAGMA application_id
 
-LABELLED, ABSTAINED, FAILED, PENDING = "labelled", "abstained", "failed", "pending"
-ANSWERED = (LABELLED, ABSTAINED, FAILED)
+# What became of a question, and the word for it in the file, whose format has the British spelling.
+IN_FILE = {LABELED: "labelled", ABSTAINED: "abstained", FAILED: "failed"}
+FROM_FILE = {word: state for state, word in IN_FILE.items()}
 
 
 class CampaignLine(NamedTuple):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,8 @@ from skorch.dataset import Dataset, ValidSplit
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..targets import BaseTarget
+from ..utils.tensors import as_tensor
 from .loader import TensorLoader
 
 FORWARD_ROWS = 256  # rows a forward pass takes; larger batches leave the processor's cache
@@ -40,9 +40,14 @@ def check_net(estimator: Any) -> None:
         )
 
 
+def is_binary(net: NeuralNet) -> bool:
+    """Whether a net tells two classes apart by a single output."""
+    return isinstance(net, NeuralNetBinaryClassifier)
+
+
 def prepare_net(
-    estimator: Any, row_shape: tuple[int, ...], n_classes: int | None, device: torch.device
-) -> Any:
+    estimator: NeuralNet, row_shape: tuple[int, ...], target: BaseTarget, device: torch.device
+) -> NeuralNet:
     """Give a clone of the net, fitted to the data and not yet initialised.
 
     Parameters
@@ -50,8 +55,8 @@ def prepare_net(
     estimator : skorch net
     row_shape : tuple of int
         Shape of one row.
-    n_classes : int or None
-        None for regression.
+    target : BaseTarget
+        Fitted.
     device : torch.device
 
     Returns
@@ -65,11 +70,9 @@ def prepare_net(
     if _has_default_split(net) and not _monitors_validation(net):
         net.set_params(train_split=None)
     _use_tensor_loader(net)
-    n_outputs = 1
-    if n_classes is not None and not isinstance(net, NeuralNetBinaryClassifier):
-        n_outputs = max(2, n_classes)  # one class so far still gets two outputs: no label is refused
-        if net.classes is None:
-            net.set_params(classes=np.arange(n_outputs))
+    n_outputs = 1 if is_binary(net) else target.n_outputs
+    if target.has_probabilities and not is_binary(net) and net.classes is None:
+        net.set_params(classes=np.arange(n_outputs))
     _set_dimensions(net, input_dim=math.prod(row_shape), input_shape=row_shape, output_dim=n_outputs)
     return net
 
@@ -142,54 +145,8 @@ def gives_probabilities(net: Any) -> bool:
     return isinstance(net.criterion_, nn.NLLLoss | nn.BCELoss)
 
 
-def dry_run(net: Any, rows: Tensor) -> tuple[Tensor, str | None]:
-    """Pass a few rows through the net, in eval mode.
-
-    Returns
-    -------
-    output : tensor of shape (n_rows, ...)
-    head_name : str or None
-        As `find_head` gives it.
-    """
-    module = plain_module(net).eval()
-    with torch.no_grad():
-        return find_head(module, lambda: module(rows))
-
-
-def find_head(module: nn.Module, forward: Callable[[], Any]) -> tuple[Tensor, str | None]:
-    """Run a forward pass and see which linear layer made its output.
-
-    Returns
-    -------
-    output : tensor of shape (n_rows, ...)
-        The first, of a module that returns several.
-    head_name : str or None
-        The last linear layer that ran, once and on each row, and is as wide as the output; None if there is
-        none. One that runs on several copies of a row has no features of that row.
-    """
-    called: list[tuple[str, nn.Linear, Tensor]] = []
-    hooks = [
-        layer.register_forward_hook(lambda layer, _, out, name=name: called.append((name, layer, out)))
-        for name, layer in module.named_modules()
-        if isinstance(layer, nn.Linear)
-    ]
-    try:
-        output = first_output(forward())
-    finally:
-        for hook in hooks:
-            hook.remove()
-    width = output.shape[1] if output.ndim == 2 else 1
-    times = Counter(name for name, _, _ in called)
-    heads = (
-        name
-        for name, layer, out in reversed(called)
-        if layer.out_features == width and out.ndim == 2 and len(out) == len(output) and times[name] == 1
-    )
-    return output, next(heads, None)
-
-
-def check_output(net: Any, output: Tensor, n_classes: int | None) -> None:
-    """Refuse an output that does not fit the task.
+def check_output(net: NeuralNet, output: Tensor, target: BaseTarget) -> None:
+    """Refuse an output that does not fit the target.
 
     Raises
     ------
@@ -197,18 +154,18 @@ def check_output(net: Any, output: Tensor, n_classes: int | None) -> None:
         With the shape of the output and the shape needed.
     """
     width = output.shape[1] if output.ndim == 2 else 1
-    binary = isinstance(net, NeuralNetBinaryClassifier)
-    if binary and n_classes is not None and n_classes > 2:
+    fault = target.width_fault(width)
+    if is_binary(net):
+        if target.n_classes > 2:
+            raise ValueError(
+                f"NeuralNetBinaryClassifier serves 2 classes, got {target.n_classes}. Use "
+                "NeuralNetClassifier."
+            )
+        fault = None if width == 1 else "a binary classifier needs width 1"
+    if fault or output.ndim > 2:
         raise ValueError(
-            f"NeuralNetBinaryClassifier serves 2 classes, got {n_classes}. Use NeuralNetClassifier."
-        )
-    if n_classes is None or binary:
-        fits, needed = width == 1, f"a {'binary classifier' if binary else 'regressor'} needs width 1"
-    else:
-        fits, needed = width >= n_classes, f"{n_classes} classes need width {n_classes}"
-    if not fits or output.ndim > 2:
-        raise ValueError(
-            f"The module's output has shape {('n', *output.shape[1:])}, but {needed}. Set the width of its "
+            f"The module's output has shape {('n', *output.shape[1:])}, but "
+            f"{fault or 'it must be flat for each row'}. Set the width of its "
             "last layer, or let the module take output_dim, which TaskNet fills in."
         )
     if isinstance(net.criterion_, nn.NLLLoss) and bool((output < 0).any()):
@@ -217,3 +174,47 @@ def check_output(net: Any, output: Tensor, n_classes: int | None) -> None:
             "as logits are. Pass criterion=torch.nn.CrossEntropyLoss to the net, or end the module with a "
             "softmax."
         )
+
+
+def encoded_as(
+    net: NeuralNet, encoded: np.ndarray, output_shape: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """Return encoded labels as the net's loss takes them.
+
+    Parameters
+    ----------
+    net : skorch net
+    encoded : array of shape (n_samples, ...)
+        From ``BaseTarget.encode``.
+    output_shape : tuple of int
+        Of the module's output for one row.
+    device : torch.device
+
+    Returns
+    -------
+    y : tensor
+        Class numbers (n,), as floats for a binary net; values in the shape of the output.
+    """
+    y = as_tensor(encoded, device)
+    if y.is_floating_point():
+        return y.reshape(-1, *output_shape)
+    return y.float() if is_binary(net) else y.long()
+
+
+def probabilities(net: NeuralNet, output: Tensor) -> Tensor:
+    """Return what the net predicts from its output, differentiably: probabilities, two for a binary net.
+
+    Values pass as they are.
+    """
+    if is_binary(net):
+        positive = positive_probability(net, output).reshape(-1, 1)
+        return torch.hstack([1 - positive, positive])
+    return net._get_predict_nonlinearity()(output)
+
+
+def decisions(net: NeuralNet, P: np.ndarray) -> np.ndarray:
+    """Return scores of which the highest is decided for; for a binary net that goes by its threshold."""
+    if not is_binary(net):
+        return P
+    positive = P[:, 1:] > net.threshold
+    return np.hstack([~positive, positive])

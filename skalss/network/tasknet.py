@@ -8,36 +8,36 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
-from skorch import NeuralNetBinaryClassifier
 from torch import Tensor
 
 from ..nets import net_classifier
+from ..targets import BaseTarget, make_target
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.seeds import seeded
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, load_module_state, module_state, to_host
 from .epochs import Pseudo, drawing_epochs
+from .head import find_head, run_to_head
 from .skorch_net import (
     FORWARD_ROWS,
     check_net,
     check_output,
-    dry_run,
+    decisions,
+    encoded_as,
     first_output,
+    is_binary,
     plain_module,
-    positive_probability,
     prepare_net,
+    probabilities,
 )
 
 
-def _is_classifier(task_net: TaskNet) -> bool:
-    return get_tags(task_net).estimator_type == "classifier"
+def _has_probabilities(task_net: TaskNet) -> bool:
+    return make_target(task_net).has_probabilities
 
 
 class TaskNet(BaseEstimator):
@@ -62,6 +62,9 @@ class TaskNet(BaseEstimator):
     min_epoch_rows : int, default=None
         Rows of an epoch, at least: fewer rows are passed over several times. None: an epoch is one pass,
         but 512 rows where the sampler trains on pseudo-labels.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the fit before, where there was one. In a campaign: whether
+        each round goes on from the last round's network instead of a fresh one.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the order of rows and dropout.
 
@@ -87,20 +90,35 @@ class TaskNet(BaseEstimator):
     True
     """
 
-    def __init__(self, estimator=None, *, min_epoch_rows=None, device="auto", random_state=None):
+    def __init__(
+        self, estimator=None, *, min_epoch_rows=None, warm_start=False, device="auto", random_state=None
+    ):
         self.estimator = estimator
         self.min_epoch_rows = min_epoch_rows
+        self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
+
+    takes_pseudo_labels = True
 
     def __sklearn_tags__(self) -> Tags:
         """Tell which checks apply, by delegation to the net."""
         return copy_task_tags(super().__sklearn_tags__(), self.estimator)
 
+    def check(self) -> None:
+        """Refuse an estimator that is no net.
+
+        Raises
+        ------
+        TypeError
+        """
+        if self.estimator is not None:
+            check_net(self.estimator)
+
     # -- training ---------------------------------------------------------------------------------
 
     def fit(self, X, y) -> Self:
-        """Train a fresh clone of the net.
+        """Train a fresh clone of the net; with `warm_start`, the present one.
 
         Parameters
         ----------
@@ -119,7 +137,7 @@ class TaskNet(BaseEstimator):
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
-        return self._train(X, y, fresh=True)
+        return self.fit_rows(X, y, fresh=not (self.warm_start and hasattr(self, "net_")))
 
     def partial_fit(self, X, y, classes=None) -> Self:
         """Train on from the present weights, for another `max_epochs` of the net.
@@ -135,26 +153,46 @@ class TaskNet(BaseEstimator):
         -------
         self : TaskNet
         """
-        return self._train(X, y, classes=classes, fresh=not hasattr(self, "net_"))
+        target = make_target(self)
+        if classes is not None:
+            target.know(classes)
+        return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
-    def _train(
+    def fit_rows(
         self,
         X,
         y,
         *,
-        fresh: bool,
-        classes=None,
+        target: BaseTarget | None = None,
+        fresh: bool = True,
         scaling: Scaling | None = None,
         pseudo: Pseudo | None = None,
     ) -> Self:
-        """Train; `scaling` may come from more rows than the labelled ones, `pseudo` comes first."""
-        if self.estimator is not None:
-            check_net(self.estimator)
+        """Train, as a campaign does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+        y : array-like of shape (n_samples,)
+        target : BaseTarget, default=None
+            Knows all labels that may come. None: those in `y`. Only a fresh net reads it.
+        fresh : bool, default=True
+            Whether to start with a fresh clone of the net.
+        scaling : Scaling, default=None
+            Of the input, fitted to more rows than `X`; None: it is fitted to `X`. Only a fresh net reads it.
+        pseudo : Pseudo, default=None
+            Rows with pseudo-labels for the first epochs.
+
+        Returns
+        -------
+        self : TaskNet
+        """
+        self.check()
         if self.min_epoch_rows is not None:
             check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
-            self._set_targets(y, classes)
+            self._set_target((make_target(self) if target is None else target).fitted(y))
             self.scaling_ = fit_scaling(X) if scaling is None else scaling
             self._row_shape = X.shape[1:]
             self.device_ = resolve_device(self.device)
@@ -171,14 +209,19 @@ class TaskNet(BaseEstimator):
                 self.net_.partial_fit(*drawn)
         return self
 
-    def rehearse(self, X, classes) -> None:
+    def rehearse(self, X, target: BaseTarget) -> frozenset[str]:
         """Pass rows through an untrained copy of the net, which raises if its output does not fit the task.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        classes : array-like of shape (n_classes,)
-            The labels a classifier must tell apart.
+        target : BaseTarget
+            Of the campaign.
+
+        Returns
+        -------
+        abilities : frozenset of str
+            What a strategy may ask of the trained network; see `TaskModel`.
 
         Raises
         ------
@@ -188,51 +231,50 @@ class TaskNet(BaseEstimator):
         trial = clone(self)
         trial.device_ = resolve_device(self.device)
         trial.scaling_ = fit_scaling(X)
-        trial._set_targets(np.asarray(classes if _is_classifier(self) else [0.0]), None)
+        trial._set_target(target.fitted(target.examples()))
         with seeded(0, trial.device_):
             trial._start_net(trial._scaled(X))
+        return trial.abilities
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What a strategy may ask of the network: "logits", "gradient", and "features" of its last layer."""
+        return frozenset({"logits", "gradient"} | ({"features"} if self.head_name_ is not None else set()))
 
     def _check_training_data(self, X, y, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        regression = not _is_classifier(self)
+        target = make_target(self)
         X, y = validate_data(
-            self, to_host(X), to_host(y), allow_nd=True, reset=reset, y_numeric=regression, dtype="numeric"
+            self,
+            to_host(X),
+            to_host(y),
+            allow_nd=True,
+            reset=reset,
+            y_numeric=target.numeric,
+            dtype="numeric",
         )
-        if not regression:
-            check_classification_targets(y)
+        target.check_column(y)
         return X, column_or_1d(y, warn=True)
 
-    def _set_targets(self, y: np.ndarray, classes) -> None:
-        if _is_classifier(self):
-            self._encoder = LabelEncoder().fit(y if classes is None else np.asarray(classes))
-            self.classes_ = self._encoder.classes_
-        else:
-            self._y_mean = float(np.mean(y, dtype=np.float64))
-            self._y_scale = float(np.std(y, dtype=np.float64)) or 1.0
+    def _set_target(self, target: BaseTarget) -> None:
+        self.target_ = target
+        for name, value in target.fitted_attributes.items():
+            setattr(self, name, value)
 
     def _encode(self, y) -> Tensor:
         """Turn labels into what the net trains on: class numbers, or standardised targets (n, 1)."""
-        if not _is_classifier(self):
-            values = (np.asarray(y, dtype=np.float64) - self._y_mean) / self._y_scale
-            return as_tensor(values.astype(np.float32), self.device_).reshape(-1, *self._value_shape)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y holds labels outside classes: {unknown[:5].tolist()}; known are "
-                f"{self.classes_.tolist()}. Name every label in classes=, or fit anew."
-            )
-        codes = as_tensor(self._encoder.transform(y), self.device_)
-        return codes.float() if isinstance(self.net_, NeuralNetBinaryClassifier) else codes.long()
+        return encoded_as(self.net_, self.target_.encode(y), self._output_shape, self.device_)
 
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
-        n_classes = len(self.classes_) if _is_classifier(self) else None
         estimator = net_classifier() if self.estimator is None else self.estimator
-        self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), n_classes, self.device_).initialize()
-        output, self.head_name_ = dry_run(self.net_, rows[:2])
-        self._value_shape = output.shape[1:]
-        check_output(self.net_, output, n_classes)
+        self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), self.target_, self.device_).initialize()
+        module = plain_module(self.net_).eval()
+        with torch.no_grad():
+            output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
+        self._output_shape = output.shape[1:]
+        check_output(self.net_, output, self.target_)
 
     # -- prediction -------------------------------------------------------------------------------
 
@@ -247,15 +289,10 @@ class TaskNet(BaseEstimator):
         -------
         y : array of shape (n_samples,)
         """
-        X = self._check_rows(X)
-        if _is_classifier(self):
-            P = self._probabilities(X)
-            if isinstance(self.net_, NeuralNetBinaryClassifier) and len(self.classes_) == 2:
-                return self.classes_[(P[:, 1] > self.net_.threshold).astype(int)]
-            return self.classes_[P.argmax(axis=1)]
-        return self._decode_values(np.concatenate(self._in_chunks(X, self.net_.predict)))
+        P = self._predicted(self._check_rows(X))
+        return self.target_.decode(decisions(self.net_, P))
 
-    @available_if(_is_classifier)
+    @available_if(_has_probabilities)
     def predict_proba(self, X) -> np.ndarray:
         """Predict class probabilities.
 
@@ -268,7 +305,8 @@ class TaskNet(BaseEstimator):
         P : float32 array of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        return self._probabilities(self._check_rows(X))
+        P = self._predicted(self._check_rows(X))
+        return as_numpy(self.target_.beliefs(as_tensor(P))) if len(self.classes_) < P.shape[1] else P
 
     def score(self, X, y, sample_weight=None) -> float:
         """Return the accuracy of a classifier, or the R² of a regressor.
@@ -283,8 +321,7 @@ class TaskNet(BaseEstimator):
         -------
         score : float
         """
-        metric = accuracy_score if _is_classifier(self) else r2_score
-        return float(metric(y, self.predict(X), sample_weight=sample_weight))
+        return make_target(self).score(y, self.predict(X), sample_weight)
 
     def logits(self, X) -> np.ndarray:
         """Give the output of the last linear layer, whatever the module does after it.
@@ -301,11 +338,12 @@ class TaskNet(BaseEstimator):
         """
         X = self._check_rows(X)
         if self.head_name_ is None:
-            return np.log(np.maximum(self._probabilities(X), np.finfo(np.float32).tiny))
+            P = self._predicted(X)
+            return np.log(np.maximum(P, np.finfo(np.float32).tiny)) if self.target_.has_probabilities else P
         (outputs,) = self._at_head(X, lambda inputs, output: (output,))
         return self._two_columns(outputs)
 
-    def embed(self, X) -> np.ndarray:
+    def features(self, X) -> np.ndarray:
         """Give the input of the last linear layer: the network's own features.
 
         Parameters
@@ -320,8 +358,8 @@ class TaskNet(BaseEstimator):
         self.head_weight()  # raises where there is no such layer
         return self._at_head(X, lambda inputs, output: (inputs[0],))[0]
 
-    def outputs(self, X) -> tuple[np.ndarray, np.ndarray]:
-        """Give what `embed` and `logits` give, from one pass.
+    def features_and_logits(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `features` and `logits` return, from one pass.
 
         Parameters
         ----------
@@ -339,8 +377,7 @@ class TaskNet(BaseEstimator):
 
     def _two_columns(self, outputs: np.ndarray) -> np.ndarray:
         """Give the single logit z of a binary classifier as the columns 0 and z."""
-        single = outputs.shape[1] == 1 and _is_classifier(self)
-        return np.hstack([np.zeros_like(outputs), outputs]) if single else outputs
+        return np.hstack([np.zeros_like(outputs), outputs]) if is_binary(self.net_) else outputs
 
     def head_weight(self) -> np.ndarray:
         """Give the weights of the last linear layer.
@@ -362,17 +399,16 @@ class TaskNet(BaseEstimator):
                 "there is no last layer to weigh. Use a score without weights ('margin', 'entropy', "
                 "'least_confident'), or end the module with a linear layer."
             )
-        weight = as_numpy(self._head().weight)
-        if len(weight) == 1 and _is_classifier(self):
-            return np.vstack([np.zeros_like(weight), weight])
-        return weight
+        head = plain_module(self.net_).get_submodule(self.head_name_)
+        weight = as_numpy(head.get_parameter("weight"))
+        return np.vstack([np.zeros_like(weight), weight]) if is_binary(self.net_) else weight
 
     # -- save and load ----------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
         """Give what was learned, for a file."""
         check_is_fitted(self)
-        state = {
+        return {
             "random_state": self.random_state,
             "n_features_in": self.n_features_in_,
             "feature_names_in": getattr(self, "feature_names_in_", None),
@@ -380,10 +416,8 @@ class TaskNet(BaseEstimator):
             "scaling": self.scaling_,
             "module": module_state(plain_module(self.net_)),
             "criterion": module_state(self.net_.criterion_),
+            **self.target_.get_state(),
         }
-        if _is_classifier(self):
-            return {**state, "classes": self.classes_}
-        return {**state, "y_mean": self._y_mean, "y_scale": self._y_scale}
 
     def set_state(self, state: dict[str, Any]) -> Self:
         """Become the network that `state` was taken of."""
@@ -391,10 +425,7 @@ class TaskNet(BaseEstimator):
         if state["feature_names_in"] is not None:
             self.feature_names_in_ = state["feature_names_in"]
         self._row_shape, self.scaling_ = state["row_shape"], state["scaling"]
-        if _is_classifier(self):
-            self._set_targets(state["classes"], None)
-        else:
-            self._y_mean, self._y_scale = state["y_mean"], state["y_scale"]
+        self._set_target(make_target(self).set_state(state))
         self.device_ = resolve_device(self.device)
         with seeded(0, self.device_):
             self._start_net(torch.zeros(2, *self._row_shape, device=self.device_))
@@ -439,7 +470,9 @@ class TaskNet(BaseEstimator):
                 total = loss.sum() if loss.ndim or reduction == "sum" else loss * len(codes)
                 (gradient,) = torch.autograd.grad(total, codes)
             gradients.append(as_numpy(gradient))
-            predictions.append(self._read_output(first_output(output).detach()))
+            first = first_output(output).detach()
+            scores = as_numpy(probabilities(self.net_, first) if is_binary(self.net_) else first)
+            predictions.append(self.target_.decode(decisions(self.net_, scores)))
         return np.concatenate(gradients), np.concatenate(predictions)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -458,21 +491,7 @@ class TaskNet(BaseEstimator):
         check_is_fitted(self)
         plain_module(self.net_).eval()
         output = first_output(self.net_.infer(self.scaling_(rows.to(self.device_))))
-        if not _is_classifier(self):
-            return self._y_mean + self._y_scale * output.reshape(len(output))
-        if isinstance(self.net_, NeuralNetBinaryClassifier):
-            positive = positive_probability(self.net_, output).reshape(-1, 1)
-            return torch.hstack([1 - positive, positive])
-        P = self.net_._get_predict_nonlinearity()(output)[:, : len(self.classes_)]
-        return P / P.sum(dim=1, keepdim=True)
-
-    def _read_output(self, output: Tensor) -> np.ndarray:
-        if not _is_classifier(self):
-            return self._decode_values(as_numpy(output))
-        if isinstance(self.net_, NeuralNetBinaryClassifier):
-            positive = positive_probability(self.net_, output).reshape(-1) > self.net_.threshold
-            return self.classes_[np.minimum(as_numpy(positive).astype(int), len(self.classes_) - 1)]
-        return self.classes_[as_numpy(output[:, : len(self.classes_)].argmax(dim=1))]
+        return self.target_.beliefs(probabilities(self.net_, output))
 
     # -- rows in, arrays out ----------------------------------------------------------------------
 
@@ -492,39 +511,17 @@ class TaskNet(BaseEstimator):
     def _in_chunks(self, X: np.ndarray, function: Callable[[Tensor], Any]) -> list[Any]:
         return [function(self._scaled(X[piece])) for piece in chunks(len(X), chunk_rows(self._row_shape))]
 
-    def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        P = np.concatenate(self._in_chunks(X, self.net_.predict_proba))[:, : len(self.classes_)]
-        return P / P.sum(axis=1, keepdims=True) if len(self.classes_) < self._n_outputs() else P
-
-    def _n_outputs(self) -> int:
-        return 2 if isinstance(self.net_, NeuralNetBinaryClassifier) else self._value_shape[0]
-
-    def _decode_values(self, values: np.ndarray) -> np.ndarray:
-        # An offset far larger than the spread, as of Unix times, would eat the digits of float32.
-        dtype = np.float64 if abs(self._y_mean) > 1e3 * self._y_scale else np.float32
-        mean, scale = np.array([self._y_mean, self._y_scale], dtype=dtype)
-        return mean + scale * values.reshape(len(values)).astype(dtype)
+    def _predicted(self, X: np.ndarray) -> np.ndarray:
+        """Return the net's own prediction: probabilities of all its outputs, or standardised values."""
+        return np.concatenate(self._in_chunks(X, self.net_.predict_proba))
 
     def _at_head(
-        self, X: np.ndarray, pick: Callable[[tuple, Tensor], tuple[Tensor, ...]]
+        self, X: np.ndarray, pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
     ) -> tuple[np.ndarray, ...]:
         """Run the module and keep what `pick` takes at the last linear layer."""
-        kept: list[tuple[np.ndarray, ...]] = []
-        module = plain_module(self.net_).eval()
-        hook = self._head().register_forward_hook(
-            lambda layer, inputs, output: kept.append(tuple(map(as_numpy, pick(inputs, output))))
-        )
-        try:
-            with torch.no_grad():
-                for piece in chunks(len(X), chunk_rows(self._row_shape)):
-                    for rows in self._scaled(X[piece]).split(FORWARD_ROWS):
-                        module(rows)
-        finally:
-            hook.remove()
-        return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
-
-    def _head(self) -> Any:
-        return plain_module(self.net_).get_submodule(self.head_name_ or "")
+        pieces = chunks(len(X), chunk_rows(self._row_shape))
+        batches = (rows for piece in pieces for rows in self._scaled(X[piece]).split(FORWARD_ROWS))
+        return run_to_head(plain_module(self.net_), self.head_name_ or "", batches, pick)
 
 
 def copy_task_tags(tags: Tags, estimator: Any) -> Tags:

@@ -15,6 +15,9 @@ from sklearn.base import BaseEstimator
 
 from ..utils.tensors import to_host
 
+# What became of a question.
+PENDING, LABELED, ABSTAINED, FAILED = "pending", "labeled", "abstained", "failed"
+
 
 @dataclass(frozen=True, repr=False)
 class Abstain:
@@ -158,6 +161,23 @@ def answer_chunks(labelled: Iterable[Any]) -> Generator[list[tuple[Any, Any]]]:
     finally:
         if isinstance(labelled, Generator):
             labelled.close()  # at once: it may hold worker processes
+
+
+def read_told(value: Any, id_: Any) -> Any:
+    """Sort an answer that a person told; a NaN among them is a mistake, not a failure.
+
+    Raises
+    ------
+    ValueError
+        If it is NaN.
+    """
+    if isinstance(value, numbers.Real) and math.isnan(value):
+        raise ValueError(
+            f"The answer to id {id_!r} is NaN, as an empty cell of a table is. Leave out what is not "
+            "answered yet (frame.dropna(subset='label')); answer None where there is no label to be had, or "
+            "Failed(reason)."
+        )
+    return read_answer(value)
 
 
 def read_answer(value: Any) -> Any:

@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 import torch
-from sklearn.base import clone, is_regressor
+from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
 from ..network.loader import NumberedRows, can_number, number_batches
+from ..targets import make_target
 from ..utils.devices import resolve_dtype
 from .base import BaseSelector, Selection
 from .batchnorm import recalibrate
@@ -96,7 +97,11 @@ class _Selective(NeuralNet):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
-        if self.selector_ is not None and self.selector_.needs_classes and is_regressor(self):
+        if (
+            self.selector_ is not None
+            and self.selector_.needs_classes
+            and not make_target(self).has_probabilities
+        ):
             raise ValueError(
                 f"selector={self.selector!r} needs classes, and a regressor has none. Use 'loss', 'random' "
                 "or HardestRows(callable)."

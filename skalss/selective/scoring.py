@@ -13,7 +13,8 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from .. import scores
-from ..network.skorch_net import find_head, first_output, gives_probabilities, plain_module
+from ..network.head import find_head
+from ..network.skorch_net import first_output, gives_probabilities, plain_module
 from ..utils.devices import resolve_dtype
 from ..utils.tensors import chunks
 from .rows import Rows, join
@@ -85,10 +86,6 @@ class Head:
         weight = self.layer.weight.detach().float()
         bias = self.layer.bias.detach().float() if self.with_bias and self.layer.bias is not None else None
         return scores.mms(self.scores(output), weight, bias, probabilities=self.probabilities)
-
-    def doubt(self, output: Tensor) -> Tensor:
-        """One minus the highest class probability of each row."""
-        return scores.least_confident(self.scores(output), probabilities=self.probabilities)
 
     def pull(self, output: Tensor, y: Tensor) -> Tensor:
         """Norm of the loss gradient of each row, with respect to the logits."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sklearn.base import BaseEstimator
+
+from ..targets import BaseTarget, Classes, make_target, target_of_task
 from .adaptive import AdaptiveStrategy
 from .badge import BadgeStrategy
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
 from .committee import CommitteeStrategy
 from .diversity import CoreSetStrategy, KMeansStrategy, TypicalStrategy
 from .interpolation import InterpolationStrategy
 from .largest_cluster import LargestClusterStrategy
+from .latent_view import Encoded
 from .nearest import NearestNeighborStrategy
 from .random import RandomStrategy
 from .random_codes import RandomCodesStrategy
 from .skactiveml import SkactivemlStrategy
+from .snapshot import MadePoints, Snapshot, make_snapshot
 from .uncertainty import UncertaintyStrategy
 
 __all__ = [
@@ -24,9 +29,11 @@ __all__ = [
     "Candidates",
     "CommitteeStrategy",
     "CoreSetStrategy",
+    "Encoded",
     "InterpolationStrategy",
     "KMeansStrategy",
     "LargestClusterStrategy",
+    "MadePoints",
     "NearestNeighborStrategy",
     "RandomCodesStrategy",
     "RandomStrategy",
@@ -34,12 +41,15 @@ __all__ = [
     "Snapshot",
     "TypicalStrategy",
     "UncertaintyStrategy",
+    "check_needs",
+    "is_auto",
     "make_initial",
+    "make_snapshot",
     "make_strategy",
 ]
 
 STRATEGIES: dict[str, Callable[[], BaseStrategy]] = {
-    "auto": AdaptiveStrategy,
+    "adaptive": AdaptiveStrategy,
     "random": RandomStrategy,
     "snn": NearestNeighborStrategy,
     "kmeans": KMeansStrategy,
@@ -63,6 +73,7 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
     Parameters
     ----------
     strategy : str or BaseStrategy
+        ``"auto"``: the best we have for the task.
     task : {"classification", "regression"}, default=None
         None: any.
 
@@ -83,18 +94,18 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
     UncertaintyStrategy(score='margin')
     """
     if isinstance(strategy, str):
-        if strategy not in STRATEGIES:
-            raise ValueError(
-                f"strategy must be one of {sorted(STRATEGIES)} or a BaseStrategy, got {strategy!r}."
-            )
-        serves_no_values = strategy == "auto" and task == "regression"
-        strategy = LargestClusterStrategy() if serves_no_values else STRATEGIES[strategy]()
+        name = _target(task).auto_strategy if is_auto(strategy) else strategy
+        if name not in STRATEGIES:
+            names = sorted(["auto", *STRATEGIES])
+            raise ValueError(f"strategy must be one of {names} or a BaseStrategy, got {strategy!r}.")
+        strategy = STRATEGIES[name]()
     if not hasattr(strategy, "query") or isinstance(strategy, type):
         raise TypeError(
-            f"strategy must be one of {sorted(STRATEGIES)} or a BaseStrategy object, got {strategy!r}."
+            f"strategy must be one of {sorted(['auto', *STRATEGIES])} or a BaseStrategy object, got "
+            f"{strategy!r}."
         )
     if task is not None and task not in strategy.tasks:
-        able = sorted(name for name in STRATEGIES if name == "auto" or task in STRATEGIES[name]().tasks)
+        able = sorted(["auto", *(name for name, make in STRATEGIES.items() if task in make().tasks)])
         raise ValueError(
             f"{strategy} serves {' and '.join(sorted(strategy.tasks))}, got a {task} task. "
             f"Choose one of {able}, or a strategy whose tasks hold {task!r}."
@@ -111,8 +122,7 @@ def make_initial(
     Parameters
     ----------
     initial : str or BaseStrategy
-        ``"auto"``: by clusters of the codes for a classifier whose strategy is ``"auto"``, at random
-        otherwise.
+        ``"auto"``: what suits the task where the strategy is ``"auto"``, too; at random otherwise.
     strategy : str or BaseStrategy, default="random"
         The sampler's parameter.
     task : {"classification", "regression"}, default=None
@@ -132,18 +142,62 @@ def make_initial(
     >>> make_initial("kmeans")
     KMeansStrategy()
     """
-    if isinstance(initial, str) and initial == "auto":
-        is_default = isinstance(strategy, str) and strategy == "auto" and task != "regression"
-        return KMeansStrategy() if is_default else RandomStrategy()
-    able = sorted(name for name, make in STRATEGIES.items() if not make().needs_labels)
+    if is_auto(initial):
+        return STRATEGIES[_target(task).auto_initial if is_auto(strategy) else "random"]()
+    able = sorted(name for name, make in STRATEGIES.items() if not make().needs)
     if isinstance(initial, str) and initial not in able:
         raise ValueError(
             f"initial must be one of {['auto', *able]} or a strategy that needs no labels, got {initial!r}."
         )
     made = make_strategy(initial, task)
-    if made.needs_labels:
+    if made.needs:
         raise ValueError(
             f"initial={initial!r} needs labels or a trained network, and there are none at first. "
-            f"Choose one of {able}, or a strategy whose needs_labels is False."
+            f"Choose one of {able}, or a strategy whose `needs` are empty."
         )
     return made
+
+
+def is_auto(strategy: str | BaseStrategy) -> bool:
+    """Whether the choice of a strategy is left to us."""
+    return isinstance(strategy, str) and strategy == "auto"
+
+
+def check_needs(strategy: BaseStrategy, abilities: frozenset[str], model: BaseEstimator) -> None:
+    """Refuse a strategy that needs what the network cannot do.
+
+    Parameters
+    ----------
+    strategy : BaseStrategy
+    abilities : frozenset of str
+        Of the network, as its rehearsal found them.
+    model : TaskModel
+        For the text of the error.
+
+    Raises
+    ------
+    ValueError
+        With the strategies that would do.
+    """
+    missing = sorted(strategy.needs - abilities - {"labels"})
+    if not missing:
+        return
+    task = make_target(model).task
+    able = [name for name, make in STRATEGIES.items() if not make().needs - abilities - {"labels"}]
+    able = sorted(name for name in able if task in STRATEGIES[name]().tasks)
+    raise ValueError(
+        f"{strategy} needs {' and '.join(_NEEDS[name] for name in missing)}, which {model} does not have. "
+        f"Choose one of {able}, or a network, such as skalss.nets.net_classifier(module), whose module ends "
+        "with a linear layer."
+    )
+
+
+_NEEDS = {
+    "logits": "class scores",
+    "features": "the input of a last linear layer",
+    "gradient": "gradients of the loss",
+}
+
+
+def _target(task: str | None) -> BaseTarget:
+    return Classes() if task is None else target_of_task(task)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .. import scores
 from ..utils.checks import check_number, check_positive_int, check_share
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
 from .diversity import cluster, draw
 from .largest_cluster import farthest_of_largest
+from .snapshot import Snapshot
 
 
 class AdaptiveStrategy(BaseStrategy):
@@ -48,6 +48,7 @@ class AdaptiveStrategy(BaseStrategy):
     """
 
     tasks = frozenset({"classification"})
+    needs = frozenset({"labels", "logits"})
 
     def __init__(self, n_candidates: int = 2000, power: float = 2.0, min_structure: float = 0.05):
         self.n_candidates = n_candidates
@@ -75,14 +76,16 @@ class AdaptiveStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        features, logits = snapshot.outputs(some) if snapshot.has_features else (None, snapshot.logits(some))
-        margin = scores.margin(torch.as_tensor(logits).softmax(dim=1)).double().numpy()
-        if features is not None and self.min_structure and snapshot.structure < self.min_structure:
-            chosen, _ = farthest_of_largest(features, snapshot.embed_labeled(), n, device=snapshot.device)
-            return Candidates(ids=some[chosen], codes=None, scores=margin[chosen])
-        codes = snapshot.codes[some]
+        network = snapshot.network
+        both = network.can("features")
+        features, logits = network.features_and_logits(some) if both else (None, network.logits(some))
+        doubt = snapshot.target.doubt(torch.as_tensor(logits).softmax(dim=1)).double().numpy()
+        if features is not None and self.min_structure and snapshot.structure() < self.min_structure:
+            chosen, _ = farthest_of_largest(features, network.labeled_features(), n, device=snapshot.device)
+            return Candidates(rows=some[chosen], scores=-doubt[chosen])
+        codes = snapshot.latent.codes()[some]
         # Above 0: where the network is sure of all rows, they count alike.
-        weight = (1 - margin).clip(1e-6) ** self.power
+        weight = (1 + doubt).clip(1e-6) ** self.power
         found = cluster(codes, n, snapshot.random_state, weight)
         gaps = np.linalg.norm(codes - found.cluster_centers_[found.labels_], axis=1)
         # An easy row may be the nearest to a centre that hard ones have drawn to them: it does not count.
@@ -93,6 +96,6 @@ class AdaptiveStrategy(BaseStrategy):
         _, first = np.unique(found.labels_[nearest], return_index=True)
         chosen = nearest[first]
         # Copies leave clusters empty: the hardest of the other rows stand in.
-        rest = np.setdiff1d(np.argsort(margin, kind="stable"), chosen, assume_unique=True)
+        rest = np.setdiff1d(np.argsort(-doubt, kind="stable"), chosen, assume_unique=True)
         chosen = np.concatenate([chosen, rest[: n - len(chosen)]])
-        return Candidates(ids=some[chosen], codes=None, scores=margin[chosen])
+        return Candidates(rows=some[chosen], scores=-doubt[chosen])

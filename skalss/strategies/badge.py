@@ -8,8 +8,9 @@ from torch.nn.functional import one_hot
 
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_numpy, as_tensor
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
 from .diversity import draw
+from .snapshot import Snapshot
 
 # Squared distances below this share of the squared norms are rounding of float32: such rows are copies.
 _ROUNDING = 1e-5
@@ -39,6 +40,7 @@ class BadgeStrategy(BaseStrategy):
     """
 
     tasks = frozenset({"classification"})
+    needs = frozenset({"labels", "logits", "features"})
 
     def __init__(self, n_candidates: int | None = None):
         self.n_candidates = n_candidates
@@ -60,19 +62,14 @@ class BadgeStrategy(BaseStrategy):
         -------
         candidates : Candidates
             Its `scores` are the squared distances at which rows were drawn; the first has its squared norm.
-
-        Raises
-        ------
-        ValueError
-            If the network has no last linear layer.
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        features, logits = snapshot.outputs(some)
+        features, logits = snapshot.network.features_and_logits(some)
         probabilities = as_numpy(as_tensor(logits).softmax(dim=1))
         chosen, gaps = badge(
             features, probabilities, min(n, len(some)), snapshot.random_state, device=snapshot.device
         )
-        return Candidates(ids=some[chosen], codes=None, scores=gaps)
+        return Candidates(rows=some[chosen], scores=gaps)
 
 
 def badge(

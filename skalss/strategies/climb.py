@@ -9,11 +9,14 @@ import numpy as np
 
 from ..neighbors import nearest_codes
 from ..utils.checks import check_number, check_positive_int
-from .base import BaseStrategy, Snapshot
+from .base import BaseStrategy
+from .snapshot import Snapshot
 
 
 class BaseClimbStrategy(BaseStrategy):
     """Base of the strategies that climb the task loss in the latent space (arXiv:2004.02757)."""
+
+    needs = frozenset({"labels", "gradient"})
 
     def __init__(
         self,
@@ -59,19 +62,19 @@ class BaseClimbStrategy(BaseStrategy):
             while first < len(order) and missing() > 0:
                 starts = order[first : first + share * missing()]
                 first, share = first + len(starts), 2
-                Z = snapshot.codes_labeled[starts]
+                Z = snapshot.latent.labeled_codes()[starts]
                 if lap:
-                    Z = Z + self.step * snapshot.spread * random_directions(snapshot, Z.shape)
+                    Z = Z + self.step * snapshot.latent.spread() * random_directions(snapshot, Z.shape)
                 yield starts, self._climb(snapshot, Z, snapshot.y_labeled[starts])
 
     def _climb(self, snapshot: Snapshot, Z: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Step up the gradient of the task loss, each row on its own."""
         Z = np.array(Z, dtype=np.float32)
-        length = self.step * snapshot.spread
-        stop_at_flip = self.stop_at_flip and snapshot.task == "classification"
+        length = self.step * snapshot.latent.spread()
+        stop_at_flip = self.stop_at_flip and not snapshot.target.numeric  # a value is never just right
         climbing = np.arange(len(Z))
         for _ in range(self.n_steps):
-            gradient, prediction = snapshot.loss_gradient(Z[climbing], y[climbing], return_prediction=True)
+            gradient, prediction = snapshot.network.loss_gradient(Z[climbing], y[climbing])
             if stop_at_flip:
                 unflipped = prediction == y[climbing]
                 climbing, gradient = climbing[unflipped], gradient[unflipped]
@@ -84,13 +87,13 @@ class BaseClimbStrategy(BaseStrategy):
         """Tell which codes keep `min_distance` from every labelled code: bool array (n,)."""
         if self.min_distance is None:
             return np.ones(len(Z), dtype=bool)
-        labeled = snapshot.codes_labeled
+        labeled = snapshot.latent.labeled_codes()
         if self.min_distance == "median":
             if len(labeled) < 2:
                 return np.ones(len(Z), dtype=bool)
             smallest = np.median(nearest_codes(labeled, labeled, k=2)[1][:, 1])
         else:
-            smallest = float(self.min_distance) * snapshot.spread
+            smallest = float(self.min_distance) * snapshot.latent.spread()
         return nearest_codes(labeled, Z)[1][:, 0] > smallest
 
 

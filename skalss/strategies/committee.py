@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from ..utils.checks import check_positive_int
-from .base import BaseStrategy, Candidates, Snapshot, check_members, disagreement
+from .base import BaseStrategy, Candidates, check_members
 from .diversity import draw
+from .snapshot import Snapshot
 
 
 class CommitteeStrategy(BaseStrategy):
@@ -64,7 +65,7 @@ class CommitteeStrategy(BaseStrategy):
             divergences in nats.
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        predictions = snapshot.committee(some, self.n_members)
-        apart = disagreement(torch.as_tensor(predictions, dtype=torch.float64)).numpy()
+        predictions = snapshot.network.committee(some, self.n_members)
+        apart = snapshot.target.disagreement(torch.as_tensor(predictions, dtype=torch.float64)).numpy()
         most = np.argsort(-apart, kind="stable")[:n]
-        return Candidates(ids=some[most], codes=None, scores=apart[most])
+        return Candidates(rows=some[most], scores=apart[most])

@@ -12,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from ..neighbors import nearest_codes
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_tensor
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
+from .snapshot import Snapshot
 
 _N_NEIGHBORS = 20
 
@@ -35,7 +36,7 @@ class KMeansStrategy(BaseStrategy):
     KMeansStrategy()
     """
 
-    needs_labels = False
+    needs = frozenset()
 
     def __init__(self, n_candidates: int = 20_000):
         self.n_candidates = n_candidates
@@ -60,7 +61,7 @@ class KMeansStrategy(BaseStrategy):
         some = draw(snapshot, max(self.n_candidates, 10 * n))
         n = min(n, len(snapshot.unlabeled))
         return near_centres(
-            snapshot, cluster(snapshot.codes[some], n, snapshot.random_state).cluster_centers_, n
+            snapshot, cluster(snapshot.latent.codes()[some], n, snapshot.random_state).cluster_centers_, n
         )
 
 
@@ -88,7 +89,7 @@ class TypicalStrategy(BaseStrategy):
     TypicalStrategy()
     """
 
-    needs_labels = False
+    needs = frozenset()
 
     def __init__(self, max_clusters: int = 500, n_candidates: int = 20_000):
         self.max_clusters = max_clusters
@@ -114,7 +115,7 @@ class TypicalStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        codes, labelled = snapshot.codes[some], snapshot.codes_labeled
+        codes, labelled = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
         n_clusters = min(len(labelled) + n, self.max_clusters, len(some))
         found = cluster(np.concatenate([codes, labelled]), n_clusters, snapshot.random_state)
         members, covered = found.labels_[: len(some)], found.labels_[len(some) :]
@@ -127,7 +128,7 @@ class TypicalStrategy(BaseStrategy):
             n_labels[c] += 1
             picked.append(row)
             scores.append(score)
-        return Candidates(ids=some[np.array(picked, dtype=np.intp)], codes=None, scores=np.array(scores))
+        return Candidates(rows=some[np.array(picked, dtype=np.intp)], scores=np.array(scores))
 
 
 class CoreSetStrategy(BaseStrategy):
@@ -157,9 +158,9 @@ class CoreSetStrategy(BaseStrategy):
         self.n_candidates = n_candidates
 
     @property
-    def needs_labels(self) -> bool:  # type: ignore[override]
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
         """Only the network's features need labels."""
-        return self.space == "features"
+        return frozenset({"labels", "features"}) if self.space == "features" else frozenset()
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
@@ -184,11 +185,11 @@ class CoreSetStrategy(BaseStrategy):
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         n = min(n, len(some))
         if self.space == "codes":
-            points, centres = snapshot.codes[some], snapshot.codes_labeled
+            points, centres = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
         else:
-            points, centres = snapshot.embed(some), snapshot.embed(snapshot.labeled)
+            points, centres = snapshot.network.features(some), snapshot.network.features(snapshot.labeled)
         chosen, gaps = farthest_first(points, centres, n, snapshot.random_state, device=snapshot.device)
-        return Candidates(ids=some[chosen], codes=None, scores=gaps)
+        return Candidates(rows=some[chosen], scores=gaps)
 
 
 def farthest_first(
@@ -250,20 +251,19 @@ def cluster(
 
 def near_centres(snapshot: Snapshot, centres: np.ndarray, n: int) -> Candidates:
     """Give each centre, in turn, the nearest row that may be asked and is not chosen for another yet."""
-    ids, distances = snapshot.nearest(centres, _N_NEIGHBORS)
+    rows, distances = snapshot.latent.nearest(centres, _N_NEIGHBORS)
     picked: dict[int, float] = {}
-    for row, gaps in zip(ids.tolist(), distances.tolist(), strict=True):
-        for id_, gap in zip(row, gaps, strict=True):
-            if id_ not in picked and len(picked) < n:
-                picked[id_] = gap
+    for near, gaps in zip(rows.tolist(), distances.tolist(), strict=True):
+        for row, gap in zip(near, gaps, strict=True):
+            if row not in picked and len(picked) < n:
+                picked[row] = gap
                 break
     chosen = np.fromiter(picked, dtype=np.intp, count=len(picked))
     scores = np.fromiter(picked.values(), dtype=float, count=len(picked))
     free = np.setdiff1d(snapshot.unlabeled, chosen)
     others = snapshot.random_state.choice(free, size=n - len(chosen), replace=False)
     return Candidates(
-        ids=np.concatenate([chosen, others.astype(np.intp)]),
-        codes=None,
+        rows=np.concatenate([chosen, others.astype(np.intp)]),
         scores=np.concatenate([scores, np.full(len(others), np.nan)]),
     )
 

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from ..utils.checks import check_positive_int, check_share
-from .base import Candidates, Snapshot, check_members
+from .base import Candidates, check_members
 from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest
+from .snapshot import Snapshot
 
 CLIMBS = ("loss", "disagreement", "random")
 
@@ -105,6 +106,11 @@ class InterpolationStrategy(BaseClimbStrategy):
         self.n_candidates = n_candidates
         self.n_members = n_members
 
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        """Only a random direction needs no gradient."""
+        return frozenset({"labels"} if self.climb == "random" else {"labels", "gradient"})
+
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         super().check()
@@ -137,31 +143,31 @@ class InterpolationStrategy(BaseClimbStrategy):
         n_candidates = max(n, self.n_candidates or n) if n else 0
         free = np.setdiff1d(snapshot.unlabeled, stand_ins)
         n_random = min(round(self.random_share * n_candidates), len(free))
-        ids = snapshot.random_state.permutation(free)[:n_random].astype(np.intp)
-        made = Candidates(ids=None, codes=snapshot.codes[:0])
+        rows = snapshot.random_state.permutation(free)[:n_random].astype(np.intp)
+        made = Candidates(rows=None, codes=snapshot.latent.codes()[:0])
         if n_candidates > n_random:
             made = self._points(snapshot, n_candidates - n_random)
         if n_candidates > n:
-            ids, made = self._select(snapshot, ids, made, n)
-        return _after(np.concatenate([stand_ins, ids]), made)
+            rows, made = self._select(snapshot, rows, made, n)
+        return _after(np.concatenate([stand_ins, rows]), made)
 
     def _stand_ins(self, snapshot: Snapshot, n: int) -> np.ndarray:
         """Choose rows in place of refused points."""
         chosen: list[int] = []
-        if self.on_refusal == "nearest" and len(snapshot.refused) and len(snapshot.unlabeled):
-            refused = snapshot.refused[:n]
+        if self.on_refusal == "nearest" and len(snapshot.latent.refused_codes()) and len(snapshot.unlabeled):
+            refused = snapshot.latent.refused_codes()[:n]
             # With as many neighbours as points, each finds one that no other has taken.
-            for row in snapshot.nearest(refused, len(refused))[0].tolist():
-                chosen += [id_ for id_ in row if id_ not in chosen][:1]
+            for row in snapshot.latent.nearest(refused, len(refused))[0].tolist():
+                chosen += [near for near in row if near not in chosen][:1]
         return np.array(chosen, dtype=np.intp)
 
     def _points(self, snapshot: Snapshot, n: int) -> Candidates:
         """Make `n` points with distinct codes, at first those that are far from labelled codes."""
         accepted: list[tuple] = []
         refused: list[tuple] = []
-        n_starts = len(snapshot.y_labeled) if self.climb == "loss" else len(snapshot.codes)
+        n_starts = len(snapshot.y_labeled) if self.climb == "loss" else len(snapshot.latent.codes())
         n_laps = 4 + -(-n // max(1, n_starts))  # more laps for more points than starts
-        seen = {code.tobytes() for code in snapshot.codes_labeled}
+        seen = {code.tobytes() for code in snapshot.latent.labeled_codes()}
         for starts, Z, scores in self._climbs(snapshot, lambda: n - len(accepted), n_laps):
             far = self._far_enough(snapshot, Z)
             for start, code, score, ok in zip(starts.tolist(), Z, scores.tolist(), far, strict=True):
@@ -171,25 +177,26 @@ class InterpolationStrategy(BaseClimbStrategy):
         starts, codes, scores = map(np.array, zip(*(accepted + refused)[:n], strict=True))
         rows = self._edit(snapshot, starts, codes) if self.residual else None
         if self.climb == "loss":
-            return Candidates(ids=None, codes=codes, starts=starts.astype(np.intp), rows=rows)
-        return Candidates(ids=None, codes=codes, scores=scores, rows=rows)
+            return Candidates(rows=None, codes=codes, starts=starts.astype(np.intp), points=rows)
+        return Candidates(rows=None, codes=codes, scores=scores, points=rows)
 
     def _select(
-        self, snapshot: Snapshot, ids: np.ndarray, made: Candidates, n: int
+        self, snapshot: Snapshot, rows: np.ndarray, made: Candidates, n: int
     ) -> tuple[np.ndarray, Candidates]:
         """Keep `n` of the rows and points together."""
-        codes = made.codes
+        codes, network = made.codes, snapshot.network
         assert codes is not None
-        if snapshot.has_features:
-            parts, centres = [snapshot.embed(ids)] if len(ids) else [], snapshot.embed_labeled()
+        if network.can("features"):
+            parts, centres = [network.features(rows)] if len(rows) else [], network.labeled_features()
             if len(codes):
-                parts.append(snapshot.embed_rows(snapshot.decode(codes) if made.rows is None else made.rows))
+                points = snapshot.latent.decode(codes) if made.points is None else made.points
+                parts.append(network.features_of(points))
         else:
-            parts, centres = [snapshot.codes[ids], codes], snapshot.codes_labeled
+            parts, centres = [snapshot.latent.codes()[rows], codes], snapshot.latent.labeled_codes()
         kept, _ = farthest_of_largest(np.concatenate(parts), centres, n, device=snapshot.device)
-        points = kept[kept >= len(ids)] - len(ids)
-        of_made = (None if values is None else values[points] for values in made)
-        return ids[kept[kept < len(ids)]], Candidates(*of_made)
+        points = kept[kept >= len(rows)] - len(rows)
+        of_made = {name: None if v is None else v[points] for name, v in made._asdict().items()}
+        return rows[kept[kept < len(rows)]], Candidates(**of_made)
 
     def _climbs(self, snapshot, missing, n_laps):
         """Yield starts, the codes climbed to from them, and the disagreement there; as in `_laps`."""
@@ -199,7 +206,7 @@ class InterpolationStrategy(BaseClimbStrategy):
             return
         pool, share = snapshot.unlabeled, 1
         if len(pool) < missing():  # too few: any row of the pool is a start
-            pool = np.arange(len(snapshot.codes))
+            pool = np.arange(len(snapshot.latent.codes()))
         for lap in range(n_laps):
             order, first = snapshot.random_state.permutation(pool), 0
             while first < len(order) and missing() > 0:
@@ -209,8 +216,8 @@ class InterpolationStrategy(BaseClimbStrategy):
 
     def _climb_from_rows(self, snapshot, starts, again):
         """Climb the committee's disagreement, or go in a random direction."""
-        Z_from = snapshot.codes[starts]
-        Z, lengths = Z_from.astype(np.float32), self.step * snapshot.code_scales
+        Z_from = snapshot.latent.codes()[starts]
+        Z, lengths = Z_from.astype(np.float32), self.step * snapshot.latent.scales()
         if self.climb == "random":
             directions = random_directions(snapshot, Z.shape)
             return Z + self.n_steps * lengths * directions, np.full(len(Z), np.nan)
@@ -219,26 +226,27 @@ class InterpolationStrategy(BaseClimbStrategy):
         edited = (snapshot.rows(starts), Z_from) if self.residual else None
         apart = np.full(len(Z), np.nan)
         for _ in range(self.n_steps):
-            gradient, apart = snapshot.disagreement_gradient(Z, self.n_members, edited=edited)
-            uphills = uphill(snapshot, gradient * snapshot.code_scales)
+            gradient, apart = snapshot.network.disagreement_gradient(Z, self.n_members, edited=edited)
+            uphills = uphill(snapshot, gradient * snapshot.latent.scales())
             Z = Z + (lengths * uphills).astype(np.float32)
         return Z, apart
 
     def _edit(self, snapshot: Snapshot, starts: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        latent = snapshot.latent
         if self.climb == "loss":
-            return snapshot.edit(snapshot.rows_labeled(starts), snapshot.codes_labeled[starts], codes)
-        return snapshot.edit(snapshot.rows(starts), snapshot.codes[starts], codes)
+            return latent.edit(snapshot.labeled_rows(starts), latent.labeled_codes()[starts], codes)
+        return latent.edit(snapshot.rows(starts), latent.codes()[starts], codes)
 
 
-def _after(ids: np.ndarray, made: Candidates) -> Candidates:
+def _after(rows: np.ndarray, made: Candidates) -> Candidates:
     """Put rows of the pool ahead of points that were made."""
-    if len(ids) == 0:
+    if len(rows) == 0:
         return made
     n_made = 0 if made.codes is None else len(made.codes)
     scores = np.full(n_made, np.nan) if made.scores is None else made.scores
     starts = np.full(n_made, -1, dtype=np.intp) if made.starts is None else made.starts
     return made._replace(
-        ids=ids,
-        scores=np.concatenate([np.full(len(ids), np.nan), scores]),
-        starts=np.concatenate([np.full(len(ids), -1, dtype=np.intp), starts]),
+        rows=rows,
+        scores=np.concatenate([np.full(len(rows), np.nan), scores]),
+        starts=np.concatenate([np.full(len(rows), -1, dtype=np.intp), starts]),
     )

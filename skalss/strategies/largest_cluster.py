@@ -7,8 +7,9 @@ import torch
 
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_tensor
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
 from .diversity import draw
+from .snapshot import Snapshot
 
 SPACES = ("auto", "features", "codes")
 
@@ -49,9 +50,11 @@ class LargestClusterStrategy(BaseStrategy):
         self.space = space
 
     @property
-    def needs_labels(self) -> bool:  # type: ignore[override]
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
         """Only the network's features need labels."""
-        return self.space != "codes"
+        if self.space == "codes":
+            return frozenset()
+        return frozenset({"labels", "features"} if self.space == "features" else {"labels"})
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
@@ -74,12 +77,12 @@ class LargestClusterStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        if self.space == "codes" or (self.space == "auto" and not snapshot.has_features):
-            points, centres = snapshot.codes[some], snapshot.codes_labeled
+        if self.space == "codes" or (self.space == "auto" and not snapshot.network.can("features")):
+            points, centres = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
         else:
-            points, centres = snapshot.embed(some), snapshot.embed_labeled()
+            points, centres = snapshot.network.features(some), snapshot.network.labeled_features()
         chosen, gaps = farthest_of_largest(points, centres, n, device=snapshot.device)
-        return Candidates(ids=some[chosen], codes=None, scores=gaps)
+        return Candidates(rows=some[chosen], scores=gaps)
 
 
 def farthest_of_largest(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Candidates, Snapshot
+from .base import Candidates
 from .climb import BaseClimbStrategy
+from .snapshot import Snapshot
 
 _N_NEIGHBORS = 20
 
@@ -70,23 +71,22 @@ class NearestNeighborStrategy(BaseClimbStrategy):
             self._fill(snapshot, picked, n)
         scores, origins = zip(*picked.values(), strict=True) if picked else ((), ())
         return Candidates(
-            ids=np.fromiter(picked, dtype=np.intp, count=len(picked)),
-            codes=None,
+            rows=np.fromiter(picked, dtype=np.intp, count=len(picked)),
             scores=np.array(scores, dtype=float),
             starts=np.array(origins, dtype=np.intp),
         )
 
     def _pick(self, snapshot: Snapshot, starts: np.ndarray, Z: np.ndarray, picked: dict, n: int) -> None:
         """Give each start, in turn, its nearest row that is free and far enough from the labelled ones."""
-        ids, distances = snapshot.nearest(Z, _N_NEIGHBORS)
-        far = self._far_enough(snapshot, snapshot.codes[ids.ravel()]).reshape(ids.shape)
-        for start, row, gaps, allowed in zip(starts, ids, distances, far, strict=True):
-            for id_, gap in zip(row[allowed].tolist(), gaps[allowed].tolist(), strict=True):
-                if id_ not in picked and len(picked) < n:
-                    picked[id_] = (gap, int(start))
+        rows, distances = snapshot.latent.nearest(Z, _N_NEIGHBORS)
+        far = self._far_enough(snapshot, snapshot.latent.codes()[rows.ravel()]).reshape(rows.shape)
+        for start, near, gaps, allowed in zip(starts, rows, distances, far, strict=True):
+            for row, gap in zip(near[allowed].tolist(), gaps[allowed].tolist(), strict=True):
+                if row not in picked and len(picked) < n:
+                    picked[row] = (gap, int(start))
                     break
 
     def _fill(self, snapshot: Snapshot, picked: dict, n: int) -> None:
         free = np.setdiff1d(snapshot.unlabeled, np.fromiter(picked, dtype=np.intp, count=len(picked)))
-        for id_ in snapshot.random_state.choice(free, size=n - len(picked), replace=False):
-            picked[int(id_)] = (np.nan, -1)
+        for row in snapshot.random_state.choice(free, size=n - len(picked), replace=False):
+            picked[int(row)] = (np.nan, -1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
+from .snapshot import Snapshot
 
 
 class RandomStrategy(BaseStrategy):
@@ -15,7 +16,7 @@ class RandomStrategy(BaseStrategy):
     RandomStrategy()
     """
 
-    needs_labels = False
+    needs = frozenset()
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Draw up to `n` rows that may be asked.
@@ -31,4 +32,4 @@ class RandomStrategy(BaseStrategy):
         """
         rows = snapshot.unlabeled
         drawn = snapshot.random_state.choice(rows, size=min(n, len(rows)), replace=False)
-        return Candidates(ids=drawn, codes=None)
+        return Candidates(rows=drawn)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import qmc
 
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
+from .snapshot import Snapshot
 
 DESIGNS = ("normal", "latin_hypercube")
 
@@ -36,7 +37,7 @@ class RandomCodesStrategy(BaseStrategy):
     """
 
     generates_points = True
-    needs_labels = False
+    needs = frozenset()
 
     def __init__(self, design: str = "normal"):
         self.design = design
@@ -59,7 +60,7 @@ class RandomCodesStrategy(BaseStrategy):
         candidates : Candidates
             With `codes`.
         """
-        codes, rng = snapshot.codes, snapshot.random_state
+        codes, rng = snapshot.latent.codes(), snapshot.random_state
         if self.design == "normal":
             covariance = np.cov(codes, rowvar=False).reshape(codes.shape[1], codes.shape[1])
             drawn = rng.multivariate_normal(codes.mean(axis=0), covariance, size=n)
@@ -67,4 +68,4 @@ class RandomCodesStrategy(BaseStrategy):
             low, high = np.percentile(codes, [1, 99], axis=0)
             unit = qmc.LatinHypercube(codes.shape[1], seed=rng.randint(2**31 - 1)).random(n)
             drawn = low + (high - low) * unit
-        return Candidates(ids=None, codes=drawn.astype(np.float32))
+        return Candidates(rows=None, codes=drawn.astype(np.float32))

@@ -16,8 +16,9 @@ from sklearn.base import clone
 
 from ..utils.checks import check_positive_int
 from ..utils.seeds import seeded
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
 from .diversity import draw
+from .snapshot import Snapshot
 
 SPACES = ("codes", "features", "original")
 _NETWORK = ("clf", "estimator")  # names under which a query takes one trained classifier
@@ -54,8 +55,8 @@ class SkactivemlStrategy(BaseStrategy):
     --------
     >>> from skactiveml.pool import TypiClust
     >>> from skalss.strategies import SkactivemlStrategy
-    >>> SkactivemlStrategy(TypiClust(), space="codes").needs_labels
-    False
+    >>> sorted(SkactivemlStrategy(TypiClust(), space="codes").needs)
+    []
     """
 
     def __init__(
@@ -83,9 +84,12 @@ class SkactivemlStrategy(BaseStrategy):
         return BaseStrategy.tasks
 
     @property
-    def needs_labels(self) -> bool:  # type: ignore[override]
-        """Whether the strategy sees the network's features, or asks a network."""
-        return self.space == "features" or self.tasks != BaseStrategy.tasks
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        """What the strategy sees of a row, and whether it asks the network."""
+        asks = set(_arguments(self.query_strategy)) & set(_NETWORK) - set(self.query_params or {})
+        needs = {"features"} if self.space == "features" else set()
+        needs |= {"logits"} if asks else set()
+        return frozenset(needs | {"labels"} if needs or self.tasks != BaseStrategy.tasks else needs)
 
     def check(self) -> None:
         """Refuse a wrong parameter, or a strategy that cannot be served, before anything is trained."""
@@ -166,10 +170,10 @@ class SkactivemlStrategy(BaseStrategy):
     def _look_at(self, snapshot: Snapshot, seen: np.ndarray) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
         """Give `X`, and a function that gives the class scores of its rows."""
         if self.space == "features":
-            features, logits = snapshot.outputs(seen)
+            features, logits = snapshot.network.features_and_logits(seen)
             return features, lambda: logits
-        rows = snapshot.rows(seen) if self.space == "original" else snapshot.codes[seen]
-        return rows.reshape(len(rows), -1), lambda: snapshot.logits(seen)
+        rows = snapshot.rows(seen) if self.space == "original" else snapshot.latent.codes()[seen]
+        return rows.reshape(len(rows), -1), lambda: snapshot.network.logits(seen)
 
     def _networks(
         self,
@@ -184,7 +188,7 @@ class SkactivemlStrategy(BaseStrategy):
         wanted = takes & {"ensemble", *_NETWORK} - set(self.query_params or {})
         if not wanted:
             return {}
-        n_classes = len(snapshot.classes)
+        n_classes = snapshot.target.n_classes
         find = _skactiveml().finder(X)
 
         def classifier(P: Callable[[], np.ndarray]) -> Any:
@@ -195,7 +199,7 @@ class SkactivemlStrategy(BaseStrategy):
         for name in wanted & set(_NETWORK):
             given[name] = classifier(cache(lambda: softmax(logits()[:, :n_classes], axis=1)))
         if "ensemble" in wanted:
-            members = snapshot.committee(seen, self.n_members)
+            members = snapshot.network.committee(seen, self.n_members)
             given["ensemble"] = [classifier(partial(np.asarray, P)) for P in members]
         return given
 
@@ -234,7 +238,7 @@ def _labels(snapshot: Snapshot, seen: np.ndarray) -> np.ndarray:
     """Give the labels of the rows seen, classes by their number; NaN for rows without one."""
     labels = snapshot.y_labeled[: len(snapshot.labeled)]
     y = np.full(len(seen), np.nan)
-    known = np.searchsorted(snapshot.classes, labels) if snapshot.task == "classification" else labels
+    known = labels if snapshot.target.numeric else snapshot.target.encode(labels)
     y[np.searchsorted(seen, snapshot.labeled)] = known
     return y
 
@@ -248,8 +252,7 @@ def _checked(
     free = np.setdiff1d(some, picked[keep])
     others = snapshot.random_state.choice(free, size=n - len(keep), replace=False)
     return Candidates(
-        ids=np.concatenate([picked[keep], others]),
-        codes=None,
+        rows=np.concatenate([picked[keep], others]),
         scores=np.concatenate([scores[keep], np.full(len(others), np.nan)]),
     )
 

@@ -7,12 +7,13 @@ import torch
 
 from .. import scores
 from ..utils.checks import check_positive_int
-from .base import BaseStrategy, Candidates, Snapshot
+from .base import BaseStrategy, Candidates
 from .diversity import draw
+from .snapshot import Snapshot
 
 # Each gives a number that is small for a hard row.
 _SCORES = {
-    "mms": lambda logits, snapshot: scores.mms(logits, torch.as_tensor(snapshot.head.weight)),
+    "mms": lambda logits, snapshot: scores.mms(logits, torch.as_tensor(snapshot.network.head_weight())),
     "margin": lambda logits, snapshot: scores.margin(logits.softmax(dim=1)),
     "entropy": lambda logits, snapshot: -scores.entropy(logits),
     "least_confident": lambda logits, snapshot: -scores.least_confident(logits),
@@ -47,6 +48,11 @@ class UncertaintyStrategy(BaseStrategy):
         self.score = score
         self.n_candidates = n_candidates
 
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        """Class scores; ``"mms"`` weighs them by the last layer, too."""
+        return frozenset({"labels", "logits"} | ({"features"} if self.score == "mms" else set()))
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Take the up to `n` hardest rows, hardest first.
 
@@ -63,13 +69,13 @@ class UncertaintyStrategy(BaseStrategy):
         Raises
         ------
         ValueError
-            If `score` is unknown, or is ``"mms"`` and the network has no last linear layer.
+            If `score` is unknown.
         """
         self.check()
         rows = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        hardness = _SCORES[self.score](torch.as_tensor(snapshot.logits(rows)), snapshot).numpy()
+        hardness = _SCORES[self.score](torch.as_tensor(snapshot.network.logits(rows)), snapshot).numpy()
         hardest = np.argsort(hardness, kind="stable")[:n]
-        return Candidates(ids=rows[hardest], codes=None, scores=hardness[hardest])
+        return Candidates(rows=rows[hardest], scores=hardness[hardest])
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""

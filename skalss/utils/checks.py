@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -14,6 +15,18 @@ def check_positive_int(name: str, value: Any, *, also: str = "") -> None:
         raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
     if value < 1:
         raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is not a whole number of at least 0."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
+
+
+def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Refuse what is none of the words allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
 
 
 def check_real(name: str, value: Any, *, also: str = "") -> None:

@@ -17,6 +17,7 @@ TINY = {
         *("--dtype", "auto", "--batch-size", "16"),
     ],
     "ledger": ["--answers", "20", "--labels", "20", "--repeats", "1"],
+    "neighbor-index": ["--rows", "2000", "3000", "--rounds", "2", "--repeats", "1"],
     "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
     "selective": ["--data", "digits", "--net", "mlp", "--epochs", "1", "--repeats", "1", "--rows", "200"],
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],

@@ -1,0 +1,60 @@
+"""Which settings make a campaign what it is, and the name that files know it by."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+
+from ..network import TaskNet
+from ..utils.settings import describe, differing_parameters, list_settings
+
+# They decide neither which rows are asked nor what is learned of them.
+OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose", "n_jobs")
+# They decide only when a campaign ends, so that it may go on with others.
+STOPPING = ("max_labels", "stop")
+
+_STOPPING_BEFORE = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
+
+
+def identity(sampler: BaseEstimator, *, whole: bool = False) -> str:
+    """Return a text that is equal for campaigns that ask the same rows, given the same seed and answers.
+
+    Parameters
+    ----------
+    sampler : AdaptiveLatentSampler
+    whole : bool, default=False
+        Whether the oracle and the rules that end a campaign count, too.
+    """
+    ignored = [name for name in OUTSIDE if name != "oracle"] if whole else [*OUTSIDE, *STOPPING]
+    kept = differing_parameters(sampler, ignored)
+    return ", ".join(f"{name}={describe(value, OUTSIDE)}" for name, value in kept.items())
+
+
+def digest(text: str, size: int = 16) -> str:
+    """Return the hash of a text as a name of 2 × `size` hex digits."""
+    return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=size).hexdigest()
+
+
+def name_in_ledger(sampler: BaseEstimator) -> str:
+    """Return the name of a campaign in a ledger."""
+    return digest(identity(sampler))
+
+
+def old_name_in_ledger(sampler: BaseEstimator) -> str:
+    """Return the name that version 0.1.0.dev0 gave the same campaign."""
+    ignored = (*_STOPPING_BEFORE, "oracle", "ledger", "random_state", "device", "verbose")
+    return digest(list_settings(parameters_before(sampler), ignored))
+
+
+def parameters_before(sampler: BaseEstimator) -> dict[str, Any]:
+    """Return all parameters as version 0.1.0.dev0 named them, those of `stop` apart."""
+    estimator = sampler.estimator
+    warm = isinstance(estimator, TaskNet) and estimator.warm_start
+    if isinstance(estimator, TaskNet):
+        sampler = clone(sampler).set_params(estimator=clone(estimator).set_params(warm_start=False))
+    params = sampler.get_params()
+    for name in ("stop", *(["estimator__warm_start"] if isinstance(estimator, TaskNet) else [])):
+        params.pop(name, None)
+    return {**params, "continue_training": warm}

@@ -1,0 +1,62 @@
+"""How good the network of a round is: on held-out rows, on control rows, against the round before."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .agreement import Agreement
+from .control import ControlRows
+from .history import History
+from .models import Models
+from .pool import Pool
+from .records import Records
+from .scoring import Scorer
+
+
+class Judge:
+    """Measures what somebody looks at, and no more: what is not looked at trains no network.
+
+    Parameters
+    ----------
+    pool : Pool
+    records : Records
+    models : Models
+    history : History
+        Scores are written into it.
+    scorer : Scorer
+    control : ControlRows
+    agreement : Agreement or None
+        None: nobody asks whether predictions agree.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        records: Records,
+        models: Models,
+        history: History,
+        *,
+        scorer: Scorer,
+        control: ControlRows,
+        agreement: Agreement | None,
+    ):
+        self.pool, self.records, self.models, self.history = pool, records, models, history
+        self.scorer, self.control, self.agreement = scorer, control, agreement
+
+    def measure(self, *, first_set: bool) -> None:
+        """Score the network of all labels so far; with a first set that is whole, compare it, too."""
+        if self.pool.X_val is not None and self.pool.y_val is not None:
+            network, line = self.models.network(), self.history.now()
+            if np.isnan(line.val_score):
+                line.val_score = self.scorer(network, self.pool.X_val, self.pool.y_val)
+        if self.control.share:
+            self.control.measure(self.models.network(), self.history.now())
+        if self.agreement is not None and not first_set:
+            agreement = self.agreement.look(self.models.network(), len(self.records.labels()))
+            if not np.isnan(agreement):
+                self.history.now().agreement = agreement
+
+    def accept(self) -> None:
+        """Compare the next network with the one looked at last."""
+        if self.agreement is not None:
+            self.agreement.advance()

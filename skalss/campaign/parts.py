@@ -1,0 +1,222 @@
+"""The parts of a campaign, made of the settings of a sampler: each gets the values it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+
+from ..latent.pseudo_labels import make_pseudo_labels
+from ..ledger import make_ledger
+from ..network import check_task_model, make_task_model
+from ..oracles import BaseOracle, make_oracle
+from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
+from ..targets import make_target
+from ..utils.checks import check_choice, check_positive_int
+from .agreement import Agreement
+from .budget import Budget
+from .control import ControlRows, check_control_share
+from .history import History
+from .journal import Journal, NoJournal, make_journal
+from .judge import Judge
+from .models import TRAIN_ON, Models
+from .pool import Pool
+from .records import Records
+from .round import Rounds
+from .scoring import Scorer
+from .stopping import MaxCost, StoppingRule, make_rules
+
+
+class Data(NamedTuple):
+    """What a campaign gets besides its settings, as in ``AdaptiveLatentSampler.fit``."""
+
+    X: ArrayLike
+    y: ArrayLike | None
+    labeled: ArrayLike | None
+    sample_id: ArrayLike | None
+    X_val: ArrayLike | None
+    y_val: ArrayLike | None
+
+
+class Parts(NamedTuple):
+    """The parts of a campaign, each explained where it is written."""
+
+    pool: Pool
+    records: Records
+    history: History
+    oracle: BaseOracle | None
+    budget: Budget
+    journal: Journal | NoJournal
+    models: Models
+    judge: Judge
+    rounds: Rounds
+    choosers: tuple[BaseStrategy, BaseStrategy]  # of the first rows, and of later ones
+    seed: int
+
+
+def assemble(settings: BaseEstimator, oracle: Any, data: Data) -> Parts:
+    """Make the parts of a campaign, and refuse what cannot work before anything is trained.
+
+    Parameters
+    ----------
+    settings : AdaptiveLatentSampler
+        A clone of the user's, without the oracle; it gets `n_features_in_`.
+    oracle : BaseOracle, callable or None
+    data : Data
+
+    Returns
+    -------
+    parts : Parts
+
+    Raises
+    ------
+    ValueError, TypeError
+        If settings, data or oracle are wrong, or do not fit each other.
+    LedgerError
+        If the ledger is damaged, locked by another campaign, full, or of other data or another task.
+    """
+    s, rules = settings, _checked_rules(settings, data)
+    X, y, labeled, sample_id, X_val, y_val = data
+    target = make_target(make_task_model(s.estimator), s.classes)
+    pool = Pool(
+        X,
+        y,
+        target=target,
+        checker=s,
+        has_oracle=oracle is not None,
+        labeled=labeled,
+        sample_id=sample_id,
+        X_val=X_val,
+        y_val=y_val,
+    )
+    strategy = make_strategy(s.strategy, target.task)
+    initial = make_initial(s.initial, s.strategy, target.task)
+    asked = check_oracle(oracle, pool, (initial, strategy))
+    records = Records(len(pool), pool.given, pool.given_labels)
+    budget = Budget(
+        pool,
+        records,
+        n_initial=s.n_initial,
+        n_per_round=s.n_per_round,
+        max_labels=s.max_labels,
+        max_cost=min((rule.max_cost for rule in rules if isinstance(rule, MaxCost)), default=None),
+        oracle=asked,
+        unlimited=strategy.generates_points,
+    )
+    journal = make_journal(make_ledger(s.ledger), pool, s)
+    seed, history = journal.choose_seed(s.random_state), History(records)
+    models = _models(s, pool, records, history, seed)
+    abilities = models.rehearse()
+    for chooser in (initial, strategy):
+        check_needs(chooser, abilities, models.template)
+    judge = _judge(s, pool, records, models, history, budget, rules, seed)
+    rounds = Rounds(
+        pool,
+        records,
+        history,
+        models,
+        budget,
+        judge,
+        journal,
+        initial=initial,
+        strategy=strategy,
+        rules=rules,
+        seed=seed,
+    )
+    journal.start(seed)
+    return Parts(
+        pool, records, history, asked, budget, journal, models, judge, rounds, (initial, strategy), seed
+    )
+
+
+def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
+    """Refuse wrong settings; return the rules that end the campaign."""
+    check_task_model(s.estimator)
+    check_choice("train_on", s.train_on, TRAIN_ON)
+    check_positive_int("n_initial", s.n_initial)
+    check_positive_int("n_per_round", s.n_per_round)
+    check_control_share(s.control_share)
+    rules = make_rules(s.max_labels, s.stop)
+    scored = next((rule for rule in rules if "score" in rule.needs), None)
+    if scored is not None and data.X_val is None:
+        raise ValueError(f"{scored} needs held-out rows to score on: pass X_val and y_val to fit.")
+    return rules
+
+
+def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int) -> Models:
+    spreader = make_pseudo_labels(
+        s.pseudo_labels,
+        pool.target,
+        is_default=is_auto(s.strategy),
+        taken=make_task_model(s.estimator).takes_pseudo_labels,
+    )
+    return Models(
+        pool,
+        records,
+        history,
+        estimator=s.estimator,
+        latent_model=s.latent_model,
+        train_on=s.train_on,
+        spreader=spreader,
+        seed=seed,
+    )
+
+
+def _judge(
+    s: BaseEstimator,
+    pool: Pool,
+    records: Records,
+    models: Models,
+    history: History,
+    budget: Budget,
+    rules: Sequence[StoppingRule],
+    seed: int,
+) -> Judge:
+    scorer = Scorer(s.scoring, pool.target)
+    control = ControlRows(
+        pool,
+        records,
+        scorer,
+        share=float(s.control_share),
+        n_initial=s.n_initial,
+        budget=budget.total(),
+        seed=seed,
+    )
+    compared = any("agreement" in rule.needs for rule in rules)
+    agreement = Agreement(pool, seed) if compared else None
+    return Judge(pool, records, models, history, scorer=scorer, control=control, agreement=agreement)
+
+
+def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> BaseOracle | None:
+    """Return the oracle, or None where answers come by `tell`; refuse one that cannot serve.
+
+    Parameters
+    ----------
+    oracle : BaseOracle, callable or None
+        None: the answer key, where there is one.
+    pool : Pool
+    choosers : sequence of BaseStrategy
+
+    Returns
+    -------
+    oracle : BaseOracle or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no oracle, or cannot label what the strategies ask for.
+    """
+    made = pool.answer_key if oracle is None else make_oracle(oracle)
+    if made is None:
+        return None
+    makes_points = next((s for s in choosers if s.generates_points), None)
+    if makes_points is not None and not made.labels_new_points:
+        raise ValueError(
+            f"{makes_points} asks for labels of generated points, but {type(made).__name__} only "
+            "labels rows of the pool. Use strategy='snn', which asks for the nearest pool rows, or an "
+            "oracle with labels_new_points=True, such as FunctionOracle(function)."
+        )
+    made.check_pool(pool.sample_id, len(pool))
+    return made

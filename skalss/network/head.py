@@ -1,0 +1,84 @@
+"""The last linear layer of a network: where it is, what goes in, what comes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..utils.tensors import as_numpy
+from .skorch_net import first_output
+
+
+def find_head(
+    module: nn.Module, forward: Callable[[], Tensor | tuple[Tensor, ...]]
+) -> tuple[Tensor, str | None]:
+    """Run a forward pass and see which linear layer made its output.
+
+    Returns
+    -------
+    output : tensor of shape (n_rows, ...)
+        The first, of a module that returns several.
+    head_name : str or None
+        The last linear layer that ran, once and on each row, and is as wide as the output; None if there is
+        none. One that runs on several copies of a row has no features of that row.
+    """
+    called: list[tuple[str, nn.Linear, Tensor]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, out, name=name: called.append((name, layer, out)))
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    try:
+        output = first_output(forward())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    width = output.shape[1] if output.ndim == 2 else 1
+    times = Counter(name for name, _, _ in called)
+    heads = (
+        name
+        for name, layer, out in reversed(called)
+        if layer.out_features == width and out.ndim == 2 and len(out) == len(output) and times[name] == 1
+    )
+    return output, next(heads, None)
+
+
+def run_to_head(
+    module: nn.Module,
+    name: str,
+    batches: Iterable[Tensor],
+    pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]],
+) -> tuple[np.ndarray, ...]:
+    """Run a module, in eval mode, and keep what `pick` takes at one of its layers.
+
+    Parameters
+    ----------
+    module : nn.Module
+    name : str
+        Of the layer.
+    batches : iterable of tensors
+        Rows as the module takes them.
+    pick : callable
+        Returns tensors for the layer's inputs and its output.
+
+    Returns
+    -------
+    kept : tuple of arrays
+        What was picked, of all batches.
+    """
+    kept: list[tuple[np.ndarray, ...]] = []
+    module.eval()
+    hook = module.get_submodule(name).register_forward_hook(
+        lambda layer, inputs, output: kept.append(tuple(map(as_numpy, pick(inputs, output))))
+    )
+    try:
+        with torch.no_grad():
+            for rows in batches:
+                module(rows)
+    finally:
+        hook.remove()
+    return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))

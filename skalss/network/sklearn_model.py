@@ -1,0 +1,220 @@
+"""Any classifier or regressor of scikit-learn as what a campaign trains."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.utils import Tags, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, check_random_state
+
+from ..targets import BaseTarget, make_target
+from ..utils.scaling import Scaling
+from ..utils.tensors import to_host
+from .epochs import Pseudo
+
+
+def _has_probabilities(model: SklearnModel) -> bool:
+    return hasattr(model.estimator, "predict_proba")
+
+
+class SklearnModel(BaseEstimator):
+    """A forest, a Pipeline, or any other classifier or regressor of scikit-learn, trained by a campaign.
+
+    It gets flat rows, and predicts probabilities of every class that may come, also before each of them was
+    seen. It has no features and no gradients, so that only strategies that need neither work with it. A fresh
+    clone is trained in each round, without pseudo-labels.
+
+    Parameters
+    ----------
+    estimator : classifier or regressor
+        Cloned before each fit.
+    random_state : int, RandomState or None, default=None
+        Seeds every `random_state` of the estimator and of its parts.
+
+    Attributes
+    ----------
+    estimator_ : classifier or regressor
+        The fitted one; a `DummyClassifier` where all labels were of one class.
+    classes_ : array of shape (n_classes,)
+        Labels in sorted order; classifiers only.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SklearnModel(RandomForestClassifier(10), random_state=0).fit_rows(X, y)
+    >>> model.predict_proba(X[:1]).shape
+    (1, 3)
+    """
+
+    warm_start = False
+    takes_pseudo_labels = False
+
+    def __init__(self, estimator: BaseEstimator, *, random_state: Any = None):
+        self.estimator = estimator
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell which task it serves, by delegation to the estimator."""
+        tags, source = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.estimator_type = source.estimator_type
+        tags.classifier_tags = source.classifier_tags
+        tags.regressor_tags = source.regressor_tags
+        return tags
+
+    def check(self) -> None:
+        """Refuse what is neither a classifier nor a regressor.
+
+        Raises
+        ------
+        TypeError
+        """
+        given = self.estimator
+        usable = not isinstance(given, type) and all(hasattr(given, name) for name in ("fit", "predict"))
+        kind = get_tags(given).estimator_type if usable and hasattr(given, "__sklearn_tags__") else None
+        if kind not in ("classifier", "regressor"):
+            got = given.__name__ if isinstance(given, type) else type(given).__name__
+            raise TypeError(
+                "estimator must be a skorch NeuralNetClassifier, NeuralNetBinaryClassifier or "
+                "NeuralNetRegressor, a TaskNet around one, or a classifier or regressor of scikit-learn, got "
+                f"{got}. Make a net of a torch module with skalss.nets.net_classifier(module) or "
+                "net_regressor(module)."
+            )
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train a clone of the estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self : SklearnModel
+        """
+        self.check()
+        return self.fit_rows(np.asarray(to_host(X)), np.asarray(to_host(y)))
+
+    def fit_rows(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        target: BaseTarget | None = None,
+        fresh: bool = True,
+        scaling: Scaling | None = None,
+        pseudo: Pseudo | None = None,
+    ) -> Self:
+        """Train a clone of the estimator, as a campaign does.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Flattened.
+        y : array of shape (n_samples,)
+        target : BaseTarget, default=None
+            Knows all labels that may come. None: those in `y`.
+        fresh, scaling, pseudo
+            As for `TaskNet.fit_rows`; of no effect here.
+
+        Returns
+        -------
+        self : SklearnModel
+        """
+        self.target_ = (make_target(self.estimator) if target is None else target).fitted(y)
+        for name, value in self.target_.fitted_attributes.items():
+            setattr(self, name, value)
+        one_class = self.target_.has_probabilities and len(np.unique(y)) < 2
+        self.estimator_ = DummyClassifier() if one_class else self._seeded()
+        self.estimator_.fit(_flat(X), y)
+        return self
+
+    def _seeded(self) -> BaseEstimator:
+        """Clone the estimator, with a seed of its own for each part that takes one."""
+        made, rng = clone(self.estimator), check_random_state(self.random_state)
+        names = sorted(name for name in made.get_params() if name.rpartition("__")[2] == "random_state")
+        return made.set_params(**{name: int(rng.randint(2**31 - 1)) for name in names})
+
+    def rehearse(self, X: np.ndarray, target: BaseTarget) -> frozenset[str]:
+        """Return what a strategy may ask of it."""
+        return self.abilities
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Class scores, where it predicts probabilities."""
+        return frozenset({"logits"}) if _has_probabilities(self) else frozenset()
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict labels, or values in the units of `y`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        y : array of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(_flat(X))
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Predict class probabilities; 0 for a class that no label had.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        P : float64 array of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        found = self.estimator_.predict_proba(_flat(X))
+        P = np.zeros((len(found), len(self.classes_)))
+        P[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = found
+        return P
+
+    @available_if(_has_probabilities)
+    def logits(self, X: ArrayLike) -> np.ndarray:
+        """Return the logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        logits : float32 array of shape (n_samples, n_classes)
+        """
+        return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float32).tiny)).astype(np.float32)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of a classifier, or the R² of a regressor.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        return self.target_.score(y, self.predict(X), sample_weight)
+
+
+def _flat(X: ArrayLike) -> np.ndarray:
+    rows = np.asarray(to_host(X))
+    return rows.reshape(len(rows), -1) if rows.ndim != 2 else rows

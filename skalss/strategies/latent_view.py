@@ -1,0 +1,183 @@
+"""The latent half of a snapshot: codes, and what a latent model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..latent import BaseLatentModel
+from ..neighbors import nearest_codes
+from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
+
+Edited = tuple[np.ndarray, np.ndarray]  # rows, and their codes
+
+
+class Encoded(NamedTuple):
+    """A pool in its latent space.
+
+    Attributes
+    ----------
+    model : latent model
+        Fitted.
+    codes : float32 array of shape (n_rows, n_components)
+        Of the whole pool.
+    """
+
+    model: BaseLatentModel
+    codes: np.ndarray
+
+
+class LatentView:
+    """What a strategy may ask of the latent space. A strategy that never asks pays for no latent model.
+
+    Parameters
+    ----------
+    encode : callable
+        Returns the pool, `Encoded`; the first call may fit a latent model.
+    X : array of shape (n_rows, ...)
+        The pool; may be a memory map.
+    askable : bool array of shape (n_rows,)
+        Rows that may be asked.
+    labeled : int array of shape (n_labeled_rows,)
+        Rows with a label.
+    made : float32 array of shape (n_made, n_components)
+        Codes of labelled points that a strategy made.
+    refused : float32 array of shape (n_refused, n_components)
+        Codes of points that the oracle abstained on since the last query.
+    device : torch.device
+        Where neighbours are searched.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[], Encoded],
+        *,
+        X: np.ndarray,
+        askable: np.ndarray,
+        labeled: np.ndarray,
+        made: np.ndarray | None,
+        refused: np.ndarray | None,
+        device: torch.device,
+    ):
+        self._encode, self._X, self._askable, self._labeled = encode, X, askable, labeled
+        self._made, self._refused, self._device = made, refused, device
+        self._bounds: tuple[np.ndarray, np.ndarray] | None = None
+
+    def codes(self) -> np.ndarray:
+        """Return the codes of the whole pool: float32 array of shape (n_rows, n_components)."""
+        return self._encode().codes
+
+    def labeled_codes(self) -> np.ndarray:
+        """Return the codes of what is labelled, made points too: one line for each of `y_labeled`."""
+        codes = self.codes()[self._labeled]
+        return codes if self._made is None or len(self._made) == 0 else np.concatenate([codes, self._made])
+
+    def refused_codes(self) -> np.ndarray:
+        """Return the codes of points that the oracle refused since the last query: float32 array (n, d)."""
+        return self.codes()[:0] if self._refused is None else self._refused
+
+    def nearest(self, Z: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Find the rows that may be asked nearest to each code.
+
+        Parameters
+        ----------
+        Z : array of shape (n, n_components)
+        k : int, default=1
+
+        Returns
+        -------
+        rows : int array of shape (n, min(k, n_unlabeled))
+            Nearest first.
+        distances : float32 array of the same shape
+            In the units of the codes.
+        """
+        return nearest_codes(self.codes(), Z, k, allowed=self._askable, device=self._device)
+
+    # -- the size of a step -----------------------------------------------------------------------
+
+    def spread(self) -> float:
+        """Return the root mean square of the components' standard deviations: the unit of a step."""
+        return float(np.sqrt(self._variances().mean())) or 1.0
+
+    def scales(self) -> np.ndarray:
+        """Return the standard deviations of the components: float32 array (n_components,); 1 if all are 0."""
+        scales = np.sqrt(self._variances()).astype(np.float32)
+        return scales if scales.any() else np.ones_like(scales)
+
+    def _variances(self) -> np.ndarray:
+        codes = self.codes()
+        return codes[:: max(1, len(codes) // 100_000)].var(axis=0, dtype=np.float64)
+
+    # -- codes to rows ----------------------------------------------------------------------------
+
+    def decode(self, Z: np.ndarray) -> np.ndarray:
+        """Decode codes to rows in the units and shape of X.
+
+        Parameters
+        ----------
+        Z : array of shape (n, n_components)
+
+        Returns
+        -------
+        rows : float32 array of shape (n, ...)
+        """
+        codes = as_tensor(np.asarray(Z, dtype=np.float32))
+        with torch.no_grad():
+            pieces = chunks(len(Z), chunk_rows(self._X.shape[1:]))
+            return np.concatenate([as_numpy(self.decode_tensor(codes[p])) for p in pieces])
+
+    def edit(self, rows: np.ndarray, Z_from: np.ndarray, Z_to: np.ndarray) -> np.ndarray:
+        """Change rows as decoding changes from one code to another: what a decoder loses, they keep.
+
+        Parameters
+        ----------
+        rows : array of shape (n, ...)
+            In the units of X.
+        Z_from, Z_to : arrays of shape (n, n_components)
+            `Z_from` are the codes of `rows`.
+
+        Returns
+        -------
+        edited : float32 array of shape (n, ...)
+            No value is outside of the range of its feature in the pool, as far as a row's own values are not.
+        """
+        parts = []
+        with torch.no_grad():
+            for p in chunks(len(rows), chunk_rows(self._X.shape[1:])):
+                codes = as_tensor(np.asarray(Z_to[p], dtype=np.float32))
+                parts.append(as_numpy(self.decode_tensor(codes, (rows[p], Z_from[p]))))
+        return np.concatenate(parts)
+
+    def decode_tensor(self, Z: Tensor, edited: Edited | None = None) -> Tensor:
+        """Decode codes, or edit rows towards them; differentiable with respect to the codes.
+
+        Parameters
+        ----------
+        Z : float32 tensor of shape (n, n_components)
+        edited : tuple of arrays of shape (n, ...) and (n, n_components), default=None
+            Rows and their codes; None: `Z` alone is decoded.
+
+        Returns
+        -------
+        rows : float32 tensor of shape (n, ...)
+            In the units of X, on the model's device.
+        """
+        model = self._encode().model
+        if edited is None:
+            return model.decode(Z)
+        rows, Z_from = (as_tensor(np.asarray(part, dtype=np.float32)) for part in edited)
+        changed = model.edit(rows, Z_from, Z)
+        rows = rows.to(changed.device)
+        low, high = (as_tensor(bound, changed.device) for bound in self._range())
+        return torch.clamp(changed, torch.minimum(rows, low), torch.maximum(rows, high))
+
+    def _range(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smallest and largest value of each feature, over up to 10,000 rows spread evenly."""
+        if self._bounds is None:
+            some = np.asarray(self._X[:: max(1, len(self._X) // 10_000)], dtype=np.float32)
+            self._bounds = some.min(axis=0), some.max(axis=0)
+        return self._bounds

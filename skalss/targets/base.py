@@ -1,0 +1,202 @@
+"""What a kind of y has to answer for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import column_or_1d
+from torch import Tensor
+
+from ..utils.scalars import from_json, to_json
+from ..utils.tensors import to_host
+
+
+class BaseTarget(ABC):
+    """A kind of y: what an answer may be, how a network is trained on it, and what its output says.
+
+    A campaign has one, which knows what answers may be; `fitted` returns another one, which also knows the
+    labels that a network was trained on.
+
+    Attributes
+    ----------
+    estimator_type : str
+        That of the estimators it is for, in the words of scikit-learn's tags.
+    task : str
+        The word of strategies and ledgers for it.
+    metric : str
+        Name of the scorer that is used by default.
+    metric_title : str
+        What a picture calls it.
+    numeric : bool
+        Whether labels must be numbers.
+    has_probabilities : bool
+        Whether estimators predict probabilities.
+    auto_strategy, auto_initial : str
+        Names of the strategies that are the best we have: later, and for the first rows.
+    can_spread : bool
+        Whether labels can be spread to unlabelled rows as pseudo-labels.
+    classes : array of shape (n_classes,) or None
+        All labels that may come, sorted; None: not known, or there are none.
+    """
+
+    estimator_type: ClassVar[str]
+    task: ClassVar[str]
+    metric: ClassVar[str]
+    metric_title: ClassVar[str]
+    numeric: ClassVar[bool]
+    has_probabilities: ClassVar[bool]
+    auto_strategy: ClassVar[str]
+    auto_initial: ClassVar[str]
+    can_spread: ClassVar[bool]
+    classes: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes that are known; 0 where there are none."""
+        return 0 if self.classes is None else len(self.classes)
+
+    # -- what a labeller may answer ---------------------------------------------------------------
+
+    def column(self, y: ArrayLike) -> np.ndarray:
+        """Return y as the user gave it as an array with one entry for each row; missing ones stay missing."""
+        if isinstance(y, list | tuple):
+            y = pd.Series(y).to_numpy()  # NumPy would turn a NaN among strings into the text "nan"
+        return column_or_1d(to_host(y), dtype=None)
+
+    @abstractmethod
+    def check(self, answer: Any) -> Any:
+        """Return a label as it is kept.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be one, with what can be.
+        """
+
+    @abstractmethod
+    def check_column(self, y: np.ndarray) -> None:
+        """Refuse labels that no estimator of this kind can be trained on.
+
+        Raises
+        ------
+        ValueError
+        """
+
+    def know(self, labels: ArrayLike | None) -> None:
+        """Take these as all labels that may come, where that limits what may be answered."""
+        return
+        return
+
+    @abstractmethod
+    def as_array(self, labels: Sequence[Any]) -> np.ndarray:
+        """Return checked labels as an array of shape (n_labels, ...)."""
+
+    def to_text(self, label: Any) -> str:
+        """Write a label for a ledger, so that its type comes back with it."""
+        return to_json(label)
+
+    def from_text(self, text: str) -> Any:
+        """Read a label that `to_text` wrote."""
+        return from_json(text)
+
+    # -- what a network is trained on -------------------------------------------------------------
+
+    @abstractmethod
+    def fitted(self, y: np.ndarray) -> Self:
+        """Return a target that encodes labels like these; all that may come, where they are known."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Width of the output that a network needs."""
+
+    @abstractmethod
+    def width_fault(self, width: int) -> str | None:
+        """Say what width is needed if an output of this width does not do; None if it does."""
+
+    @abstractmethod
+    def examples(self) -> np.ndarray:
+        """Return labels to rehearse a training with, before there are any."""
+
+    @abstractmethod
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return what a network is trained on: whole numbers, or float32, of shape (n_samples, ...).
+
+        Raises
+        ------
+        ValueError
+            If a label is none of those that are known.
+        """
+
+    @abstractmethod
+    def decode(self, output: np.ndarray) -> np.ndarray:
+        """Return the labels that an output of shape (n_samples, n_outputs) stands for."""
+
+    @abstractmethod
+    def get_state(self) -> dict[str, Any]:
+        """Return what `fitted` learned: numbers, text and arrays by name."""
+
+    @abstractmethod
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Return a target with the state that `get_state` returned."""
+
+    @property
+    def fitted_attributes(self) -> dict[str, Any]:
+        """What a fitted estimator shows of it, by the name of the attribute."""
+        return {}
+
+    # -- what comes of it -------------------------------------------------------------------------
+
+    @abstractmethod
+    def beliefs(self, output: Tensor) -> Tensor:
+        """Return what an output says, differentiably: probabilities (n, n_classes), or values in units of y.
+
+        Parameters
+        ----------
+        output : float tensor of shape (n_samples, n_outputs)
+            Probabilities, or values as `encode` returns them.
+        """
+
+    @abstractmethod
+    def believed_by(self, model: BaseEstimator, X: ArrayLike) -> np.ndarray:
+        """Return what a fitted estimator says of rows, as `beliefs` returns it."""
+
+    @abstractmethod
+    def doubt(self, beliefs: Tensor) -> Tensor:
+        """Return how unsure each row is, of shape (n_samples,): the larger, the more unsure.
+
+        Raises
+        ------
+        ValueError
+            If one prediction says nothing of that.
+        """
+
+    @abstractmethod
+    def disagreement(self, beliefs: Tensor) -> Tensor:
+        """Return how far the members of a committee are apart on each row.
+
+        Parameters
+        ----------
+        beliefs : float tensor of shape (n_members, n_samples, ...)
+
+        Returns
+        -------
+        disagreement : float tensor of shape (n_samples,)
+        """
+
+    @abstractmethod
+    def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
+        """Return the score by `metric`; the higher, the better."""
+
+    @abstractmethod
+    def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
+        """Return how far two sets of predictions agree; 1 if they are equal, about 0 by chance."""

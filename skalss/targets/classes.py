@@ -1,0 +1,168 @@
+"""One class for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.metrics import accuracy_score, cohen_kappa_score
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils.multiclass import check_classification_targets
+from torch import Tensor
+
+from ..scores import margin
+from .base import BaseTarget
+
+
+class Classes(BaseTarget):
+    """One label for each row, a number or a text.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,), default=None
+        All labels that may come; None: any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> target = Classes().fitted(np.array(["dog", "cat", "dog"]))
+    >>> target.encode(np.array(["cat", "dog"])).tolist()
+    [0, 1]
+    >>> target.decode(np.array([[0.2, 0.8]])).tolist()
+    ['dog']
+    """
+
+    estimator_type = "classifier"
+    task = "classification"
+    metric = metric_title = "accuracy"
+    numeric = False
+    has_probabilities = True
+    auto_strategy, auto_initial = "adaptive", "kmeans"
+    can_spread = True
+
+    _encoder: LabelEncoder
+
+    def __init__(self, classes: ArrayLike | None = None):
+        self._text: bool | None = None  # whether labels are text; not known before the first
+        self.know(classes)
+
+    def know(self, labels: ArrayLike | None) -> None:
+        """Take these as all labels that may come; None: any may."""
+        if isinstance(labels, str) or (labels is not None and not np.iterable(labels)):
+            raise TypeError(f"classes must be a sequence of labels, got {labels!r}. Pass them as a list.")
+        self.classes = None if labels is None else np.unique(np.asarray(labels))
+        self._known = set() if self.classes is None else set(self.classes.tolist())
+
+    def check(self, answer: Any) -> Any:
+        """Return a label, if it is one of the classes, and text where others are text."""
+        if not np.isscalar(answer):
+            raise ValueError(
+                f"A class label must be a number or a string, got {answer!r}. Give one label a row."
+            )
+        if self.classes is not None and answer not in self._known:
+            raise ValueError(
+                f"The label {answer!r} is outside classes: {sorted(self._known)}. Name every label in "
+                "classes=, or answer None for rows that are none of them."
+            )
+        is_text = isinstance(answer, str)
+        if self._text not in (None, is_text):
+            raise ValueError(
+                f"The label {answer!r} is {'text' if is_text else 'a number'}, but earlier ones are not. "
+                "Give all labels the same type, and name them in classes=."
+            )
+        self._text = is_text
+        return answer
+
+    def check_column(self, y: np.ndarray) -> None:
+        """Refuse what scikit-learn does not take for classes, such as fractions."""
+        check_classification_targets(np.array(y.tolist()) if y.dtype == object else y)
+
+    def as_array(self, labels: Sequence[Any]) -> np.ndarray:
+        """Return labels as an array of the classes' dtype, where it is known."""
+        return np.array(labels, dtype=None if self.classes is None else self.classes.dtype)
+
+    def fitted(self, y: np.ndarray) -> Self:
+        """Return a target that numbers the classes, or the labels in `y` where the classes are not known."""
+        made = type(self)()
+        made._encoder = LabelEncoder().fit(y if self.classes is None else self.classes)
+        made.know(made._encoder.classes_)
+        return made
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes; at least two, so that one class so far refuses no other label."""
+        return max(2, self.n_classes)
+
+    def width_fault(self, width: int) -> str | None:
+        """Say that there must be an output for each class."""
+        needed = self.n_classes
+        return None if width >= needed else f"{needed} classes need width {needed}"
+
+    def examples(self) -> np.ndarray:
+        """Return the classes; 0 and 1 where they are not known."""
+        return np.arange(2) if self.classes is None else self.classes
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return the numbers of the classes, from 0, in sorted order."""
+        known = self._encoder.classes_
+        unknown = np.setdiff1d(y, known)
+        if len(unknown):
+            raise ValueError(
+                f"y holds labels outside classes: {unknown[:5].tolist()}; known are "
+                f"{known.tolist()}. Name every label in classes=, or fit anew."
+            )
+        return self._encoder.transform(y)
+
+    def decode(self, output: np.ndarray) -> np.ndarray:
+        """Return the class of the highest of the scores (n_samples, n_outputs)."""
+        return self._encoder.classes_[output[:, : self.n_classes].argmax(axis=1)]
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the classes."""
+        return {"classes": self._encoder.classes_}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Return a target with these classes."""
+        return self.fitted(np.asarray(state["classes"]))
+
+    @property
+    def fitted_attributes(self) -> dict[str, Any]:
+        """The classes, as every classifier shows them."""
+        return {"classes_": self._encoder.classes_}
+
+    def beliefs(self, output: Tensor) -> Tensor:
+        """Return probabilities of the classes alone, where there are more outputs than classes."""
+        P = output[:, : self.n_classes]
+        return P / P.sum(dim=1, keepdim=True)
+
+    def believed_by(self, model: BaseEstimator, X: ArrayLike) -> np.ndarray:
+        """Return probabilities; votes of 0 and 1 where an estimator has none."""
+        if hasattr(model, "predict_proba"):
+            return model.predict_proba(X)
+        return (model.predict(X)[:, None] == model.classes_).astype(np.float64)
+
+    def doubt(self, beliefs: Tensor) -> Tensor:
+        """Return minus the gap of the two highest probabilities: from -1, sure, to 0, torn between two."""
+        return -margin(beliefs)
+
+    def disagreement(self, beliefs: Tensor) -> Tensor:
+        """Return the mean Kullback-Leibler divergence from the mean of the members, in nats.
+
+        It is 0 where all members agree, and at most the logarithm of their number.
+        """
+        # Entropy of the mean, less the mean of each: the same number. `entr` takes no logarithm of 0.
+        entropy = torch.special.entr
+        return entropy(beliefs.mean(dim=0)).sum(dim=-1) - entropy(beliefs).sum(dim=-1).mean(dim=0)
+
+    def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy."""
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
+    def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
+        """Return Cohen's kappa."""
+        # Of constant predictions kappa is undefined.
+        return 1.0 if np.array_equal(old, new) else float(cohen_kappa_score(old, new))
