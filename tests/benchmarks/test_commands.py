@@ -1,8 +1,11 @@
-"""The benchmark commands run and print their table; how fast is not a matter for tests."""
+"""The benchmark commands run and print their table; how fast is not a matter for tests.
+
+That of ledger-kills is read in tests/ledger.
+"""
 
 import pytest
 
-from skalss.benchmarks.__main__ import main
+from skalss.benchmarks.__main__ import BENCHMARKS, main
 
 TINY = {
     "acquisition": ["--rows", "3000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
@@ -13,33 +16,39 @@ TINY = {
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),
         *("--dtype", "auto", "--batch-size", "16"),
     ],
-    "ledger": ["--answers", "200", "--labels", "100", "--repeats", "1"],
-    "ledger-kills": ["--runs", "1", "--kills", "1"],
+    "ledger": ["--answers", "20", "--labels", "20", "--repeats", "1"],
     "neighbor-index": ["--rows", "2000", "3000", "--rounds", "2", "--repeats", "1"],
     "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
-    "selective": ["--data", "digits", "--net", "mlp", "--epochs", "2", "--repeats", "1", "--rows", "400"],
+    "selective": ["--data", "digits", "--net", "mlp", "--epochs", "1", "--repeats", "1", "--rows", "200"],
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "simulation": [
-        *("--pool", "60", "--n-initial", "20", "--n-per-round", "10", "--rounds", "1", "--seeds", "2"),
-        *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "50", "--turned"),
-        *("--arms", "auto", "si-chosen-far", "si-mixed", "latin-hypercube-vae", "si-paper", "random-paper"),
+        *("--pool", "20", "--n-initial", "8", "--n-per-round", "4", "--rounds", "1", "--seeds", "1"),
+        *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "10", "--turned"),
+        *("--arms", "latin-hypercube-vae", "si-paper", "random-paper"),
     ],
-    "snn-acquisition": ["--rows", "2000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
-    "snn-parts": ["--seeds", "1", "--max-labels", "60"],
-    "vessel-stress": [
-        *("--vessels", "12", "--repeats", "1", "--learn", "--simulations", "40", "--epochs", "1"),
-        *("--vae-epochs", "1"),
-    ],
+    "snn-parts": ["--seeds", "1", "--max-labels", "30"],
+    "vessel-stress": ["--vessels", "4", "--repeats", "1"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
+SLOW = {  # arms over thousands of candidates, a process of its own, training on thousands of vessels
+    "simulation": [*TINY["simulation"], "auto", "si-mixed", "si-chosen-far"],
+    "snn-acquisition": ["--rows", "200", "--labeled", "30", "--queries", "5", "--repeats", "1"],
+    "vessel-stress": [
+        *(*TINY["vessel-stress"], "--learn", "--simulations", "12", "--epochs", "1", "--vae-epochs", "1"),
+    ],
+}
+RUNS = [
+    *(pytest.param(name, options, id=name) for name, options in TINY.items()),
+    *(pytest.param(name, SLOW[name], id=f"{name}, more", marks=pytest.mark.slow) for name in SLOW),
+]
 NEEDS = {"badge": "skactiveml", "vessel-stress": "skfem"}
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_a_benchmark_prints_a_table(name, capsys):
+@pytest.mark.parametrize(("name", "options"), RUNS)
+def test_a_benchmark_prints_a_table(name, options, capsys):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
-    main([name, *TINY[name]])
+    main([name, *options])
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(table) >= 3
     assert all(line.endswith("|") for line in table)
@@ -48,7 +57,7 @@ def test_a_benchmark_prints_a_table(name, capsys):
 def test_the_list_of_benchmarks(capsys):
     main([])
     printed = capsys.readouterr().out
-    assert all(name in printed for name in TINY)
+    assert all(name in printed for name in BENCHMARKS)
 
 
 def test_an_unknown_benchmark():

@@ -52,6 +52,7 @@ def data_folder(tmp_path, monkeypatch):
 def openml(monkeypatch):
     """OpenML with six rows to train on and two to test on; `calls` records what was asked of it."""
     monkeypatch.delenv("SKALSS_DATA", raising=False)
+    # Private, as nothing else says how large the sets are: those of the true size are too large for tests.
     for name, spec in images._IMAGE_SETS.items():
         monkeypatch.setitem(images._IMAGE_SETS, name, spec._replace(n_train=6, n_test=2))
     server = SimpleNamespace(calls=[], n_rows=8, error=None)

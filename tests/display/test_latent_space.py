@@ -89,7 +89,8 @@ def test_colours_are_those_of_the_classes(fitted):
     display = LatentSpaceDisplay.from_estimator(fitted, X)
     names = [str(c) for c in fitted.classes_ if c in set(display.labels)]
     assert legend(display) == ["pool", *names, "asked"]
-    everything = LatentSpaceDisplay.from_estimator(make_sampler(max_labels=150).fit(X, Y), X)
+    bought = make_sampler(strategy="kmeans", n_per_round=140, max_labels=150).fit(X, Y)
+    everything = LatentSpaceDisplay.from_estimator(bought, X)
 
     def colors(shown):
         return {dots.get_label(): tuple(dots.get_facecolor()[0]) for dots in shown.ax_.collections[1:-1]}

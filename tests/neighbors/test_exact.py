@@ -16,10 +16,16 @@ def _reference(codes, Z, k):
     return positions, distances
 
 
-@pytest.mark.parametrize("k", [1, 5, 300])
-@pytest.mark.parametrize("block_cells", [1, 20 * 7, 20 * 100, 20 * 299, 20 * 300, 2**22])
+# The blocks are made small, which is private, as a pool of several would be too large for tests.
+BLOCK_CELLS = "skalss.neighbors.exact._BLOCK_CELLS"
+
+
+@pytest.mark.parametrize(
+    ("k", "block_cells"),
+    [(1, 1), (5, 20 * 7), (300, 20 * 100), (5, 20 * 299), (300, 20 * 300), (5, 2**22)],
+)
 def test_equals_scikit_learn_whatever_the_chunk(k, block_cells, seed, monkeypatch):
-    monkeypatch.setattr("skalss.neighbors.exact._BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(BLOCK_CELLS, block_cells)
     codes, Z = _data(seed)
     positions, distances = nearest_codes(codes, Z, k)
     expected_positions, expected_distances = _reference(codes.astype(np.float64), Z.astype(np.float64), k)
@@ -31,7 +37,7 @@ def test_equals_scikit_learn_whatever_the_chunk(k, block_cells, seed, monkeypatc
 
 @pytest.mark.parametrize("block_cells", [20 * 7, 2**22])
 def test_only_allowed_codes_come_back(block_cells, seed, monkeypatch):
-    monkeypatch.setattr("skalss.neighbors.exact._BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(BLOCK_CELLS, block_cells)
     codes, Z = _data(seed)
     allowed = np.random.default_rng(seed).random(300) < 0.2
     positions, distances = nearest_codes(codes, Z, 4, allowed=allowed)
@@ -43,7 +49,7 @@ def test_only_allowed_codes_come_back(block_cells, seed, monkeypatch):
 @pytest.mark.parametrize("block_cells", [20, 2**22])
 @pytest.mark.parametrize("n_allowed", [0, 1, 3])
 def test_fewer_come_back_where_fewer_are_allowed(block_cells, n_allowed, monkeypatch):
-    monkeypatch.setattr("skalss.neighbors.exact._BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(BLOCK_CELLS, block_cells)
     codes, Z = _data(0)
     allowed = np.zeros(300, dtype=bool)
     rows = [3, 150, 299][:n_allowed]

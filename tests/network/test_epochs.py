@@ -109,20 +109,18 @@ class Rows(Callback):
             self.epochs_[-1].append(np.asarray(batch[0]))
 
 
-def train(net, pseudo=PSEUDO, n=60, y=Y, **params):
-    """Train on the first rows; give the TaskNet, the rows of each epoch, and those held out."""
-    task_net = TaskNet(net.set_params(callbacks=[("rows", Rows())]), random_state=0, device="cpu", **params)
-    task_net._train(X[:n], y[:n], fresh=True, pseudo=pseudo, classes=np.unique(y))
-    return task_net, *rows_seen(task_net)
-
-
-def rows_seen(task_net):
-    seen, scaling = dict(task_net.net_.callbacks_)["rows"], task_net.scaling_
-
-    def unscaled(rows):
-        return np.asarray(rows).reshape(-1, 4) * scaling.scale.numpy() + scaling.shift.numpy()
-
-    return [unscaled(np.concatenate(epoch)) for epoch in seen.epochs_], unscaled(seen.valid_)
+def train(net, pseudo=PSEUDO, n=60, y=Y, min_rows=None):
+    """Train on from where the net is; give it, the rows of each epoch, and those held out."""
+    if not net.initialized_:
+        torch.manual_seed(0)
+        net.set_params(callbacks=[("rows", Rows())]).initialize()
+    extra = None if pseudo is None else (torch.as_tensor(pseudo.X), torch.as_tensor(pseudo.y))
+    until = 0.0 if pseudo is None else pseudo.until
+    given = torch.as_tensor(X[:n]), torch.as_tensor(y[:n])
+    with drawing_epochs(net, *given, extra, until, min_rows) as drawn:
+        net.partial_fit(*drawn)
+    seen = dict(net.callbacks_)["rows"]
+    return net, [np.concatenate(epoch) for epoch in seen.epochs_], np.reshape(seen.valid_, (-1, 4))
 
 
 def which(rows, of):
@@ -136,14 +134,15 @@ def share_of_pseudo(epoch):
 
 
 def make_net(cls=None, **params):
-    params = {"max_epochs": 4, "batch_size": 16, **params}
+    params = {"max_epochs": 4, "batch_size": 16, "module__input_dim": 4, **params}
     if cls is None:
-        return net_classifier(**params)
-    return cls(MLP, **{"train_split": None, "verbose": 0, "lr": 0.05, **params})
+        return net_classifier(**{"module__output_dim": 3, **params})
+    params = {"train_split": None, "verbose": 0, "lr": 0.05, "iterator_train": TensorLoader, **params}
+    return cls(MLP, **params)
 
 
 def cross_entropy(cls, **params):
-    return make_net(cls, criterion=torch.nn.CrossEntropyLoss, **params)
+    return make_net(cls, criterion=torch.nn.CrossEntropyLoss, module__output_dim=3, **params)
 
 
 NETS = {
@@ -158,13 +157,13 @@ NETS = {
 
 @pytest.mark.parametrize("make", NETS.values(), ids=NETS)
 def test_nets_train_on_both_kinds_and_then_on_labels_alone(make):
-    task_net, epochs, _ = train(make(), n=20)
+    net, epochs, _ = train(make(), n=20)
     assert len(epochs) == 4
     for epoch in epochs[:2]:
         assert 0.2 < share_of_pseudo(epoch) < 0.8  # a selective net takes what is hard
     for epoch in epochs[2:]:
         assert share_of_pseudo(epoch) == 0
-    assert task_net.score(X, Y) > 0.8
+    assert net.score(X, Y) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -177,10 +176,10 @@ def test_nets_train_on_both_kinds_and_then_on_labels_alone(make):
     ids=["plain", "mms", "prune"],
 )
 def test_binary_nets_train_with_it(make):
-    y = np.array(["no", "yes"])[(Y > 0).astype(int)]
-    task_net, epochs, _ = train(make().set_params(max_epochs=6), Pseudo(X_MORE, y, 0.5), y=y)
+    y = (Y > 0).astype(np.float32)
+    net, epochs, _ = train(make().set_params(max_epochs=6), Pseudo(X_MORE, y, 0.5), y=y)
     assert share_of_pseudo(epochs[0]) > 0
-    assert task_net.score(X, y) > 0.7
+    assert net.score(X, y) > 0.7
 
 
 def test_an_epoch_has_512_rows_and_half_of_them_pseudo_labels():
@@ -193,15 +192,16 @@ def test_an_epoch_has_512_rows_and_half_of_them_pseudo_labels():
 
 @pytest.mark.parametrize(("until", "n_mixed"), [(0.0, 0), (0.25, 1), (0.7, 3), (1.0, 4)])
 def test_until_is_a_share_of_the_epochs(until, n_mixed):
-    _, epochs, _ = train(make_net(), PSEUDO._replace(until=until), min_epoch_rows=32)
+    _, epochs, _ = train(make_net(), Pseudo(X_MORE, Y_MORE, until), min_rows=32)
     assert [share_of_pseudo(epoch) > 0 for epoch in epochs] == [i < n_mixed for i in range(4)]
     assert len(epochs[0]) == 60
 
 
 @pytest.mark.parametrize(("min_epoch_rows", "updates"), [(None, 4), (10, 4), (60, 4), (64, 4), (320, 20)])
 def test_min_epoch_rows_gives_that_many_updates(min_epoch_rows, updates):
-    task_net, epochs, _ = train(make_net(), None, min_epoch_rows=min_epoch_rows)
-    assert task_net.net_.history[:, "train_batch_count"] == [updates] * 4
+    task_net = TaskNet(net_classifier(max_epochs=4, batch_size=16), min_epoch_rows=min_epoch_rows)
+    assert task_net.fit(X, Y).net_.history[:, "train_batch_count"] == [updates] * 4
+    _, epochs, _ = train(make_net(), None, min_rows=min_epoch_rows)
     assert [len(epoch) for epoch in epochs] == [max(60, min_epoch_rows or 0)] * 4
 
 
@@ -218,10 +218,10 @@ def test_a_wrong_min_epoch_rows_is_refused(wrong, error):
 
 
 def test_continued_training_draws_anew():
-    task_net, *_ = train(make_net())
-    task_net._train(X, Y, fresh=False, pseudo=PSEUDO)
-    epochs, _ = rows_seen(task_net)
-    assert [share_of_pseudo(epoch) > 0 for epoch in epochs[4:]] == [True, True, False, False]
+    net, *_ = train(make_net())
+    _, epochs, _ = train(net)
+    assert len(net.history) == 8
+    assert [share_of_pseudo(epoch) > 0 for epoch in epochs[-4:]] == [True, True, False, False]
 
 
 # -- held-out rows --------------------------------------------------------------------------------
@@ -229,9 +229,7 @@ def test_continued_training_draws_anew():
 
 @pytest.mark.parametrize("pseudo", [PSEUDO, None], ids=["pseudo", "labels alone"])
 def test_held_out_rows_are_labelled_and_not_trained_on(pseudo):
-    task_net, epochs, valid = train(
-        make_net(train_split=ValidSplit(4, stratified=True)), pseudo, min_epoch_rows=256
-    )
+    net, epochs, valid = train(make_net(train_split=ValidSplit(4, stratified=True)), pseudo, min_rows=256)
     held_out = which(valid, X)
     assert len(held_out) == 15
     assert (held_out >= 0).all()
@@ -239,16 +237,16 @@ def test_held_out_rows_are_labelled_and_not_trained_on(pseudo):
     for epoch in epochs:
         assert not set(which(epoch, X)) & set(held_out)
         assert len(epoch) == 256
-    assert len(task_net.net_.history[:, "valid_acc"]) == 4
-    assert vars(task_net.net_.train_split) == vars(ValidSplit(4, stratified=True))
+    assert len(net.history[:, "valid_acc"]) == 4
+    assert vars(net.train_split) == vars(ValidSplit(4, stratified=True))
 
 
 def test_rows_held_out_by_the_user_stay_so():
     given = Dataset(torch.ones(5, 4), torch.zeros(5, dtype=torch.long))
-    task_net, epochs, valid = train(make_net(train_split=predefined_split(given)))
+    net, epochs, valid = train(make_net(train_split=predefined_split(given)))
     assert len(valid) == 5
     assert set(which(epochs[-1], X)) == set(range(60))
-    assert len(task_net.net_.history[:, "valid_acc"]) == 4
+    assert len(net.history[:, "valid_acc"]) == 4
 
 
 # -- what is left behind --------------------------------------------------------------------------
@@ -262,7 +260,7 @@ def parameters(net):
 @pytest.mark.parametrize("fails", [False, True], ids=["trained", "failed"])
 def test_the_net_gets_its_parameters_back(fails):
     net = make_net(train_split=ValidSplit(4), iterator_train=TensorLoader, iterator_train__shuffle=True)
-    net.set_params(module__input_dim=4, module__output_dim=3).initialize()
+    net.initialize()
     before = parameters(net)
     rows, y = torch.as_tensor(X), torch.as_tensor(Y)
     try:
@@ -282,35 +280,31 @@ def test_a_training_that_breaks_down_leaves_the_net_as_it_was():
         def on_epoch_end(self, net, **kwargs):
             raise RuntimeError("out of memory")
 
-    task_net = TaskNet(make_net(callbacks=[("breaks", Breaks())]), random_state=0)
+    net = net_classifier(max_epochs=4, batch_size=16, callbacks=[("breaks", Breaks())])
+    task_net = TaskNet(net, min_epoch_rows=512, random_state=0)
     with pytest.raises(RuntimeError, match="out of memory"):
-        task_net._train(X, Y, fresh=True, pseudo=PSEUDO)
+        task_net.fit(X, Y)
     assert task_net.net_.iterator_train__sampler is None
     assert task_net.net_.iterator_train__shuffle
     task_net.net_.set_params(callbacks__breaks=None)
     task_net.net_.initialize_callbacks()
-    task_net.partial_fit(X, Y)
+    task_net.set_params(min_epoch_rows=None).partial_fit(X, Y)
     assert task_net.net_.history[-1]["train_batch_count"] == 4
 
 
-@pytest.mark.parametrize("min_epoch_rows", [None, 1, 60])
-def test_without_either_a_training_is_what_it_was(min_epoch_rows):
+@pytest.mark.parametrize("min_rows", [None, 1, 60])
+def test_without_either_a_training_is_what_it_was(min_rows):
     """The same weights as by the net alone, which knows nothing of epochs drawn."""
-    task_net = TaskNet(make_net(), min_epoch_rows=min_epoch_rows, random_state=0, device="cpu").fit(X, Y)
-    seed = int(np.random.RandomState(0).randint(2**31 - 1))
-    rows = task_net._scaled(X)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        again = TaskNet(make_net(), random_state=0, device="cpu")
-        vars(again).update({k: v for k, v in vars(task_net).items() if k not in ("net_", "min_epoch_rows")})
-        again._start_net(rows)
-        again.net_.partial_fit(rows, torch.as_tensor(Y))
-    for one, other in zip(task_net.net_.module_.parameters(), again.net_.module_.parameters(), strict=True):
+    drawn, *_ = train(make_net(), None, min_rows=min_rows)
+    torch.manual_seed(0)
+    alone = make_net().initialize()
+    alone.partial_fit(torch.as_tensor(X), torch.as_tensor(Y))
+    for one, other in zip(drawn.module_.parameters(), alone.module_.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_the_same_seed_gives_the_same_weights():
-    one, other = (train(make_net())[0].net_.module_.state_dict() for _ in range(2))
+    one, other = (train(make_net())[0].module_.state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -343,7 +337,7 @@ def test_what_draws_rows_itself_is_refused(net, message):
     with pytest.raises(ValueError, match=re.compile(message)):
         TaskNet(net, min_epoch_rows=64).fit(X[:20], Y[:20])
     with pytest.raises(ValueError, match=re.compile(message)):
-        TaskNet(net)._train(X[:20], Y[:20], fresh=True, pseudo=PSEUDO)
+        train(net, n=20)
 
 
 def test_own_loaders_train_where_no_row_is_drawn():

@@ -9,6 +9,7 @@ from torch import nn
 
 from skalss.nets import MLP
 from skalss.selective import SelectiveNetClassifier
+from skalss.selective.rows import Rows
 
 _X, _Y = make_blobs(160, n_features=5, centers=3, cluster_std=2.0, random_state=0)
 
@@ -43,6 +44,13 @@ def _own_generator():
 def data():
     """160 rows of three classes that overlap."""
     return _X.astype(np.float32), _Y
+
+
+@pytest.fixture
+def rows(data):
+    """The first thirty rows as a batch."""
+    X, y = data
+    return Rows((torch.from_numpy(X[:30]), torch.from_numpy(y[:30])))
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
+"""MarginMonitor: what it writes into the history, by hand."""
+
 import json
 import pickle
-import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from skorch import NeuralNetClassifier
 from skorch.dataset import ValidSplit
 from skorch.history import History
@@ -23,7 +22,8 @@ from skalss.selective import (
 from skalss.selective.monitor import COLUMNS
 from skalss.selective.rows import Rows
 
-EXACT = {"when": "always", "end": 1.0, "score_dtype": "float32"}
+from .watching import EXACT, fit_monitored
+
 IDENTITY = torch.eye(3, 5)
 
 
@@ -38,39 +38,6 @@ class Linear(nn.Module):
 
     def forward(self, X):
         return self.head(X)
-
-
-class Clock:
-    """Goes on by the same time with every look at it."""
-
-    def __init__(self, step):
-        self.now, self.step = 0.0, step
-
-    def __call__(self, device=None):
-        self.now += self.step
-        return self.now
-
-
-@pytest.fixture
-def set_clocks(monkeypatch):
-    """Let every choice, every step and every batch loaded take a time of its own."""
-
-    def set_(scoring, training, loading=0.0):
-        for module in ("base", "prune"):
-            monkeypatch.setattr(f"skalss.selective.{module}.seconds", Clock(scoring))
-        monkeypatch.setattr("skalss.selective.monitor.seconds", Clock(training))
-        monkeypatch.setattr("skalss.selective.rows.time", SimpleNamespace(perf_counter=Clock(loading)))
-        monkeypatch.setattr("skalss.selective.net.time", SimpleNamespace(perf_counter=Clock(0.0)))
-
-    return set_
-
-
-def fit(net, X, y, watch=None, **params):
-    """Fit with a monitor that does not warn; give the records of the epochs."""
-    callbacks = [("monitor", MarginMonitor(warn=False)), *([] if watch is None else [("watch", watch)])]
-    net.set_params(callbacks=callbacks, **params)
-    net.fit(X, y)
-    return [{name: epoch[name] for name in COLUMNS} for epoch in net.history]
 
 
 def numbers_by_hand(selections):
@@ -125,7 +92,7 @@ def test_every_column_by_hand(selector, make_net, data, watch):
     X = np.random.default_rng(0).standard_normal((160, 5)).astype(np.float32)
     X[:, :3] += 2 * np.eye(3, dtype=np.float32)[y]
     net = make_net(selector, module=Linear, lr=0.0)
-    records = fit(net, X, y, watch)
+    records = fit_monitored(net, X, y, watch)
     selections = watch.selections
     if selector is None:
         selections = [Selection(Rows(batch)) for batch in watch.batches]
@@ -145,7 +112,7 @@ def test_every_column_by_hand(selector, make_net, data, watch):
 
 def test_rows_used_grows_to_all(make_net, data, watch):
     net = make_net(HardestRows(**EXACT), max_epochs=4)
-    records = fit(net, *data, watch)
+    records = fit_monitored(net, *data, watch)
     used = set()
     for e, record in enumerate(records):
         used |= {
@@ -156,14 +123,14 @@ def test_rows_used_grows_to_all(make_net, data, watch):
         }
         assert record["rows_used"] == pytest.approx(len(used) / 160)
     assert 0 < records[0]["rows_used"] < records[-1]["rows_used"] < 1
-    everything = fit(make_net("random"), *data, selector__pool_factor=1)
+    everything = fit_monitored(make_net("random"), *data, selector__pool_factor=1)
     assert [record["rows_used"] for record in everything] == [1.0, 1.0]
 
 
 def test_rows_used_is_counted_anew_by_each_training(make_net, data, watch):
     X, y = data
     net = make_net(HardestRows(**EXACT), max_epochs=1)
-    fit(net, X, y, watch)
+    fit_monitored(net, X, y, watch)
     for n_rows in (160, 40, 160):
         net.partial_fit(X[:n_rows], y[:n_rows])
         assert net.history[-1, "rows_used"] == pytest.approx(len(torch.cat(watch.ids).unique()) / n_rows)
@@ -175,7 +142,7 @@ def test_rows_used_is_counted_anew_by_each_training(make_net, data, watch):
 def test_every_selector_is_watched(selector, make_net, data):
     """Classes add up to the rows trained on, and each number is one."""
     net = make_net(selector, max_epochs=4)
-    for record, epoch in zip(fit(net, *data), net.history, strict=True):
+    for record, epoch in zip(fit_monitored(net, *data), net.history, strict=True):
         n_rows = sum(batch["train_batch_size"] for batch in epoch["batches"])
         assert sum(record["class_counts"]) == n_rows
         for name in ("margin_smallest", "margin_median", "error_pool", "error_selected", "selection_gain"):
@@ -191,17 +158,17 @@ def test_every_selector_is_watched(selector, make_net, data):
 @pytest.mark.parametrize("selector", ["random", "prune"])
 def test_unselected_rows_are_as_hard_as_any(selector, make_net, data):
     """The pool of these is not scored: what is said of it is what is known of the rows trained on."""
-    for record in fit(make_net(selector, max_epochs=1), *data):
+    for record in fit_monitored(make_net(selector, max_epochs=1), *data):
         assert record["selection_gain"] == pytest.approx(1.0)
         assert record["error_pool"] == pytest.approx(record["error_selected"])
 
 
 def test_a_plain_skorch_net_is_watched(make_net, data):
-    plain = fit(make_net("plain", kind=NeuralNetClassifier), *data)
+    plain = fit_monitored(make_net("plain", kind=NeuralNetClassifier), *data)
     torch.manual_seed(0)
-    plain = fit(make_net("plain", kind=NeuralNetClassifier), *data)
+    plain = fit_monitored(make_net("plain", kind=NeuralNetClassifier), *data)
     torch.manual_seed(0)
-    none = fit(make_net(None), *data)
+    none = fit_monitored(make_net(None), *data)
     untimed = [name for name in COLUMNS if "seconds" not in name]
     assert [{n: r[n] for n in untimed} for r in plain] == [{n: r[n] for n in untimed} for r in none]
     assert plain[0]["selection_cost"] == 1
@@ -215,7 +182,7 @@ def test_watching_changes_nothing(selector, make_net, data, assert_same_weights)
         torch.manual_seed(0)
         net = make_net(selector, module=pickle.loads(pickle.dumps(module)), max_epochs=4)
         if watched:
-            fit(net, *data)
+            fit_monitored(net, *data)
         else:
             net.fit(*data)
         nets.append(net)
@@ -225,7 +192,7 @@ def test_watching_changes_nothing(selector, make_net, data, assert_same_weights)
 def test_a_regressor_has_seconds_but_no_margins(make_net, data):
     X, _ = data
     net = make_net("loss", kind=SelectiveNetRegressor, criterion=nn.MSELoss, module__output_dim=1, lr=0.001)
-    for record in fit(net, X, X[:, :1]):
+    for record in fit_monitored(net, X, X[:, :1]):
         nothing = {"margin_smallest", "margin_median", "error_pool", "error_selected", "class_counts"}
         assert {name for name, value in record.items() if value is None} == nothing | {"selection_gain"}
         assert record["seconds_scoring"] > 0
@@ -246,7 +213,7 @@ def test_a_binary_net_of_one_logit(selector, make_net, data):
         iterator_train__shuffle=False,
         batch_size=160,
     )
-    (record,) = fit(net, X, (y > 0).astype(np.float32))
+    (record,) = fit_monitored(net, X, (y > 0).astype(np.float32))
     with torch.no_grad():
         z = net.module_(torch.from_numpy(X)).reshape(-1)
     margins = (z.abs() / net.module_.head.weight.detach().norm()).sort().values
@@ -265,7 +232,7 @@ def test_probabilities_are_read_as_their_logits(make_net, data):
     for module, criterion in ((Linear, nn.CrossEntropyLoss), (Softmax, nn.NLLLoss)):
         torch.manual_seed(0)
         net = make_net(HardestRows(**EXACT), module=module, criterion=criterion, lr=0.0)
-        records.append(fit(net, data[0] / 4, data[1]))
+        records.append(fit_monitored(net, data[0] / 4, data[1]))
     for logits, probabilities in zip(*records, strict=True):
         for name in ("margin_smallest", "margin_median", "error_pool", "error_selected", "selection_gain"):
             assert probabilities[name] == pytest.approx(logits[name], rel=1e-3)
@@ -283,7 +250,7 @@ def test_parameters_of_fit_reach_the_module_that_is_watched(make_net, data):
 
 
 def test_validation_rows_are_not_counted(make_net, data):
-    records = fit(make_net(HardestRows(**EXACT), train_split=ValidSplit(4, stratified=True)), *data)
+    records = fit_monitored(make_net(HardestRows(**EXACT), train_split=ValidSplit(4, stratified=True)), *data)
     assert [sum(record["class_counts"]) for record in records] == [128, 128]
 
 
@@ -296,103 +263,14 @@ def test_rows_used_needs_positions(selector, loader, make_net, data):
     if selector == "prune" and loader == "function":
         pytest.skip("refused")
     net = make_net(selector, iterator_train=TensorLoader if loader == "tensors" else function)
-    record = fit(net, *map(torch.from_numpy, data))[-1]
+    record = fit_monitored(net, *map(torch.from_numpy, data))[-1]
     assert (record["rows_used"] is None) == (loader == "function")
 
 
 def test_the_history_goes_to_a_file_and_back(make_net, data, tmp_path):
     for i, selector in enumerate(["mms", "prune", None]):
         net = make_net(selector)
-        fit(net, *data)
+        fit_monitored(net, *data)
         net.history.to_file(str(tmp_path / f"{i}.json"))
         assert History.from_file(str(tmp_path / f"{i}.json"))[:, COLUMNS] == net.history[:, COLUMNS]
         json.dumps(net.history.to_list(), allow_nan=False)
-
-
-# -- seconds and the warning ----------------------------------------------------------------------
-
-
-def test_seconds_are_added_up_and_give_the_cost(make_net, data, set_clocks):
-    set_clocks(scoring=0.5, training=2.0)
-    for record in fit(make_net(HardestRows(**EXACT)), *data):
-        assert record["seconds_scoring"] == pytest.approx(10 * 0.5)
-        assert record["seconds_training"] == pytest.approx(10 * 2.0)
-        assert record["selection_cost"] == pytest.approx(1.25)
-
-
-@pytest.mark.parametrize(
-    "selector", [HardestRows(**EXACT), "random", "prune"], ids=["mms", "random", "prune"]
-)
-def test_loading_a_batch_as_it_comes_is_no_cost_of_selection(selector, make_net, data, set_clocks):
-    set_clocks(scoring=0.5, training=2.0, loading=0.25)
-    for record in fit(make_net(selector), *data):
-        assert record["selection_cost"] == pytest.approx((2 + 0.5) / (2 + 0.25), rel=0.02)
-
-
-def test_a_selection_that_cost_more_than_it_gave_is_told(make_net, data, set_clocks):
-    set_clocks(scoring=9.0, training=1.0)
-    net = make_net(HardestRows(**EXACT), callbacks=[MarginMonitor()])
-    with pytest.warns(
-        UserWarning, match=r"took 10\.00 times as long .* only \d\.\d\d times as hard.*'prune' or None"
-    ):
-        net.fit(*data)
-
-
-@pytest.mark.parametrize("case", ["pays", "warn=False", "prune", "None", "regressor"])
-def test_no_warning_without_a_reason(case, make_net, data, set_clocks):
-    set_clocks(scoring=0.0 if case == "pays" else 9.0, training=1.0)
-    X, y = data
-    monitor = MarginMonitor(warn=case != "warn=False")
-    selector = {"prune": "prune", "None": None, "regressor": "loss"}.get(case, HardestRows(**EXACT))
-    if case == "regressor":
-        net = make_net(
-            selector, kind=SelectiveNetRegressor, criterion=nn.MSELoss, module__output_dim=1, lr=0.001
-        )
-        y = X[:, :1]
-    else:
-        net = make_net(selector)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        net.set_params(callbacks=[monitor]).fit(X, y)
-
-
-def test_the_balance_is_that_of_the_epochs_with_selection(make_net, data, set_clocks):
-    """Uniform epochs cost nothing and give nothing; they must not hide that the others did not pay."""
-    set_clocks(scoring=9.0, training=1.0)
-    net = make_net(HardestRows(when="always", end=0.25), callbacks=[MarginMonitor()], max_epochs=8)
-    with pytest.warns(UserWarning, match=r"took 10\.00 times as long"):
-        net.fit(*data)
-    with warnings.catch_warnings():  # a training without selection has nothing to tell
-        warnings.simplefilter("error")
-        net.set_params(selector=None).partial_fit(*data)
-
-
-# -- parameters -----------------------------------------------------------------------------------
-
-
-def test_clone_and_pickle(make_net, data):
-    assert clone(MarginMonitor(warn=False)).get_params() == {"warn": False}
-    net = make_net("mms", callbacks=[("monitor", MarginMonitor())], callbacks__monitor__warn=False).fit(*data)
-    again = pickle.loads(pickle.dumps(net)).partial_fit(*data)
-    assert len(again.history[:, "margin_median"]) == 4
-
-
-def test_a_monitor_does_not_carry_the_network_along(make_net, data):
-    """skorch moves the weights of a net to the device that is there; a second copy would stay behind."""
-    net = make_net(
-        "mms", module__hidden_layer_sizes=(10_000,), callbacks=[("monitor", MarginMonitor(warn=False))]
-    )
-    net.fit(*data)
-    assert len(pickle.dumps(dict(net.callbacks_)["monitor"])) < 20_000
-
-
-@pytest.mark.gpu
-def test_on_an_accelerator(make_net, data):
-    accelerator = torch.accelerator.current_accelerator()
-    for selector in ("mms", "prune", None):
-        net = make_net(selector, device=accelerator.type)
-        for record in fit(net, *data):
-            assert sum(record["class_counts"]) == sum(
-                b["train_batch_size"] for b in net.history[0]["batches"]
-            )
-            assert record["margin_median"] > 0

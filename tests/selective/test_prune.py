@@ -25,21 +25,21 @@ def test_easy_rows_are_skipped_until_the_end(make_net, data):
     assert np.mean(net.history[5:15, "train_batch_count"]) < 9.5
 
 
-@pytest.mark.parametrize(("easy", "skip"), [(0.5, 0.5), (0.8, 0.75), (0.0, 0.9), (0.9, 0.0)])
+@pytest.mark.parametrize(("easy", "skip"), [(0.5, 0.5), (0.8, 0.75), (0.0, 0.9)])
 def test_the_share_skipped_is_that_asked_for(easy, skip, make_net, data):
-    net = make_net(PruneEasyRows(easy=easy, max_doubt=1.0, skip=skip, end=1.0), max_epochs=40, lr=0.0).fit(
+    net = make_net(PruneEasyRows(easy=easy, max_doubt=1.0, skip=skip, end=1.0), max_epochs=25, lr=0.0).fit(
         *data
     )
     used = np.mean(n_rows_used(net)[5:])
     expected = 160 * (1 - easy * skip)
-    assert abs(used - expected) < 2 + 5 * (160 * easy * skip * (1 - skip) / 35) ** 0.5
+    assert abs(used - expected) < 2 + 5 * (160 * easy * skip * (1 - skip) / 20) ** 0.5
 
 
 def test_rows_of_large_margin_are_the_easy_ones(make_net, data, watch):
     net = make_net(
         PruneEasyRows(easy=0.5, max_doubt=1.0, end=1.0),
         watch=watch,
-        max_epochs=40,
+        max_epochs=20,
         lr=0.0,
         iterator_train__shuffle=False,
     )
@@ -51,8 +51,8 @@ def test_rows_of_large_margin_are_the_easy_ones(make_net, data, watch):
     top = z.topk(2, dim=1).values
     margin = top[:, 0] - top[:, 1]
     order = margin.argsort().numpy()
-    assert set(counts[order[:79]]) == {35}
-    assert counts[order[81:]].max() < 35
+    assert set(counts[order[:79]]) == {15}
+    assert counts[order[81:]].max() < 15
 
 
 def test_easy_rows_that_stay_weigh_more(make_net, data, watch):
@@ -85,9 +85,9 @@ class Unweighted(PruneEasyRows):
 def test_the_gradient_summed_over_an_epoch_keeps_its_expectation(selector, keeps, make_net, data):
     """Over many epochs with frozen weights; without the weights of rows the bound is broken."""
     X, y = data
-    net = make_net(selector(easy=0.7, skip=0.75, end=1.0), kind=SummedGradients, max_epochs=80, lr=0.0)
+    net = make_net(selector(easy=0.7, skip=0.75, end=1.0), kind=SummedGradients, max_epochs=60, lr=0.0)
     net.fit(X, y)
-    sums = torch.stack([net.sums[epoch] for epoch in range(5, 80)])
+    sums = torch.stack([net.sums[epoch] for epoch in range(5, 60)])
     loss = nn.functional.cross_entropy(net.infer(torch.from_numpy(X)), torch.from_numpy(y), reduction="sum")
     expected = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.module_.parameters()))])
     bound = 5 * sums.std(dim=0) / len(sums) ** 0.5 + 1e-3
@@ -222,7 +222,7 @@ def test_a_network_that_is_unsure_of_most_rows_skips_few(make_net, data):
     steps = {}
     for max_doubt in (1.0, 0.05, 0.0):
         selector = PruneEasyRows(easy=0.7, max_doubt=max_doubt, skip=0.6, end=1.0)
-        net = make_net(selector, max_epochs=20, lr=0.0).fit(*data)
+        net = make_net(selector, max_epochs=12, lr=0.0).fit(*data)
         steps[max_doubt] = sum(net.history[5:, "train_batch_count"])
     assert steps[1.0] < steps[0.05] <= steps[0.0]
-    assert steps[0.0] == max(net.history[:, "train_batch_count"]) * 15
+    assert steps[0.0] == max(net.history[:, "train_batch_count"]) * 7

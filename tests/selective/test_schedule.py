@@ -101,8 +101,10 @@ def test_published_drops():
 # -- the rates of a training ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loader", [DataLoader, TensorLoader])
-@pytest.mark.parametrize("selector", ["plain", None, "mms", "random"])
+@pytest.mark.parametrize(
+    ("selector", "loader"),
+    [("plain", DataLoader), (None, TensorLoader), ("mms", DataLoader), ("random", TensorLoader)],
+)
 @pytest.mark.parametrize(
     "schedule", [EarlyDropLR(), EarlyDropLR((0.5, 0.8), factor=0.1, warmup=0.2)], ids=["linear", "drops"]
 )

@@ -211,6 +211,7 @@ def test_a_newer_format_is_refused(path, monkeypatch, version, named):
 def test_a_forged_file_names_no_type_of_its_own(state, path):
     text = json.dumps(state).encode()
     tensors = {"@state": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+    # Private: whoever forges a file also makes its digest right.
     header = {"kind": store.KIND, "format": "1", "digest": store._digest(tensors)}
     path.write_bytes(store.save(tensors, metadata=header))
     with pytest.raises(ValueError, match="The file (holds|names)"):
