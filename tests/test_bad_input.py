@@ -8,7 +8,15 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 
-from skalss import AdaptiveLatentSampler, TaskNet
+from skalss import (
+    AdaptiveLatentSampler,
+    MaxCost,
+    MaxFailures,
+    MaxRounds,
+    PredictionsAgree,
+    ScoreReached,
+    TaskNet,
+)
 from skalss.latent import VAE, LinearLatent
 from skalss.nets import LeNet, net_classifier, net_regressor
 from skalss.oracles import BaseOracle
@@ -26,7 +34,6 @@ def make_sampler(**params):
         "n_per_round": 10,
         "max_labels": 30,
         "random_state": 0,
-        "device": "cpu",
     }
     return AdaptiveLatentSampler(**{**defaults, **params})
 
@@ -126,7 +133,7 @@ BAD_PARAMETERS = {
             error,
             rf"{name} must be a whole number of at least 1.* got {value!r}",
         )
-        for name in ("n_initial", "n_per_round", "max_labels", "n_rounds")
+        for name in ("n_initial", "n_per_round", "max_labels")
         for value, error in [
             (0, ValueError),
             (-3, ValueError),
@@ -136,12 +143,35 @@ BAD_PARAMETERS = {
         ]
     },
     "max_labels=None": ({"max_labels": None}, TypeError, "max_labels must be a whole number.* got None"),
-    "max_failures": (
-        {"max_failures": -1},
-        ValueError,
-        "max_failures must be a whole number of at least 0, got -1",
+    "stop": ({"stop": "max_rounds"}, TypeError, "stop must be a StoppingRule or several .* got 'max_rounds'"),
+    "stop, a class": ({"stop": MaxRounds}, TypeError, "stop must be a StoppingRule or several of them, got"),
+    "stop, a number": (
+        {"stop": [3]},
+        TypeError,
+        r"stop must hold stopping rules, such as MaxRounds\(8\), got 3",
     ),
-    "max_failures 1.5": ({"max_failures": 1.5}, ValueError, "max_failures must be .* got 1.5"),
+    "stop, a class among them": ({"stop": [MaxRounds]}, TypeError, "stop must hold stopping rules"),
+    **{
+        f"stop={rule!r}": ({"stop": rule}, error, message)
+        for rule, error, message in [
+            (MaxRounds(0), ValueError, "max_rounds must be a whole number of at least 1.* got 0"),
+            (MaxRounds(2.5), TypeError, "max_rounds must be a whole number of at least 1.* got 2.5"),
+            (MaxFailures(-1), ValueError, "max_failures must be a whole number of at least 0, got -1"),
+            (MaxFailures(1.5), ValueError, "max_failures must be .* got 1.5"),
+            (MaxCost(0), ValueError, "max_cost must be a finite number above 0, got 0"),
+            (MaxCost("9"), TypeError, "max_cost must be a finite number above 0, got '9'"),
+            (ScoreReached(None), TypeError, "score must be a finite number, got None"),
+            (
+                ScoreReached(0.9),
+                ValueError,
+                r"ScoreReached\(score=0.9\) needs held-out rows.*X_val and y_val",
+            ),
+            (PredictionsAgree(0), ValueError, r"agreement must lie in \(0, 1\], got 0.*such as 0.99"),
+            (PredictionsAgree(99), ValueError, r"agreement must lie in \(0, 1\], got 99"),
+            (PredictionsAgree("kappa"), TypeError, "agreement must be a finite number, got 'kappa'"),
+            (PredictionsAgree(0.9, n_rounds=0), ValueError, "n_rounds must be a whole number of at least 1"),
+        ]
+    },
     **{
         f"control_share={value!r}": (
             {"control_share": value},
@@ -161,25 +191,6 @@ BAD_PARAMETERS = {
         ValueError,
         "such as 0.1, or 0 for none; for random rows alone set strategy='random'",
     ),
-    **{
-        f"stop_at_agreement={value!r}": (
-            {"stop_at_agreement": value},
-            error,
-            f"stop_at_agreement must {text}.* got {value!r}",
-        )
-        for value, error, text in [
-            (0, ValueError, r"lie in \(0, 1\]"),
-            (99, ValueError, r"lie in \(0, 1\]"),
-            (float("inf"), ValueError, "be a finite number, or None"),
-            ("kappa", TypeError, "be a finite number, or None"),
-            (True, TypeError, "be a finite number, or None"),
-        ]
-    },
-    "stop_at_agreement says what would do": (
-        {"stop_at_agreement": -1.0},
-        ValueError,
-        "Give a value near 1, such as 0.99, or None",
-    ),
     "train_on": (
         {"train_on": "pixels"},
         ValueError,
@@ -195,20 +206,20 @@ BAD_PARAMETERS = {
     ),
     "n_steps": ({"strategy": InterpolationStrategy(n_steps=0)}, ValueError, "n_steps must be a whole number"),
     "score": ({"strategy": UncertaintyStrategy("bald")}, ValueError, "score must be one of"),
-    "target_score": (
-        {"target_score": 0.9},
-        ValueError,
-        "target_score=0.9 needs held-out rows.*pass X_val and y_val",
-    ),
     "device": (
-        {"device": "gpu0"},
+        {"estimator": TaskNet(device="gpu0")},
         ValueError,
         "device must be 'auto', a torch device or its name .* got 'gpu0'",
     ),
-    "estimator": (
-        {"estimator": RandomForestClassifier()},
-        TypeError,
-        "estimator must be a skorch.*RandomForest",
+    "a forest has no features": (
+        {"estimator": RandomForestClassifier(), "strategy": "badge"},
+        ValueError,
+        r"BadgeStrategy\(\) needs the input of a last linear layer, which .*RandomForestClassifier.* Choose one",
+    ),
+    "a forest has no gradients": (
+        {"estimator": RandomForestClassifier(), "strategy": "snn"},
+        ValueError,
+        "needs gradients of the loss, which",
     ),
     "estimator module": ({"estimator": LeNet()}, TypeError, "estimator must be a skorch.*LeNet"),
     "estimator transformer": ({"estimator": PCA()}, TypeError, "estimator must be a skorch.*PCA"),

@@ -31,16 +31,17 @@ X_TEST, Y_TEST = DIGITS[120:300], DIGITS_Y[120:300]
 Y_REG = X[:, 20] + 0.1 * X[:, 30]
 
 
-def make_sampler(net=None, **params):
+def make_sampler(net=None, *, warm_start=False, **params):
     defaults = {
         "latent_model": LinearLatent(4),
         "n_initial": 10,
         "n_per_round": 10,
         "max_labels": 30,
         "random_state": 0,
-        "device": "cpu",
     }
-    return AdaptiveLatentSampler(net or net_classifier(max_epochs=3), **{**defaults, **params})
+    net = net or net_classifier(max_epochs=3)
+    net = TaskNet(net, warm_start=True) if warm_start else net
+    return AdaptiveLatentSampler(net, **{**defaults, **params})
 
 
 def label_of(rows):
@@ -64,7 +65,7 @@ def test_history_and_queries_are_as_documented():
     assert queries["round"].tolist() == [0] * 10 + [1] * 10 + [2] * 10
     assert queries["strategy"].unique().tolist() == ["KMeansStrategy", "AdaptiveStrategy"]
     assert set(queries["kind"]) == {"pool"}
-    assert set(queries["state"]) == {"labelled"}
+    assert set(queries["state"]) == {"labeled"}
     assert queries["charged"].all()
     np.testing.assert_array_equal(queries["id"], queries["position"])
     np.testing.assert_array_equal(queries["label"], Y[queries["position"]])
@@ -213,7 +214,7 @@ def test_flat_rows_take_a_vae():
 @pytest.mark.filterwarnings("ignore:The posterior has collapsed")
 def test_regression_with_defaults():
     sampler = AdaptiveLatentSampler(
-        net_regressor(), n_initial=20, n_per_round=20, max_labels=100, random_state=0, device="cpu"
+        net_regressor(), n_initial=20, n_per_round=20, max_labels=100, random_state=0
     )
     assert is_regressor(sampler)
     sampler.fit(X, Y_REG)
@@ -456,7 +457,7 @@ def test_published_parameters(name, kind):
     params = sampler.strategy.get_params()
     assert {key: params[key] for key in published} == published
     assert params.get("n_candidates") is None
-    assert (sampler.train_on, sampler.continue_training, sampler.initial) == ("decoded", True, "random")
+    assert (sampler.train_on, sampler.warm_start, sampler.initial) == ("decoded", True, "random")
     other = AdaptiveLatentSampler.paper(name, train_on="original", max_labels=7)
     assert (other.train_on, other.max_labels) == ("original", 7)
     assert clone(sampler).strategy.get_params() == sampler.strategy.get_params()
@@ -471,13 +472,13 @@ def test_there_are_two_published_procedures(name):
 @pytest.mark.parametrize("name", ["snn", "si"])
 def test_a_published_run(name, monkeypatch):
     trained = []
-    train = TaskNet._train
+    train = TaskNet.fit_rows
 
     def note(self, X, y, **kwargs):
         trained.append((self, np.array(X), np.array(y)))
         return train(self, X, y, **kwargs)
 
-    monkeypatch.setattr(TaskNet, "_train", note)
+    monkeypatch.setattr(TaskNet, "fit_rows", note)
     oracle = FunctionOracle(lambda rows: (np.asarray(rows)[:, :32].mean(axis=1) > 4.8).astype(int))
     sampler = AdaptiveLatentSampler.paper(
         name,
@@ -489,7 +490,6 @@ def test_a_published_run(name, monkeypatch):
         n_per_round=10,
         max_labels=30,
         random_state=0,
-        device="cpu",
     ).fit(X)
     assert [len(rows) for _, rows, _ in trained] == [10, 20, 30]
     np.testing.assert_array_equal(sampler.estimator_.logits(X), trained[-1][0].logits(X))
@@ -525,7 +525,7 @@ def test_ctrl_c_at_the_oracle_keeps_what_is_bought(n_answers):
         sampler.fit(X)
     assert sampler.stop_reason_ == "interrupted"
     assert sampler.n_labels_ == sampler.n_queries_ == n_answers
-    assert (sampler.queries_["state"] == "labelled").sum() == n_answers
+    assert (sampler.queries_["state"] == "labeled").sum() == n_answers
     assert sampler.predict(X).shape == (120,)
 
 
@@ -552,14 +552,12 @@ class PressCtrlC(Callback):
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="only the main thread gets signals"
 )
-@pytest.mark.parametrize("continue_training", [False, True])
+@pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize(("at", "n_labels"), [(2, 10), (5, 20), (8, 30)])
-def test_ctrl_c_in_training_stops_the_campaign(at, n_labels, continue_training):
+def test_ctrl_c_in_training_stops_the_campaign(at, n_labels, warm_start):
     PressCtrlC.n_epochs, PressCtrlC.at = 0, at
     handler = signal.getsignal(signal.SIGINT)
-    sampler = make_sampler(
-        net_classifier(max_epochs=3, callbacks=[PressCtrlC()]), continue_training=continue_training
-    )
+    sampler = make_sampler(net_classifier(max_epochs=3, callbacks=[PressCtrlC()]), warm_start=warm_start)
     with pytest.warns(UserWarning, match=f"Interrupted after {n_labels} paid answers"):
         sampler.fit(X, Y)
     assert signal.getsignal(signal.SIGINT) is handler
@@ -618,15 +616,15 @@ def test_verbose_shows_a_bar(capfd):
 @pytest.mark.parametrize("strategy", ["snn", "mms", "random"])
 def test_on_an_accelerator(strategy):
     accelerator = torch.accelerator.current_accelerator()
-    sampler = make_sampler(device="auto", strategy=strategy, train_on="both").fit(X, Y)
+    sampler = make_sampler(strategy=strategy, train_on="both").fit(X, Y)
     module = sampler.estimator_.net_.module_
     assert {p.device.type for p in module.parameters()} == {accelerator.type}
     assert sampler.latent_model_._device.type == accelerator.type
     assert isinstance(sampler.predict_proba(X_TEST), np.ndarray)
-    on_cpu = make_sampler(device="cpu", strategy=strategy).fit(X, Y)
+    on_cpu = make_sampler(strategy=strategy).fit(X, Y)
     assert {p.device.type for p in on_cpu.estimator_.net_.module_.parameters()} == {"cpu"}
     # The sampler's device overrules its parts'.
-    parts = make_sampler(TaskNet(net_classifier(max_epochs=3), device="cpu"), device="auto").fit(X, Y)
+    parts = make_sampler(TaskNet(net_classifier(max_epochs=3), device="cpu")).fit(X, Y)
     assert parts.estimator_.device_.type == accelerator.type
 
 

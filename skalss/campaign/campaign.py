@@ -75,7 +75,7 @@ class Campaign:
         self.sampler = clone(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
         data = Data(X, y, labeled, sample_id, X_val, y_val)
-        self._parts = parts = assemble(self.sampler, sampler.oracle, data)
+        self._parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
         self._rounds = parts.rounds
@@ -165,10 +165,31 @@ class Campaign:
         """What was asked and not answered yet, as one batch.
 
         With a ledger, answers that came there meanwhile are taken first. What an earlier process left open is
-        among it once `ask` has gone through that process's rounds again.
+        among it after `resume` or `ask`.
         """
         self._rounds.collect()
         return self._batch(list(self.records.pending.values()))
+
+    def resume(self) -> Batch:
+        """Go through the rounds that an earlier process asked with this ledger, and ask nothing new.
+
+        `ask` and `run` do so by themselves. The network of each round is trained again, as far as the
+        strategy looks at it.
+
+        Returns
+        -------
+        batch : Batch
+            What was asked and has no answer yet.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger cannot be read, or another campaign drives it.
+        """
+        self.pool.check_attached()
+        while self._parts.journal.round(self.round) and self._rounds.ask():
+            pass
+        return self.pending
 
     def run(self, oracle: Any = None) -> Self:
         """Ask an oracle until a stopping rule holds.
@@ -361,6 +382,7 @@ class Campaign:
         if fault:
             campaign = copy.copy(self)
             campaign.oracle = campaign._given_oracle = None
+            campaign._parts = self._parts._replace(oracle=None)
             warnings.warn(
                 f"{type(self.oracle).__name__} cannot be pickled ({fault}) and was not saved. After "
                 "Campaign.load, pass it to campaign.run(oracle).",

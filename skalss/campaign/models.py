@@ -122,8 +122,8 @@ class Models:
         if "random_state" in model.get_params(deep=False):  # a frozen model keeps its own
             model.set_params(random_state=derive_seed(self.seed, "latent model"))
         inner = model.estimator if isinstance(model, FrozenEstimator) else model
-        if not isinstance(inner, BaseLatentModel):
-            model.fit(pool.user_X, None)  # of another library: it checks the rows itself
+        if not _takes_checked_rows(inner):
+            model.fit(pool.user_X, None)
             codes = np.asarray(model.transform(pool.user_X), dtype=np.float32)
             return Encoded(model, codes, self.device)
         if inner is model:
@@ -252,3 +252,10 @@ class Models:
         rows = np.asarray(self.pool.X[positions])
         generated = [q.row[None] for q in self.records.labelled(GENERATED)]
         return np.concatenate([rows, *generated]) if generated else rows
+
+
+def _takes_checked_rows(model: BaseEstimator) -> bool:
+    """Whether a latent model is one of ours; one of another library, or with a `fit` of its own, is not."""
+    cls = type(model)
+    ours = isinstance(model, BaseLatentModel)
+    return ours and (cls.fit, cls.transform) == (BaseLatentModel.fit, BaseLatentModel.transform)

@@ -19,7 +19,7 @@ from .agreement import Agreement
 from .budget import Budget
 from .control import ControlRows, check_control_share
 from .history import History
-from .journal import Journal, NoJournal, make_journal
+from .journal import Journal, NoJournal, SeedLike, make_journal
 from .judge import Judge
 from .models import TRAIN_ON, Models
 from .pool import Pool
@@ -56,7 +56,7 @@ class Parts(NamedTuple):
     seed: int
 
 
-def assemble(settings: BaseEstimator, oracle: Any, data: Data) -> Parts:
+def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data: Data) -> Parts:
     """Make the parts of a campaign, and refuse what cannot work before anything is trained.
 
     Parameters
@@ -64,6 +64,8 @@ def assemble(settings: BaseEstimator, oracle: Any, data: Data) -> Parts:
     settings : AdaptiveLatentSampler
         A clone of the user's, without the oracle; it gets `n_features_in_`.
     oracle : BaseOracle, callable or None
+    random_state : int, RandomState or None
+        The user's own: a clone of it would give each campaign the same numbers.
     data : Data
 
     Returns
@@ -106,7 +108,7 @@ def assemble(settings: BaseEstimator, oracle: Any, data: Data) -> Parts:
         unlimited=strategy.generates_points,
     )
     journal = make_journal(make_ledger(s.ledger), pool, s)
-    seed, history = journal.choose_seed(s.random_state), History(records)
+    seed, history = journal.choose_seed(random_state), History(records)
     models = _models(s, pool, records, history, seed)
     abilities = models.rehearse()
     for chooser in (initial, strategy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Rounds:
         self.collect()
         earlier = self.journal.round(self.records.round)
         n = self.budget.next_size(len(earlier) or n)
-        if self.stop() or n < 1:
+        if self.stop() or self.nothing_more() or n < 1:
             return []
         self.close()
         if self.stop():
@@ -121,6 +122,10 @@ class Rounds:
             reason = "pool exhausted" if self.records.taken.all() else None
         self.stop_reason = reason
         return reason
+
+    def nothing_more(self) -> bool:
+        """Whether a rule will hold as soon as what is pending is answered."""
+        return first_reason(self.rules, replace(self.progress(), pending=0)) is not None
 
     def progress(self) -> Progress:
         """Return how far the campaign is."""

@@ -57,7 +57,8 @@ class Progress:
 class StoppingRule(BaseEstimator):
     """Base of all stopping rules.
 
-    A rule looks at numbers only: it never trains, and it may be asked at any time.
+    A rule looks at numbers only: it never trains, and it may be asked at any time. Nothing more is asked once
+    it has a reason, nor where it will have one if all that is pending is answered as things stand.
 
     Attributes
     ----------
@@ -159,8 +160,9 @@ class MaxRounds(StoppingRule):
         check_positive_int("max_rounds", self.max_rounds)
 
     def reason(self, progress: Progress) -> str | None:
-        """Return ``"max_rounds"`` when they are used up."""
-        return "max_rounds" if progress.round >= self.max_rounds else None
+        """Return ``"max_rounds"`` when they are used up, and answered."""
+        used_up = progress.round >= self.max_rounds and not progress.pending
+        return "max_rounds" if used_up else None
 
 
 class MaxFailures(StoppingRule):

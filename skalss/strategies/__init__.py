@@ -96,16 +96,16 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
     if isinstance(strategy, str):
         name = _target(task).auto_strategy if is_auto(strategy) else strategy
         if name not in STRATEGIES:
-            names = sorted(["auto", *STRATEGIES])
+            names = ["auto", *sorted(STRATEGIES)]
             raise ValueError(f"strategy must be one of {names} or a BaseStrategy, got {strategy!r}.")
         strategy = STRATEGIES[name]()
     if not hasattr(strategy, "query") or isinstance(strategy, type):
         raise TypeError(
-            f"strategy must be one of {sorted(['auto', *STRATEGIES])} or a BaseStrategy object, got "
+            f"strategy must be one of {['auto', *sorted(STRATEGIES)]} or a BaseStrategy object, got "
             f"{strategy!r}."
         )
     if task is not None and task not in strategy.tasks:
-        able = sorted(["auto", *(name for name, make in STRATEGIES.items() if task in make().tasks)])
+        able = ["auto", *sorted(name for name, make in STRATEGIES.items() if task in make().tasks)]
         raise ValueError(
             f"{strategy} serves {' and '.join(sorted(strategy.tasks))}, got a {task} task. "
             f"Choose one of {able}, or a strategy whose tasks hold {task!r}."

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.metrics import cohen_kappa_score, r2_score
 
-from skalss import AdaptiveLatentSampler, Campaign
+from skalss import AdaptiveLatentSampler, Campaign, PredictionsAgree
 from skalss.campaign.agreement import N_ROWS, Agreement, agreement
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
@@ -20,12 +20,11 @@ def make_sampler(net=None, **params):
     defaults = {
         "latent_model": LinearLatent(2),
         "strategy": "random",
-        "stop_at_agreement": 0.99,
+        "stop": PredictionsAgree(0.99),
         "n_initial": 10,
         "n_per_round": 10,
         "max_labels": 80,
         "random_state": 0,
-        "device": "cpu",
     }
     return AdaptiveLatentSampler(net or net_classifier(max_epochs=10), **{**defaults, **params})
 
@@ -55,7 +54,7 @@ def test_agreement(old, new, task, expected):
 @pytest.mark.parametrize("strategy", ["random", "margin"])
 def test_an_easy_set_stops_early(strategy):
     sampler = easy(strategy=strategy).fit(BLOBS, BLOBS_Y)
-    assert sampler.stop_reason_ == "agreement"
+    assert sampler.stop_reason_ == "predictions_agree"
     assert sampler.n_labels_ < 100
     assert sampler.score(BLOBS, BLOBS_Y) > 0.95
     values = sampler.history_["agreement"].to_numpy()
@@ -68,7 +67,7 @@ def test_an_easy_set_stops_early(strategy):
 
 def test_noise_does_not_stop():
     rng = np.random.default_rng(0)
-    sampler = make_sampler(stop_at_agreement=0.9).fit(rng.normal(size=(120, 8)), rng.integers(0, 2, 120))
+    sampler = make_sampler(stop=PredictionsAgree(0.9)).fit(rng.normal(size=(120, 8)), rng.integers(0, 2, 120))
     assert sampler.stop_reason_ == "max_labels"
     assert sampler.history_["agreement"].iloc[2:].notna().all()
     assert sampler.history_["agreement"].max() < 0.9
@@ -84,13 +83,13 @@ def test_history_has_the_agreement_of_each_network_with_the_last():
 
 
 def test_regression():
-    sampler = make_sampler(net_regressor(max_epochs=10), stop_at_agreement=0.7, max_labels=110)
+    sampler = make_sampler(net_regressor(max_epochs=10), stop=PredictionsAgree(0.7), max_labels=110)
     campaign = Campaign(sampler, X, X[:, 20])
     predicted = [campaign.network().predict(X) for _ in campaign.rounds()]
     history = campaign.finish().history_
     expected = [max(r2_score(old, new), 0) for old, new in zip(predicted[:-1], predicted[1:], strict=True)]
     np.testing.assert_allclose(history["agreement"], [np.nan, np.nan, *expected], rtol=1e-5)
-    assert campaign.stop_reason == "agreement"
+    assert campaign.stop_reason == "predictions_agree"
     assert np.mean(expected[-3:]) >= 0.7
 
 
@@ -99,7 +98,7 @@ def test_ask_is_empty_once_predictions_agree():
     while len(batch := campaign.ask()):
         assert campaign.stop_reason is None
         campaign.tell(batch.ids, BLOBS_Y[batch.ids])
-    assert campaign.stop_reason == "agreement"
+    assert campaign.stop_reason == "predictions_agree"
     assert len(campaign.ask()) == 0
     told, fitted = campaign.finish(), easy().fit(BLOBS, BLOBS_Y)
     pd.testing.assert_frame_equal(told.queries_, fitted.queries_)
@@ -136,7 +135,7 @@ def test_looking_in_between_changes_nothing():
             campaign.tell(piece, BLOBS_Y[piece])
             campaign.finish()
     pd.testing.assert_frame_equal(campaign.queries, expected.queries_)
-    assert campaign.stop_reason == "agreement"
+    assert campaign.stop_reason == "predictions_agree"
 
 
 @pytest.mark.parametrize("in_the_middle", [False, True])
@@ -155,13 +154,13 @@ def test_through_a_file(in_the_middle, tmp_path):
     fitted = campaign.finish()
     columns = [c for c in expected.history_ if not c.endswith("_seconds")]
     pd.testing.assert_frame_equal(fitted.history_[columns], expected.history_[columns])
-    assert fitted.stop_reason_ == "agreement"
+    assert fitted.stop_reason_ == "predictions_agree"
 
 
 @pytest.mark.parametrize("strategy", ["random", "margin", "snn"])
 def test_a_threshold_out_of_reach_buys_the_same_rows(strategy):
-    sampler = make_sampler(strategy=strategy, stop_at_agreement=1.0, max_labels=30)
-    watched, plain = sampler.fit(X, Y), make_sampler(strategy=strategy, stop_at_agreement=None, max_labels=30)
+    sampler = make_sampler(strategy=strategy, stop=PredictionsAgree(1.0), max_labels=30)
+    watched, plain = sampler.fit(X, Y), make_sampler(strategy=strategy, max_labels=30)
     plain.fit(X, Y)
     np.testing.assert_array_equal(watched.labeled_indices_, plain.labeled_indices_)
     np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
@@ -170,7 +169,7 @@ def test_a_threshold_out_of_reach_buys_the_same_rows(strategy):
 
 def test_with_control_rows():
     sampler = easy(control_share=0.3).fit(BLOBS, BLOBS_Y)
-    assert sampler.stop_reason_ == "agreement"
+    assert sampler.stop_reason_ == "predictions_agree"
     assert sampler.n_labels_ == len(sampler.labeled_indices_)
     assert sampler.history_["control_score"].iloc[-1] > 0.9
 

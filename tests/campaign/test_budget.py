@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from skalss import AdaptiveLatentSampler, Campaign
+from skalss import AdaptiveLatentSampler, Campaign, MaxCost
 from skalss.latent import LinearLatent
 from skalss.nets import net_regressor
 from skalss.oracles import ABSTAIN, BaseOracle, Failed, FunctionOracle
@@ -45,7 +45,7 @@ def test_without_costs_the_column_is_zero():
 
 @pytest.mark.parametrize("max_cost", [1, 7, 12.5, 30])
 def test_the_budget_is_used_and_never_exceeded(max_cost, seed):
-    sampler = make(max_cost=max_cost, random_state=seed).fit(X)
+    sampler = make(stop=MaxCost(max_cost), random_state=seed).fit(X)
     paid = sampler.queries_["cost"].sum()
     assert paid <= max_cost
     assert sampler.stop_reason_ == "max_cost"
@@ -54,24 +54,24 @@ def test_the_budget_is_used_and_never_exceeded(max_cost, seed):
 
 
 def test_a_budget_that_buys_all_ends_with_the_pool():
-    assert make(max_cost=60, max_labels=30).fit(X).stop_reason_ == "pool exhausted"
+    assert make(stop=MaxCost(60), max_labels=30).fit(X).stop_reason_ == "pool exhausted"
 
 
 def test_max_labels_still_holds():
-    sampler = make(max_cost=60, max_labels=6).fit(X)
+    sampler = make(stop=MaxCost(60), max_labels=6).fit(X)
     assert sampler.stop_reason_ == "max_labels"
     assert sampler.n_labels_ == 6
 
 
 def test_tenths_add_up():
     """Ten times 0.1 is 1, though the sum of the floats is not."""
-    assert make(cost=0.1, max_cost=1.0).fit(X).n_labels_ == 10
+    assert make(cost=0.1, stop=MaxCost(1.0)).fit(X).n_labels_ == 10
 
 
 def test_rows_are_taken_in_the_order_of_the_strategy_and_dear_ones_are_passed_over():
 
     costs = np.array([3.0, 3.0, 3.0, 1.0, *[50.0] * 16])
-    campaign = Campaign(make(cost=costs, max_cost=7.0, n_initial=20), X)
+    campaign = Campaign(make(cost=costs, stop=MaxCost(7.0), n_initial=20), X)
     batch = campaign.ask()
     asked = costs[batch.ids]
     assert sorted(asked) == [1.0, 3.0, 3.0]
@@ -79,7 +79,7 @@ def test_rows_are_taken_in_the_order_of_the_strategy_and_dear_ones_are_passed_ov
 
 
 def test_what_is_pending_is_reserved():
-    campaign = Campaign(make(max_cost=12), X)
+    campaign = Campaign(make(stop=MaxCost(12)), X)
     first, second = campaign.ask(), campaign.ask()
     assert COSTS[np.concatenate([first.ids, second.ids])].sum() <= 12
     while len(more := campaign.ask()):
@@ -97,7 +97,7 @@ def test_what_is_pending_is_reserved():
     [(1.0, True), (ABSTAIN, True), (Failed("why", charged=True), True), (Failed("why"), False)],
 )
 def test_what_is_paid(answer, is_paid):
-    campaign = Campaign(make(cost=2.0, max_cost=8.0), X)
+    campaign = Campaign(make(cost=2.0, stop=MaxCost(8.0)), X)
     batch = campaign.ask()
     assert len(batch) == 4
     campaign.tell(batch.ids, [answer] * 4)
@@ -108,7 +108,7 @@ def test_what_is_paid(answer, is_paid):
 
 def test_failed_rows_open_up_when_all_others_are_too_dear():
     costs = np.array([1.0, 1.0, *[9.0] * 18])
-    campaign = Campaign(make(cost=costs, max_cost=3.0, n_initial=2), X)
+    campaign = Campaign(make(cost=costs, stop=MaxCost(3.0), n_initial=2), X)
     batch = campaign.ask()
     assert sorted(batch.ids) == [0, 1]
     campaign.tell(batch.ids, [Failed("why"), Failed("why")])
@@ -120,7 +120,7 @@ def test_the_order_of_answers_changes_nothing():
     costs = rng.rand(20)
     bought = []
     for order in (1, -1):
-        campaign = Campaign(make(cost=costs, max_cost=5.0), X)
+        campaign = Campaign(make(cost=costs, stop=MaxCost(5.0)), X)
         while len(batch := campaign.ask()):
             for i in range(len(batch))[::order]:
                 campaign.tell([batch.ids[i]], [float(i)])
@@ -129,7 +129,7 @@ def test_the_order_of_answers_changes_nothing():
 
 
 def test_control_rows_are_paid_too():
-    sampler = make(max_cost=40, control_share=0.3).fit(X)
+    sampler = make(stop=MaxCost(40), control_share=0.3).fit(X)
     assert sampler.queries_["control"].any()
     assert sampler.queries_["cost"].sum() <= 40
 
@@ -145,7 +145,7 @@ def test_generated_points_are_paid(max_cost):
         n_initial=8,
         n_per_round=5,
         max_labels=60,
-        max_cost=max_cost,
+        stop=MaxCost(max_cost),
         random_state=0,
         initial="random",
     ).fit(X2)
@@ -167,7 +167,7 @@ def test_points_that_do_not_fit_may_fit_once_a_pending_question_has_failed():
         n_initial=4,
         n_per_round=4,
         max_labels=60,
-        max_cost=8.0,
+        stop=MaxCost(8.0),
         random_state=0,
         initial="random",
     )
@@ -194,17 +194,17 @@ def test_wrong_costs_of_an_own_oracle_are_refused(costs):
             return costs * len(ids)
 
     with pytest.raises(ValueError, match="cost"):
-        make(oracle=Own(), max_cost=3).fit(X)
+        make(oracle=Own(), stop=MaxCost(3)).fit(X)
 
 
 def test_another_oracle_names_its_own_costs():
-    campaign = Campaign(make(cost=1.0, max_cost=8.0), X)
+    campaign = Campaign(make(cost=1.0, stop=MaxCost(8.0)), X)
     campaign.run(FunctionOracle(simulate, cost=4.0))
     assert campaign.queries["cost"].tolist() == [4.0, 4.0]
 
 
 def test_a_saved_campaign_goes_on_with_its_costs(tmp_path):
-    campaign = Campaign(make(oracle=FunctionOracle(lambda rows: rows[:, 0], cost=COSTS), max_cost=12), X)
+    campaign = Campaign(make(oracle=FunctionOracle(lambda rows: rows[:, 0], cost=COSTS), stop=MaxCost(12)), X)
     batch = campaign.ask()
     campaign.tell(batch.ids, [0.0] * len(batch))
     with pytest.warns(UserWarning, match="was not saved"):
@@ -226,12 +226,24 @@ class Free(BaseOracle):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"max_cost": 0}, ValueError, "max_cost must be a finite number above 0, or None, got 0"),
-        ({"max_cost": "9"}, TypeError, "max_cost must be a finite number above 0, or None, got '9'"),
-        ({"max_cost": 9, "cost": None}, ValueError, "max_cost=9 needs an oracle that names its costs"),
-        ({"max_cost": 9, "oracle": Free()}, ValueError, "max_cost=9 needs an oracle.*a method row_costs"),
-        ({"max_cost": 9, "cost": COSTS[:5]}, ValueError, "cost holds 5 numbers, but the pool has 20 rows"),
-        ({"max_cost": 9, "cost": -COSTS}, ValueError, "cost of id .*0.* is -1.0"),
+        ({"stop": MaxCost(0)}, ValueError, "max_cost must be a finite number above 0, got 0"),
+        ({"stop": MaxCost("9")}, TypeError, "max_cost must be a finite number above 0, got '9'"),
+        (
+            {"stop": MaxCost(9), "cost": None},
+            ValueError,
+            r"MaxCost\(9\) needs an oracle that names its costs",
+        ),
+        (
+            {"stop": MaxCost(9), "oracle": Free()},
+            ValueError,
+            r"MaxCost\(9\) needs an oracle.*row_costs",
+        ),
+        (
+            {"stop": MaxCost(9), "cost": COSTS[:5]},
+            ValueError,
+            "cost holds 5 numbers, but the pool has 20 rows",
+        ),
+        ({"stop": MaxCost(9), "cost": -COSTS}, ValueError, "cost of id .*0.* is -1.0"),
     ],
 )
 def test_refused_before_anything_is_asked(settings, error, message):
@@ -244,4 +256,4 @@ def test_refused_before_anything_is_asked(settings, error, message):
 
 def test_an_answer_key_has_no_costs():
     with pytest.raises(ValueError, match="needs an oracle that names its costs, got AnswerKey"):
-        AdaptiveLatentSampler(net_regressor(max_epochs=1), strategy="random", max_cost=3).fit(X, X[:, 0])
+        AdaptiveLatentSampler(net_regressor(max_epochs=1), strategy="random", stop=MaxCost(3)).fit(X, X[:, 0])

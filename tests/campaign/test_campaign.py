@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from skalss import AdaptiveLatentSampler, Campaign, OracleAnswerError, OracleError
+from skalss import (
+    AdaptiveLatentSampler,
+    Campaign,
+    MaxFailures,
+    MaxRounds,
+    OracleAnswerError,
+    OracleError,
+    PredictionsAgree,
+    ScoreReached,
+)
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 from skalss.oracles import ABSTAIN, AnswerKey, BaseOracle, Failed, FunctionOracle
@@ -21,17 +30,18 @@ X_TEST, Y_TEST = DIGITS[120:300], DIGITS_Y[120:300]
 ONE_STEP = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
 
 
-def make_sampler(net=None, **params):
+def make_sampler(net=None, *, warm_start=False, **params):
     defaults = {
         "latent_model": LinearLatent(4),
         "n_initial": 10,
         "n_per_round": 10,
         "max_labels": 30,
         "random_state": 0,
-        "device": "cpu",
         "classes": range(10) if net is None else None,
     }
-    return AdaptiveLatentSampler(net or net_classifier(max_epochs=3), **{**defaults, **params})
+    net = net or net_classifier(max_epochs=3)
+    net = TaskNet(net, warm_start=True) if warm_start else net
+    return AdaptiveLatentSampler(net, **{**defaults, **params})
 
 
 def regressor(**params):
@@ -229,7 +239,7 @@ def test_a_campaign_goes_on_after_finish():
 
 
 def test_an_early_sampler_stays_what_it_was_when_the_network_goes_on_training():
-    campaign = Campaign(make_sampler(continue_training=True), X)
+    campaign = Campaign(make_sampler(warm_start=True), X)
     answer(campaign, campaign.ask())
     early = campaign.finish()
     P = early.predict_proba(X_TEST)
@@ -269,7 +279,7 @@ def test_failed_rows_are_asked_again_only_when_nothing_else_is_left(strategy, n_
         strategy=strategy,
         max_labels=500,
         n_per_round=n_per_round,
-        max_failures=100,
+        stop=MaxFailures(100),
         oracle=FunctionOracle(len),
     )
     campaign = Campaign(sampler, X[:60])
@@ -289,7 +299,7 @@ def test_failed_rows_are_asked_again_only_when_nothing_else_is_left(strategy, n_
 
 @pytest.mark.parametrize("max_failures", [0, 3])
 def test_max_failures_stops(max_failures):
-    sampler = make_sampler(strategy="random", max_failures=max_failures)
+    sampler = make_sampler(strategy="random", stop=MaxFailures(max_failures))
     campaign = Campaign(sampler, X)
     answer(campaign, campaign.ask())
     batch = campaign.ask()
@@ -305,7 +315,7 @@ def test_max_failures_in_fit_warns_and_keeps_what_it_has():
     calls = itertools.count()
     oracle = FunctionOracle(lambda x: Failed("down") if next(calls) > 12 else 1, per_row=True)
     with pytest.warns(UserWarning, match="more than max_failures=3 failed answers, with 13 labels"):
-        sampler = make_sampler(oracle=oracle, max_failures=3).fit(X)
+        sampler = make_sampler(oracle=oracle, stop=MaxFailures(3)).fit(X)
     assert sampler.stop_reason_ == "max_failures"
     assert sampler.n_labels_ == 13
     assert set(sampler.queries_.query("state == 'failed'")["reason"]) == {"down"}
@@ -327,7 +337,7 @@ def test_only_charged_failures_are_paid():
 def test_the_budget_is_never_exceeded(strategy, seed):
     """Whatever is answered, and however much is asked at a time."""
     rng = np.random.default_rng(seed)
-    campaign = Campaign(make_sampler(strategy=strategy, max_labels=33, max_failures=1000), X)
+    campaign = Campaign(make_sampler(strategy=strategy, max_labels=33, stop=MaxFailures(1000)), X)
     for _ in range(200):
         batch = campaign.ask(int(rng.integers(1, 50)))
         pending = campaign.pending.ids
@@ -356,10 +366,10 @@ def test_n_initial_larger_than_the_budget():
     assert (sampler.stop_reason_, sampler.n_labels_, sampler.n_rounds_) == ("max_labels", 5, 1)
 
 
-@pytest.mark.parametrize("n_rounds", [1, 3])
+@pytest.mark.parametrize("max_rounds", [1, 3])
 def test_n_rounds_counts_rounds_after_the_first(n_rounds):
-    sampler = drive(Campaign(make_sampler(n_rounds=n_rounds, max_labels=500), X))
-    assert sampler.stop_reason_ == "n_rounds"
+    sampler = drive(Campaign(make_sampler(stop=MaxRounds(n_rounds), max_labels=500), X))
+    assert sampler.stop_reason_ == "max_rounds"
     assert sampler.n_labels_ == 10 + 10 * n_rounds
     assert sampler.n_rounds_ == 1 + n_rounds
 
@@ -368,19 +378,19 @@ def test_n_rounds_where_the_first_set_was_given():
     y = np.full(120, np.nan)
     y[:10] = Y[:10]
     oracle = FunctionOracle(lambda X: np.zeros(len(X), dtype=int))
-    campaign = Campaign(make_sampler(n_rounds=2, max_labels=500, oracle=oracle), X, y)
+    campaign = Campaign(make_sampler(stop=MaxRounds(2), max_labels=500, oracle=oracle), X, y)
     sampler = campaign.run().finish()
-    assert (sampler.stop_reason_, sampler.n_labels_, sampler.n_rounds_) == ("n_rounds", 20, 2)
+    assert (sampler.stop_reason_, sampler.n_labels_, sampler.n_rounds_) == ("max_rounds", 20, 2)
 
 
 def test_n_rounds_waits_for_pending_answers():
-    campaign = Campaign(make_sampler(n_rounds=1), X)
+    campaign = Campaign(make_sampler(stop=MaxRounds(1)), X)
     answer(campaign, campaign.ask())
     batch = campaign.ask()
     answer(campaign, batch, np.arange(5))
     assert campaign.stop_reason is None
     answer(campaign, batch, np.arange(5, 10))
-    assert campaign.stop_reason == "n_rounds"
+    assert campaign.stop_reason == "max_rounds"
 
 
 @pytest.mark.parametrize("scoring", [None, "accuracy", "neg_log_loss"])
@@ -388,13 +398,13 @@ def test_target_score(scoring):
     target = 0.5 if scoring != "neg_log_loss" else -2.0
     sampler = make_sampler(
         net_classifier(max_epochs=20),
-        target_score=target,
+        stop=ScoreReached(target),
         scoring=scoring,
         max_labels=120,
         classes=range(10),
     ).fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
     scores = sampler.history_["val_score"].iloc[1:]  # nothing to score before the first labels
-    assert sampler.stop_reason_ == "target_score"
+    assert sampler.stop_reason_ == "score_reached"
     assert scores.iloc[-1] >= target
     assert (scores.iloc[:-1] < target).all()
     assert sampler.n_labels_ < 120
@@ -403,7 +413,7 @@ def test_target_score(scoring):
 
 
 def test_a_target_out_of_reach_changes_nothing():
-    sampler = make_sampler(target_score=1.01).fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
+    sampler = make_sampler(stop=ScoreReached(1.01)).fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
     assert sampler.stop_reason_ == "max_labels"
     assert sampler.history_["val_score"].iloc[1:].notna().all()
 
@@ -506,7 +516,7 @@ def test_looking_in_between_changes_nothing(look):
         return campaign.finish()
 
     quiet, looked = (
-        drive_in_halves(Campaign(make_sampler(strategy="snn", continue_training=True), X), how)
+        drive_in_halves(Campaign(make_sampler(strategy="snn", warm_start=True), X), how)
         for how in (None, look)
     )
     np.testing.assert_array_equal(quiet.labeled_indices_, looked.labeled_indices_)
@@ -514,14 +524,14 @@ def test_looking_in_between_changes_nothing(look):
 
 
 def test_no_more_rounds_than_allowed_while_answers_are_open():
-    campaign = Campaign(make_sampler(n_rounds=1), X)
+    campaign = Campaign(make_sampler(stop=MaxRounds(1)), X)
     answer(campaign, campaign.ask())
     batch = campaign.ask()
     campaign.tell(batch.ids[:5], Y[batch.ids[:5]])
     assert len(campaign.ask()) == 0
     assert campaign.stop_reason is None  # five are still open
     campaign.tell(batch.ids[5:], Y[batch.ids[5:]])
-    assert campaign.stop_reason == "n_rounds"
+    assert campaign.stop_reason == "max_rounds"
 
 
 @pytest.mark.parametrize(
@@ -529,13 +539,13 @@ def test_no_more_rounds_than_allowed_while_answers_are_open():
     [("random", "RandomStrategy"), ("auto", "KMeansStrategy"), ("coreset", "CoreSetStrategy")],
 )
 def test_a_first_set_asked_in_parts_keeps_its_way(initial, kind):
-    campaign = Campaign(make_sampler(initial=initial, n_initial=20, n_rounds=1, max_labels=90), X)
+    campaign = Campaign(make_sampler(initial=initial, n_initial=20, stop=MaxRounds(1), max_labels=90), X)
     for n in (3, None):
         answer(campaign, campaign.ask(n))
     assert len(campaign.queries) == 20
     assert set(campaign.queries["strategy"]) == {kind}
     answer(campaign, campaign.ask())
-    assert campaign.stop_reason == "n_rounds"
+    assert campaign.stop_reason == "max_rounds"
 
 
 def test_labels_of_two_kinds_are_refused():
@@ -603,11 +613,11 @@ SAVED = {
     "published snn": {
         "strategy": NearestNeighborStrategy(**ONE_STEP),
         "train_on": "decoded",
-        "continue_training": True,
+        "warm_start": True,
     },
     "random": {"strategy": "random"},
     "mms": {"strategy": "mms"},
-    "control rows": {"strategy": "mms", "control_share": 0.3, "stop_at_agreement": 1.0},
+    "control rows": {"strategy": "mms", "control_share": 0.3, "stop": PredictionsAgree(1.0)},
 }
 
 
@@ -692,7 +702,7 @@ def test_what_is_no_campaign_is_refused(tmp_path):
         with pytest.raises(ValueError, match="is not a campaign. Pass what Campaign.save wrote"):
             Campaign.load(path, X)
     path.write_bytes(b"skalss campaign, format 99\n")
-    with pytest.raises(ValueError, match="format 99, this version reads up to 1. Upgrade skalss"):
+    with pytest.raises(ValueError, match="format 99, this version reads up to 2. Upgrade skalss"):
         Campaign.load(path, X)
     Campaign(make_sampler(), X).save(path)
     path.write_bytes(path.read_bytes()[:-100])
@@ -768,9 +778,9 @@ def test_an_oracle_that_cannot_be_pickled_is_left_out_with_a_warning(tmp_path):
 
 
 def test_a_network_trained_on_is_not_lost_with_an_unpicklable_oracle(tmp_path):
-    """The weights that continue_training goes on from are in the file too."""
+    """The weights that warm_start goes on from are in the file too."""
     oracle = FunctionOracle(lambda rows: Y[[int(np.flatnonzero((r == X).all(axis=1))[0]) for r in rows]])
-    params = {"continue_training": True, "oracle": oracle}
+    params = {"warm_start": True, "oracle": oracle}
     expected = make_sampler(**params).fit(X)
     campaign = Campaign(make_sampler(**params), X)
     answer(campaign, campaign.ask())
@@ -893,12 +903,12 @@ def test_what_is_no_oracle():
         Campaign(make_sampler(oracle=[1, 2, 3]), X)
 
 
-@pytest.mark.parametrize("continue_training", [False, True])
-def test_a_class_that_turns_up_late(continue_training):
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_class_that_turns_up_late(warm_start):
     """With `classes` not given they are those seen so far, and one more is no error."""
     asked = itertools.count()
     oracle = FunctionOracle(lambda row: "early" if next(asked) < 12 else "late", per_row=True)
-    sampler = make_sampler(oracle=oracle, classes=None, continue_training=continue_training).fit(X)
+    sampler = make_sampler(oracle=oracle, classes=None, warm_start=warm_start).fit(X)
     assert sampler.classes_.tolist() == ["early", "late"]
     assert sampler.n_labels_ == 30
 
@@ -917,7 +927,7 @@ class Picks(BaseStrategy):
         self.function = function
 
     def query(self, snapshot, n):
-        return Candidates(ids=np.array(self.function(snapshot, n)), codes=None)
+        return Candidates(rows=np.array(self.function(snapshot, n)), codes=None)
 
 
 @pytest.mark.parametrize(
@@ -933,7 +943,7 @@ class Picks(BaseStrategy):
 def test_a_strategy_that_breaks_its_contract_is_told_so(function, fault):
     campaign = Campaign(make_sampler(strategy=Picks(function)), X)
     answer(campaign, campaign.ask())
-    with pytest.raises(ValueError, match=rf"returned {fault}\. query must return at most n distinct ids"):
+    with pytest.raises(ValueError, match=rf"returned {fault}\. query must return at most n distinct rows"):
         campaign.ask()
     assert len(campaign.pending) == 0
 
@@ -978,10 +988,10 @@ def test_generated_points_are_trained_on(monkeypatch):
     seen = []
     from skalss.network.tasknet import TaskNet
 
-    train = TaskNet._train
+    train = TaskNet.fit_rows
     monkeypatch.setattr(
         TaskNet,
-        "_train",
+        "fit_rows",
         lambda self, X, y, **kw: seen.append((X.copy(), y.copy())) or train(self, X, y, **kw),
     )
     sampler = si_sampler().fit(X)
@@ -1088,10 +1098,10 @@ def test_the_latent_model_is_fitted_only_where_it_is_needed():
 def test_train_on(train_on, n_rows, monkeypatch):
     from skalss.network.tasknet import TaskNet
 
-    seen, train = [], TaskNet._train
+    seen, train = [], TaskNet.fit_rows
     monkeypatch.setattr(
         TaskNet,
-        "_train",
+        "fit_rows",
         lambda self, X, y, **kw: seen.append((X.copy(), y.copy())) or train(self, X, y, **kw),
     )
     campaign = Campaign(make_sampler(train_on=train_on), X, Y).run()
@@ -1111,7 +1121,7 @@ def test_train_on(train_on, n_rows, monkeypatch):
 def test_each_round_starts_from_a_fresh_net_unless_told_to_go_on():
     nets = {}
     for go_on in (False, True):
-        campaign = Campaign(make_sampler(continue_training=go_on), X)
+        campaign = Campaign(make_sampler(warm_start=go_on), X)
         found = []
         while len(batch := campaign.ask()):
             answer(campaign, batch)

@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
-from skalss import AdaptiveLatentSampler, Campaign, TaskNet
+from skalss import AdaptiveLatentSampler, Campaign, MaxFailures, TaskNet
 from skalss.campaign import control as control_module
 from skalss.campaign.control import accuracy_interval, bootstrap_interval
 from skalss.latent import LinearLatent
@@ -23,7 +23,7 @@ X_TEST, Y_TEST = DIGITS[120:300], DIGITS_Y[120:300]
 Y_REG = X[:, 20] + 0.1 * X[:, 30]
 
 
-def make_sampler(net=None, **params):
+def make_sampler(net=None, *, warm_start=False, **params):
     defaults = {
         "latent_model": LinearLatent(4),
         "strategy": "margin" if net is None else "snn",
@@ -32,10 +32,11 @@ def make_sampler(net=None, **params):
         "n_per_round": 10,
         "max_labels": 40,
         "random_state": 0,
-        "device": "cpu",
         "classes": range(10) if net is None else None,
     }
-    return AdaptiveLatentSampler(net or net_classifier(max_epochs=3), **{**defaults, **params})
+    net = net or net_classifier(max_epochs=3)
+    net = TaskNet(net, warm_start=True) if warm_start else net
+    return AdaptiveLatentSampler(net, **{**defaults, **params})
 
 
 def answer(campaign, batch):
@@ -56,7 +57,7 @@ def control_of(campaign):
 class Lowest(BaseStrategy):
     """Picks the first rows, and keeps what it saw."""
 
-    needs_labels = False
+    needs = frozenset()
 
     def __init__(self, seen=None):
         self.seen = seen
@@ -64,19 +65,19 @@ class Lowest(BaseStrategy):
     def query(self, snapshot, n):
         if self.seen is not None:
             self.seen.append((set(snapshot.unlabeled), set(snapshot.labeled), len(snapshot.y_labeled)))
-        return Candidates(ids=snapshot.unlabeled[:n], codes=None)
+        return Candidates(rows=snapshot.unlabeled[:n], codes=None)
 
 
 @pytest.fixture
 def trained(monkeypatch):
     """The rows and labels of every training."""
-    seen, train = [], TaskNet._train
+    seen, train = [], TaskNet.fit_rows
 
     def note(self, X, y, **kwargs):
         seen.append((np.array(X), np.array(y)))
         return train(self, X, y, **kwargs)
 
-    monkeypatch.setattr(TaskNet, "_train", note)
+    monkeypatch.setattr(TaskNet, "fit_rows", note)
     return seen
 
 
@@ -175,10 +176,10 @@ def test_a_share_of_zero_changes_nothing(strategy):
         assert none.labeled_indices_.tolist() == rows
 
 
-@pytest.mark.parametrize("continue_training", [False, True])
-def test_control_rows_are_held_out_and_trained_on_at_the_end(continue_training, trained):
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_control_rows_are_held_out_and_trained_on_at_the_end(warm_start, trained):
     seen = []
-    sampler = make_sampler(strategy=Lowest(seen), continue_training=continue_training)
+    sampler = make_sampler(strategy=Lowest(seen), warm_start=warm_start)
     campaign = Campaign(sampler, X)
     seen = campaign.strategy.seen
     fitted = drive(campaign)
@@ -339,9 +340,9 @@ def test_fewer_than_two_control_rows_have_no_score():
 # -- the loop goes on -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("continue_training", [False, True])
-def test_finish_in_mid_campaign_changes_nothing(continue_training):
-    params = {"continue_training": continue_training}
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_finish_in_mid_campaign_changes_nothing(warm_start):
+    params = {"warm_start": warm_start}
     expected = drive(Campaign(make_sampler(**params), X))
     campaign = Campaign(make_sampler(**params), X)
     while len(batch := campaign.ask()):
@@ -378,7 +379,7 @@ def test_through_a_file_in_the_middle_of_a_round(strategy, cut, tmp_path):
 
 
 def test_abstentions_and_failures_of_control_rows():
-    campaign = Campaign(make_sampler(max_labels=500, max_failures=100), X[:40])
+    campaign = Campaign(make_sampler(max_labels=500, stop=MaxFailures(100)), X[:40])
     answer(campaign, campaign.ask())
     batch = campaign.ask()
     control = control_of(campaign)["position"].to_numpy()
@@ -431,7 +432,7 @@ def test_generated_points_and_control_rows():
 def test_a_strategy_with_no_more_to_ask_ends_the_run():
     class Done(BaseStrategy):
         def query(self, snapshot, n):
-            return Candidates(ids=np.array([], dtype=int), codes=None)
+            return Candidates(rows=np.array([], dtype=int), codes=None)
 
     with pytest.warns(UserWarning, match="found nothing to ask"):
         campaign = Campaign(make_sampler(strategy=Done()), X, Y).run()

@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from skalss import AdaptiveLatentSampler, SelectiveNetClassifier, TaskNet
+from skalss import AdaptiveLatentSampler, PredictionsAgree, SelectiveNetClassifier, TaskNet
 from skalss.latent import VAE, BaseLatentModel, ConvVAE, LinearLatent, PretrainedLatent
 from skalss.nets import MLP, LeNet, net_classifier, net_regressor
 from skalss.oracles import FunctionOracle
@@ -94,7 +94,7 @@ CASES = {
     "pretrained": (lambda: make(latent_model=PretrainedLatent(nn.Linear(6, 2), nn.Linear(2, 6))), X, CODE),
     "frozen": (lambda: make(latent_model=frozen()), X, CODE),
     "no latent model": (lambda: make(strategy="random"), X, CODE),
-    "control rows": (lambda: make(control_share=0.2, stop_at_agreement=1.0), X, CODE),
+    "control rows": (lambda: make(control_share=0.2, stop=PredictionsAgree(1.0)), X, CODE),
 }
 every_case = pytest.mark.parametrize("case", CASES)
 
@@ -163,7 +163,7 @@ def test_latent_models_are_equal(case, fitted):
 @every_case
 def test_the_network_gives_the_same_gradients_and_features(case, fitted):
     sampler, loaded, rows = fitted(case)
-    for name in ("logits", "embed"):
+    for name in ("logits", "features"):
         one, other = (getattr(s.estimator_, name)(rows) for s in (sampler, loaded))
         np.testing.assert_array_equal(one, other)
     assert loaded.estimator_.head_name_ == sampler.estimator_.head_name_

@@ -18,8 +18,10 @@ from skalss import (
     LedgerError,
     LedgerLockedError,
     LedgerMismatchError,
+    MaxFailures,
     OracleAnswerError,
     OracleError,
+    PredictionsAgree,
 )
 from skalss.compare import compare_strategies
 from skalss.latent import LinearLatent
@@ -62,18 +64,19 @@ class Counting(BaseOracle):
         return Failed("blurred") if self.odd and i % 13 == 0 else Y[i]
 
 
-def make_sampler(ledger=None, net=None, **params):
+def make_sampler(ledger=None, net=None, *, warm_start=False, **params):
     defaults = {
         "latent_model": LinearLatent(4),
         "n_initial": 10,
         "n_per_round": 10,
         "max_labels": 40,
-        "max_failures": 100,
+        "stop": MaxFailures(100),
         "random_state": 0,
-        "device": "cpu",
         "classes": range(10) if net is None else None,
     }
-    return AdaptiveLatentSampler(net or net_classifier(max_epochs=3), ledger=ledger, **{**defaults, **params})
+    net = net or net_classifier(max_epochs=3)
+    net = TaskNet(net, warm_start=True) if warm_start else net
+    return AdaptiveLatentSampler(net, ledger=ledger, **{**defaults, **params})
 
 
 def weights(sampler):
@@ -105,10 +108,10 @@ RESUMED = {
     "published snn": {
         "strategy": NearestNeighborStrategy(step=1.0, n_steps=1),
         "train_on": "decoded",
-        "continue_training": True,
+        "warm_start": True,
     },
     "random": {"strategy": "random"},
-    "control rows": {"strategy": "mms", "control_share": 0.3, "stop_at_agreement": 1.0},
+    "control rows": {"strategy": "mms", "control_share": 0.3, "stop": PredictionsAgree(1.0)},
 }
 
 
@@ -140,9 +143,9 @@ def test_failures_are_replayed_and_asked_again_as_before(path):
     """With a pool so small that failed rows come twice."""
 
     def fit(ledger, oracle):
-        return make_sampler(ledger, oracle=oracle, strategy="random", max_labels=100, max_failures=9).fit(
-            X[:60]
-        )
+        return make_sampler(
+            ledger, oracle=oracle, strategy="random", max_labels=100, stop=MaxFailures(9)
+        ).fit(X[:60])
 
     whole = Counting()
     with pytest.warns(UserWarning, match="max_failures=9"):
@@ -356,7 +359,7 @@ def test_answers_come_late_in_part_and_out_of_order(path):
         assert waiting == [*first.ids[[3, 4, 5, 6, 8, 9]], *third.ids]
         queries = campaign.queries
         assert not queries["reused"].any()
-        assert set(queries.loc[queries["state"] == "labelled", "annotator"]) == {"ann", "bob"}
+        assert set(queries.loc[queries["state"] == "labeled", "annotator"]) == {"ann", "bob"}
 
 
 def test_run_takes_what_has_come_and_asks_for_the_rest(path):
@@ -371,7 +374,7 @@ def test_run_takes_what_has_come_and_asks_for_the_rest(path):
 
 LABELLER = """
 import sys, time
-from skalss import Ledger
+from skalss import Ledger, MaxFailures, PredictionsAgree, TaskNet
 from sklearn.datasets import load_digits
 y = load_digits().target
 with Ledger(sys.argv[1]) as ledger:
@@ -410,7 +413,9 @@ def test_a_new_process_finds_what_an_earlier_one_left_open(path):
         answer_all(path, second.ids[:4].tolist())
     answer_all(path, third.ids[:2].tolist())
     with Campaign(make_sampler(path), X) as campaign:
-        waiting = campaign.pending.ids.tolist()
+        assert len(campaign.pending) == 0  # no property goes through the earlier rounds
+        assert len(campaign.history) == 0
+        waiting = campaign.resume().ids.tolist()
         assert waiting == [*second.ids[4:], *third.ids[2:]]
         assert len(campaign.queries) == 27
         assert campaign.round == 3
@@ -439,7 +444,7 @@ def test_what_was_asked_while_answers_were_open_stays_asked(path):
         campaign.tell(second.ids, Y[second.ids])
         asked = campaign.queries
     with Campaign(make_sampler(path, strategy="snn"), X) as campaign:
-        assert len(campaign.pending) == 0
+        assert len(campaign.resume()) == 0
         columns = ["id", "round", "position", "label", "strategy", "score"]
         pd.testing.assert_frame_equal(campaign.queries[columns], asked[columns])
         assert campaign.finish().n_labels_ == 20
@@ -455,7 +460,7 @@ def test_with_generated_points_too(path):
         second = campaign.ask()
         campaign.tell(first.ids[5:], brightness(first.X[5:]))
     with Campaign(sampler(), X) as campaign:
-        waiting = campaign.pending
+        waiting = campaign.resume()
         assert waiting.ids.tolist() == second.ids.tolist()
         np.testing.assert_array_equal(waiting.X, second.X)
         np.testing.assert_array_equal(waiting.codes, second.codes)
@@ -486,7 +491,7 @@ def test_a_wrong_answer_among_others_loses_none_of_them(path):
 
     with pytest.raises(OracleAnswerError, match="label 77 is outside classes"):
         make_sampler(path, oracle=OneWrong(odd=False, together=True)).fit(X)
-    assert Ledger(path).to_frame()["state"].tolist().count("labelled") == 9
+    assert Ledger(path).to_frame()["state"].tolist().count("labeled") == 9
     rest = Counting(odd=False)
     make_sampler(path, oracle=rest).fit(X)
     assert len(rest.asked) == 31
@@ -731,7 +736,7 @@ def test_a_saved_campaign_without_its_ledger(path, tmp_path):
     path.unlink()
     (tmp_path / "moved").rename(path)
     loaded.tell(batch.ids, Y[batch.ids])
-    assert Ledger(path).to_frame()["state"].eq("labelled").all()
+    assert Ledger(path).to_frame()["state"].eq("labeled").all()
     loaded.close()
 
 

@@ -18,7 +18,6 @@ def make_sampler(net=None, **params):
         "n_initial": 10,
         "n_per_round": 10,
         "max_labels": 30,
-        "device": "cpu",
     }
     return AdaptiveLatentSampler(net or net_classifier(max_epochs=5), **{**defaults, **params})
 

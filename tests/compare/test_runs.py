@@ -74,7 +74,7 @@ def test_other_settings_are_not_mixed_in(kept, csv, campaigns, change):
 
 
 def test_seed_device_and_progress_bar_are_no_settings(csv, campaigns):
-    compare(["margin"], make_sampler(verbose=1, random_state=7, device="auto"), csv=csv)
+    compare(["margin"], make_sampler(verbose=1, random_state=7), csv=csv)
     assert ran(campaigns) == []
 
 

@@ -35,7 +35,6 @@ def make_sampler(net=None, **params):
         "n_per_round": 5,
         "max_labels": 25,
         "random_state": 0,
-        "device": "cpu",
     }
     return AdaptiveLatentSampler(net or net_classifier(max_epochs=2), **{**defaults, **params})
 
@@ -178,7 +177,7 @@ def test_values_get_a_bar_of_colours():
     assert display.classes is None
     assert len(display.figure_.axes) == 2
     assert display.figure_.axes[1].get_ylabel() == "label"
-    assert legend(display) == ["pool", "labelled", "asked"]
+    assert legend(display) == ["pool", "labeled", "asked"]
     np.testing.assert_allclose(
         display.ax_.collections[1].get_array(), sampler.queries_["label"].astype(float)
     )

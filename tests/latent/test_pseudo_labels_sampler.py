@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from skalss import AdaptiveLatentSampler
+from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LinearLatent
 from skalss.latent.pseudo_labels import LabelSpreader
 from skalss.nets import net_classifier, net_regressor
@@ -17,7 +17,7 @@ X, Y = DIGITS[:150], TARGET[:150]
 X_TEST, Y_TEST = DIGITS[150:400], TARGET[150:400]
 
 
-def make_sampler(net=None, **params):
+def make_sampler(net=None, *, warm_start=False, **params):
     defaults = {
         "latent_model": LinearLatent(8, random_state=0),
         "strategy": "random",
@@ -26,9 +26,10 @@ def make_sampler(net=None, **params):
         "n_per_round": 10,
         "max_labels": 40,
         "random_state": 0,
-        "device": "cpu",
     }
-    return AdaptiveLatentSampler(net or net_classifier(max_epochs=4), **{**defaults, **params})
+    net = net or net_classifier(max_epochs=4)
+    net = TaskNet(net, warm_start=True) if warm_start else net
+    return AdaptiveLatentSampler(net, **{**defaults, **params})
 
 
 def fit(sampler, y=Y, **data):
@@ -60,7 +61,7 @@ def test_a_large_pool_gives_a_part_of_its_rows():
 @pytest.mark.parametrize(
     "params",
     [
-        {"continue_training": True},
+        {"warm_start": True},
         {"train_on": "decoded"},
         {"strategy": "margin"},
         {"strategy": "auto", "pseudo_labels": "auto"},

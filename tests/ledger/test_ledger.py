@@ -19,7 +19,7 @@ def test_answers_come_back_with_what_is_known_of_them(path, asked):
     ledger.answer(asked[3], Failed("no scan", charged=True), cost=1)
     frame = ledger.to_frame()
     assert frame["id"].tolist() == asked
-    assert frame["state"].tolist() == ["labelled", "abstained", "abstained", "failed", "pending", "pending"]
+    assert frame["state"].tolist() == ["labeled", "abstained", "abstained", "failed", "pending", "pending"]
     assert frame["label"].tolist() == ["cat", *[None] * 5]
     assert frame["reason"].tolist() == ["", "", "", "no scan", "", ""]
     assert frame["cost"].tolist() == [2.5, 0, 0, 1, 0, 0]
@@ -50,7 +50,7 @@ def test_correcting_an_answer_keeps_its_history(path, asked):
         ledger.answer(asked[0], label, annotator=who)
     history = ledger.history()
     assert history["label"].tolist() == ["cat", "dog", None, "emu"]
-    assert history["state"].tolist() == ["labelled", "labelled", "abstained", "labelled"]
+    assert history["state"].tolist() == ["labeled", "labeled", "abstained", "labeled"]
     assert history["annotator"].tolist() == ["ann", "bob", "cy", "ann"]
     assert ledger.to_frame()["label"][0] == "emu"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skalss import AdaptiveLatentSampler, Campaign, Ledger
+from skalss import AdaptiveLatentSampler, Campaign, Ledger, MaxFailures
 from skalss.oracles import ABSTAIN, Failed
 
 X = np.random.default_rng(0).random((40, 3))
@@ -38,8 +38,8 @@ def refusal(call, *arguments, **options):
 
 
 def make_campaign(path, **params):
-    defaults = {"strategy": "random", "n_initial": 40, "max_labels": 40, "max_failures": 1000}
-    sampler = AdaptiveLatentSampler(ledger=path, random_state=0, device="cpu", **{**defaults, **params})
+    defaults = {"strategy": "random", "n_initial": 40, "max_labels": 40, "stop": MaxFailures(1000)}
+    sampler = AdaptiveLatentSampler(ledger=path, random_state=0, **{**defaults, **params})
     return Campaign(sampler, X, sample_id=IDS)
 
 
@@ -91,7 +91,7 @@ def test_an_answer_is_recorded_or_refused(path, id_, label, annotator, cost):
         last = history.iloc[-1]
     assert last["id"] == id_
     assert (last["annotator"], last["cost"]) == (annotator, cost)
-    if last["state"] == "labelled":
+    if last["state"] == "labeled":
         plain = label.item() if isinstance(label, np.generic | np.ndarray) else label
         assert (type(last["label"]), last["label"]) == (type(plain), plain)
     elif last["state"] == "abstained":
@@ -107,7 +107,7 @@ ROWS = st.fixed_dictionaries(
         "label": st.one_of(st.sampled_from(["1", "a", ""]), CELLS),
     },
     optional={
-        "state": st.sampled_from(["", "pending", "labelled", "abstained", "failed", "done"]),
+        "state": st.sampled_from(["", "pending", "labeled", "abstained", "failed", "done"]),
         "label_type": st.sampled_from(["", "int", "float", "bool", "str", "list"]),
         "id_type": st.sampled_from(["", "str", "int"]),
         "cost": st.one_of(st.sampled_from(["", "1", "-1", "nan"]), CELLS),
@@ -137,7 +137,7 @@ def test_a_table_is_read_or_refused(path, tmp_path, content):
         if refused is not None:
             assert "sheet.csv" in refused
             assert len(ledger.history()) == before
-        assert ledger.to_frame()["state"].isin(["pending", "labelled", "abstained", "failed"]).all()
+        assert ledger.to_frame()["state"].isin(["pending", "labeled", "abstained", "failed"]).all()
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_any_order_of_calls_loses_nothing_and_asks_nothing_twice(tmp_path_factor
             campaign = make_campaign(path, **settings_)
     assert not set(campaign.pending.ids) & set(answered)  # and the last answers are taken
     queries = campaign.queries
-    labelled = queries.query("state == 'labelled'")
+    labelled = queries.query("state == 'labeled'")
     assert dict(zip(labelled["id"], labelled["label"], strict=True)) == answered
     assert len(shown) == len(set(shown))
     campaign.close()

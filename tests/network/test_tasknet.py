@@ -257,7 +257,7 @@ def test_on_an_accelerator(net, X, y):
     assert {p.device.type for p in model.net_.module_.parameters()} == {accelerator.type}
     on_cpu = TaskNet(net, device="cpu", random_state=0).fit(X, y)
     assert {p.device.type for p in on_cpu.net_.module_.parameters()} == {"cpu"}
-    for output in (model.predict(X), model.logits(X), model.embed(X), model.head_weight()):
+    for output in (model.predict(X), model.logits(X), model.features(X), model.head_weight()):
         assert isinstance(output, np.ndarray)
     Z = np.ones((4, 3), dtype=np.float32)
     gradient, _ = model.loss_gradient(make_decoder(3, X.shape[1:]), Z, y[:4])

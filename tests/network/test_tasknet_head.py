@@ -42,14 +42,14 @@ def test_features_times_weights_are_the_logits(fitted):
     bias = head.bias.detach().numpy()
     logits = model.logits(X)
     bias = np.concatenate([np.zeros(logits.shape[1] - len(bias), np.float32), bias])
-    np.testing.assert_allclose(model.embed(X) @ model.head_weight().T + bias, logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(model.features(X) @ model.head_weight().T + bias, logits, rtol=1e-3, atol=1e-3)
 
 
 def test_head_is_the_last_layer_run_not_the_last_registered():
     net = net_classifier(Uneasy, criterion=nn.NLLLoss, **FAST)
     model = TaskNet(net, random_state=0).fit(X, Y)
     assert model.head_name_ == "top"
-    features = model.embed(X)
+    features = model.features(X)
     top = model.net_.module_.top
     np.testing.assert_allclose(
         features @ top.weight.detach().numpy().T + top.bias.detach().numpy(), model.logits(X), atol=1e-4
@@ -60,7 +60,7 @@ def test_without_a_head():
     model = TaskNet(net_classifier(NoHead, **FAST), random_state=0).fit(X, Y)
     assert model.head_name_ is None
     np.testing.assert_allclose(model.logits(X), np.log(model.predict_proba(X)), atol=1e-5)
-    for method in (model.head_weight, lambda: model.embed(X)):
+    for method in (model.head_weight, lambda: model.features(X)):
         with pytest.raises(ValueError, match="NoHead runs no nn.Linear as wide as its output.*'margin'"):
             method()
 
@@ -68,7 +68,7 @@ def test_without_a_head():
 def test_no_hook_stays_behind():
     model = TaskNet(net_classifier(**FAST), random_state=0).fit(X, Y)
     model.logits(X)
-    model.embed(X)
+    model.features(X)
     # torch keeps hooks in a private place, and nothing public tells of one that was forgotten.
     assert not any(module._forward_hooks for module in model.net_.module_.modules())
 

@@ -18,11 +18,11 @@ from .nets import FAST, X_REG, Y_REG, Y_TWO, X, Y
 
 def test_chunks_do_not_change_anything(fitted, monkeypatch):
     model, X, y = fitted
-    whole = model.predict(X), model.logits(X), model.embed(X)
+    whole = model.predict(X), model.logits(X), model.features(X)
     monkeypatch.setattr("skalss.network.tasknet.chunk_rows", lambda shape: 7)
     monkeypatch.setattr("skalss.network.tasknet.FORWARD_ROWS", 3)
     np.testing.assert_allclose(model.logits(X), whole[1], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(model.embed(X), whole[2], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.features(X), whole[2], rtol=1e-4, atol=1e-4)
     if is_classifier(model):
         np.testing.assert_array_equal(model.predict(X), whole[0])
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from joblib import parallel_config
 
-from skalss import AdaptiveLatentSampler
+from skalss import AdaptiveLatentSampler, MaxCost
 from skalss.latent import LinearLatent
 from skalss.nets import net_regressor
 from skalss.oracles import Failed, FunctionOracle, over_joblib
@@ -222,7 +222,7 @@ def test_the_same_rows_are_bought_whatever_order_the_answers_come_in():
             n_initial=10,
             n_per_round=10,
             max_labels=40,
-            max_cost=100.0,
+            stop=MaxCost(100.0),
             random_state=0,
         )
         bought.append(sampler.fit(X))

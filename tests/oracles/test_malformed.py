@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skalss import AdaptiveLatentSampler, Campaign, OracleError
+from skalss import AdaptiveLatentSampler, Campaign, MaxCost, MaxFailures, OracleError
 from skalss.nets import net_classifier
 from skalss.oracles import ABSTAIN, Failed, FunctionOracle
 from skalss.oracles import calls as calls_module
@@ -120,8 +120,7 @@ def test_an_oracle_alone(items, per_row, retries, charge):
     per_row=st.booleans(),
     charge=st.booleans(),
     max_labels=st.integers(1, 12),
-    max_cost=st.sampled_from([0.5, 3.0, 7.5, 100.0]),
-    max_failures=st.integers(0, 4),
+    stop=[MaxCost(st.sampled_from([0.5, 3.0, 7.5, 100.0])), MaxFailures(st.integers(0, 4))],
 )
 def test_a_campaign(items, per_row, charge, max_labels, max_cost, max_failures):
     campaign = CAMPAIGNS(
@@ -133,8 +132,7 @@ def test_a_campaign(items, per_row, charge, max_labels, max_cost, max_failures):
             cost=1 + np.arange(12) % 3,
         ),
         max_labels=max_labels,
-        max_cost=max_cost,
-        max_failures=max_failures,
+        stop=[MaxCost(max_cost), MaxFailures(max_failures)],
     )
     for _ in range(len(items) + 1):  # whoever mends the function goes on
         broke_down = runs_into_an_error(campaign)
@@ -144,7 +142,7 @@ def test_a_campaign(items, per_row, charge, max_labels, max_cost, max_failures):
     assert not broke_down
     assert campaign.stop_reason in ("max_labels", "max_cost", "max_failures", "pool exhausted")
     assert not campaign.records.pending
-    assert campaign.queries.query("state == 'labelled'")["label"].isin(["a", "b"]).all()
+    assert campaign.queries.query("state == 'labeled'")["label"].isin(["a", "b"]).all()
 
 
 def CAMPAIGNS(oracle, **budget):

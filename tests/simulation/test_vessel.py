@@ -244,7 +244,7 @@ def test_a_campaign_buys_stress_and_keeps_the_reasons():
         random_state=0,
     ).fit(X)
     queries = sampler.queries_
-    assert set(queries["state"]) <= {"labelled", "abstained"}
+    assert set(queries["state"]) <= {"labeled", "abstained"}
     assert queries.loc[queries["id"] == 7, "reason"].tolist() == ["the wall encloses no lumen"]
     generated = queries[queries["kind"] == "generated"]
     assert len(generated) > 0

@@ -43,29 +43,29 @@ def scene(world):
 
 def test_rows_are_hard_and_spread(scene):
     candidates = AdaptiveStrategy(power=8.0).query(scene(), 10)
-    assert (candidates.ids % 2 == 0).sum() >= 8
-    places = np.sort(candidates.ids)
+    assert (candidates.rows % 2 == 0).sum() >= 8
+    places = np.sort(candidates.rows)
     assert np.diff(places).min() > 5
     assert places[0] < 30
     assert places[-1] > 170
 
 
 def test_without_power_hard_rows_are_not_preferred(scene):
-    shares = [(AdaptiveStrategy(power=0).query(scene(seed=s), 20).ids % 2 == 0).mean() for s in range(10)]
+    shares = [(AdaptiveStrategy(power=0).query(scene(seed=s), 20).rows % 2 == 0).mean() for s in range(10)]
     assert 0.3 < np.mean(shares) < 0.7
 
 
 def test_more_hard_rows_where_they_are_more_frequent(scene):
     X = np.zeros((200, 64), dtype=np.float32)
     X[:100, 0] = 1
-    ids = AdaptiveStrategy().query(scene(X=X), 20).ids
+    ids = AdaptiveStrategy().query(scene(X=X), 20).rows
     assert (ids < 100).sum() >= 15
 
 
 def test_scores_are_gaps_of_probabilities(scene):
     candidates = AdaptiveStrategy().query(scene(), 10)
     p = 1 / (1 + np.exp(-5.0))
-    np.testing.assert_allclose(candidates.scores, np.where(candidates.ids % 2 == 0, 0, 2 * p - 1), atol=1e-6)
+    np.testing.assert_allclose(candidates.scores, np.where(candidates.rows % 2 == 0, 0, 2 * p - 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("n_rows", [150, 1500])
@@ -80,7 +80,7 @@ def test_where_codes_keep_no_classes_apart_rows_cover_the_features(world):
     snapshot = world.snapshot(latent=lambda: (world.latent_model, noise), structure=lambda: 0.04)
     candidates = AdaptiveStrategy(n_candidates=60).query(snapshot, 10)
     same = LargestClusterStrategy(n_candidates=60).query(world.snapshot(), 10)
-    assert candidates.ids.tolist() == same.ids.tolist()
+    assert candidates.rows.tolist() == same.ids.tolist()
     assert snapshot.network_rows == 60 + len(world.labeled)
     for params, structure in (({"min_structure": 0.0}, 0.04), ({}, 0.05)):
         snapshot = world.snapshot(structure=lambda: structure)  # noqa: B023
@@ -110,7 +110,6 @@ def test_a_campaign_hands_on_the_structure_of_its_training(world, monkeypatch):
         n_per_round=10,
         max_labels=50,
         random_state=0,
-        device="cpu",
     )
     campaign = Campaign(sampler, world.X, world.y).run()
     assert len(found) == 2
@@ -121,20 +120,20 @@ def test_a_campaign_hands_on_the_structure_of_its_training(world, monkeypatch):
 
 def test_more_rows_than_candidates_are_wanted(world):
     snapshot = world.snapshot()
-    assert len(set(AdaptiveStrategy(n_candidates=5).query(snapshot, 30).ids)) == 30
+    assert len(set(AdaptiveStrategy(n_candidates=5).query(snapshot, 30).rows)) == 30
     assert snapshot.network_rows == 30
 
 
 def test_copies_leave_no_gap(scene):
     candidates = AdaptiveStrategy().query(scene(codes=np.zeros((200, 1), dtype=np.float32)), 10)
-    assert len(set(candidates.ids)) == 10
-    assert (candidates.ids % 2 == 0).sum() >= 9
+    assert len(set(candidates.rows)) == 10
+    assert (candidates.rows % 2 == 0).sum() >= 9
 
 
 def test_a_network_that_is_sure_of_all_rows(scene):
     X = np.zeros((200, 64), dtype=np.float32)
     X[:, 0] = -1000.0
-    assert np.diff(np.sort(AdaptiveStrategy().query(scene(X=X), 10).ids)).min() > 5
+    assert np.diff(np.sort(AdaptiveStrategy().query(scene(X=X), 10).rows)).min() > 5
 
 
 @pytest.mark.parametrize("params", [{"n_candidates": 0}, {"power": -1.0}, {"power": float("nan")}])

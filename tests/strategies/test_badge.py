@@ -116,8 +116,8 @@ def test_the_strategy_takes_features_and_probabilities_of_the_network_in_one_pas
     assert snapshot.network_rows == 110
     rows = world.X[snapshot.unlabeled]
     P = world.network.predict_proba(rows)
-    expected, gaps = badge(world.network.embed(rows), P, 12, np.random.RandomState(0))
-    np.testing.assert_array_equal(candidates.ids, snapshot.unlabeled[expected])
+    expected, gaps = badge(world.network.features(rows), P, 12, np.random.RandomState(0))
+    np.testing.assert_array_equal(candidates.rows, snapshot.unlabeled[expected])
     np.testing.assert_allclose(candidates.scores, gaps, rtol=1e-3)
 
 
@@ -129,7 +129,7 @@ def test_only_rows_drawn_pass_the_network(world):
 def test_two_classes_and_a_single_logit(world):
     net = TaskNet(device="cpu", random_state=0).fit(world.X, world.y > 4)
     candidates = BadgeStrategy().query(world.snapshot(network=lambda: net), 10)
-    assert len(set(candidates.ids)) == 10
+    assert len(set(candidates.rows)) == 10
 
 
 def test_a_network_without_a_last_layer_is_refused(world):
@@ -144,8 +144,7 @@ def test_a_network_without_a_last_layer_is_refused(world):
 def test_in_a_campaign(world):
     sampler = AdaptiveLatentSampler(
         net_classifier(max_epochs=3), strategy="badge", n_initial=20, n_per_round=15, max_labels=50,
-        random_state=0, device="cpu",
-    )  # fmt: skip
+        random_state=0, )  # fmt: skip
     sampler.fit(world.X, world.y.astype(str))
     assert sampler.n_labels_ == 50
     assert sampler.latent_model_ is None

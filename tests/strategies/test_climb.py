@@ -30,7 +30,7 @@ def _loss(world, Z, y):
 def test_a_climb_raises_the_task_loss(task, params, world_of):
     world = world_of(task)
     snapshot = world.snapshot()
-    Z, y = snapshot.codes_labeled, snapshot.y_labeled
+    Z, y = snapshot.latent.labeled_codes(), snapshot.y_labeled
     climbed = NearestNeighborStrategy(**params)._climb(snapshot, Z, y)
     before, after = _loss(world, Z, y), _loss(world, climbed, y)
     assert after.mean() > 1.05 * before.mean()
@@ -39,7 +39,7 @@ def test_a_climb_raises_the_task_loss(task, params, world_of):
 
 def test_a_climb_is_steeper_than_chance(world):
     snapshot = world.snapshot()
-    Z, y = snapshot.codes_labeled, snapshot.y_labeled
+    Z, y = snapshot.latent.labeled_codes(), snapshot.y_labeled
     climbed = NearestNeighborStrategy(**{**PLAIN, "step": 0.3})._climb(snapshot, Z, y)
     direction = np.random.default_rng(0).standard_normal(Z.shape)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -51,21 +51,21 @@ def test_interpolation_asks_for_harder_points_than_it_starts_from(world):
     snapshot = world.snapshot()
     candidates = InterpolationStrategy(**PLAIN).query(snapshot, 20)
     y = snapshot.y_labeled[candidates.starts]
-    start = snapshot.codes_labeled[candidates.starts]
+    start = snapshot.latent.labeled_codes()[candidates.starts]
     assert _loss(world, candidates.codes, y).mean() > _loss(world, start, y).mean()
 
 
 @pytest.mark.parametrize("step", [0.01, 1.0, 3.0])
 def test_one_step_is_exactly_as_long_as_asked(step, world):
     snapshot = world.snapshot()
-    Z = snapshot.codes_labeled
+    Z = snapshot.latent.labeled_codes()
     climbed = NearestNeighborStrategy(**{**PLAIN, "step": step})._climb(snapshot, Z, snapshot.y_labeled)
     np.testing.assert_allclose(np.linalg.norm(climbed - Z, axis=1), step * snapshot.spread, rtol=2e-3)
 
 
 def test_one_step_goes_along_the_gradient(world):
     snapshot = world.snapshot()
-    Z, y = snapshot.codes_labeled, snapshot.y_labeled
+    Z, y = snapshot.latent.labeled_codes(), snapshot.y_labeled
     gradient = snapshot.loss_gradient(Z, y)
     climbed = NearestNeighborStrategy(**PLAIN)._climb(snapshot, Z, y)
     cosine = np.sum((climbed - Z) * gradient, axis=1) / np.linalg.norm(gradient, axis=1) / snapshot.spread
@@ -74,7 +74,7 @@ def test_one_step_goes_along_the_gradient(world):
 
 def test_many_steps_go_no_further_than_their_sum(world):
     snapshot = world.snapshot()
-    Z = snapshot.codes_labeled
+    Z = snapshot.latent.labeled_codes()
     strategy = NearestNeighborStrategy(**{**PLAIN, "step": 0.25, "n_steps": 6})
     gone = np.linalg.norm(strategy._climb(snapshot, Z, snapshot.y_labeled) - Z, axis=1) / snapshot.spread
     assert gone.max() <= 1.5 * 1.001
@@ -95,14 +95,14 @@ def test_the_climb_does_not_depend_on_the_unit_of_the_codes(world, make_world):
     snapshot = world.snapshot(latent=lambda: (Stretched(), 100 * world.codes))
     plain = world.snapshot()
     strategy, y = NearestNeighborStrategy(**PLAIN), plain.y_labeled
-    stretched = strategy._climb(snapshot, snapshot.codes_labeled, y)
+    stretched = strategy._climb(snapshot, snapshot.latent.labeled_codes(), y)
     expected = strategy._climb(plain, plain.codes_labeled, y)
     np.testing.assert_allclose(stretched / 100, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_stop_at_flip_leaves_rows_where_they_flipped(world):
     snapshot = world.snapshot()
-    Z, y = snapshot.codes_labeled, snapshot.y_labeled
+    Z, y = snapshot.latent.labeled_codes(), snapshot.y_labeled
     params = {**PLAIN, "step": 0.5, "n_steps": 30}
     stopped = NearestNeighborStrategy(**{**params, "stop_at_flip": True})._climb(snapshot, Z, y)
     not_stopped = NearestNeighborStrategy(**params)._climb(snapshot, Z, y)
@@ -132,14 +132,14 @@ def test_stop_at_flip_spares_the_network(world):
         world.counting_net.rows.clear()
         snapshot = world.snapshot()
         strategy = NearestNeighborStrategy(**{**PLAIN, "n_steps": 20, "stop_at_flip": stop})
-        strategy._climb(snapshot, snapshot.codes_labeled, y)
+        strategy._climb(snapshot, snapshot.latent.labeled_codes(), y)
         rows.append(world.counting_net.rows["loss_gradient"])
     assert rows[0] < rows[1] == 20 * 40
 
 
 def test_stop_at_flip_has_no_effect_in_regression(world_of):
     snapshot = world_of("regression").snapshot()
-    Z, y = snapshot.codes_labeled, snapshot.y_labeled
+    Z, y = snapshot.latent.labeled_codes(), snapshot.y_labeled
     climbs = [
         NearestNeighborStrategy(**{**PLAIN, "n_steps": 5, "stop_at_flip": stop})._climb(snapshot, Z, y)
         for stop in (True, False)
@@ -175,7 +175,7 @@ def _to_labelled(codes, labeled):
 @pytest.mark.parametrize("min_distance", ["median", 0.4, 0.8])
 def test_min_distance_passes_near_rows_over(min_distance, world):
     snapshot = world.snapshot()
-    labeled = snapshot.codes_labeled
+    labeled = snapshot.latent.labeled_codes()
     if min_distance == "median":
         gaps = np.linalg.norm(labeled[:, None].astype(float) - labeled[None], axis=2)
         np.fill_diagonal(gaps, np.inf)
@@ -186,7 +186,7 @@ def test_min_distance_passes_near_rows_over(min_distance, world):
     candidates = strategy.query(snapshot, 20)
     by_climb = ~np.isnan(candidates.scores)
     assert by_climb.sum() >= 10
-    assert _to_labelled(world.codes[candidates.ids[by_climb]], labeled).min() > smallest * 0.999
+    assert _to_labelled(world.codes[candidates.rows[by_climb]], labeled).min() > smallest * 0.999
     # It makes a difference: without it near rows are asked.
     free = NearestNeighborStrategy(**{**PLAIN, "step": 0.1}).query(world.snapshot(), 20)
     assert _to_labelled(world.codes[free.ids], labeled).min() < smallest
@@ -195,10 +195,10 @@ def test_min_distance_passes_near_rows_over(min_distance, world):
 def test_min_distance_of_interpolated_points(world):
     snapshot = world.snapshot()
     candidates = InterpolationStrategy(**{**PLAIN, "step": 1.0, "min_distance": 0.6}).query(snapshot, 10)
-    distance = _to_labelled(candidates.codes, snapshot.codes_labeled)
+    distance = _to_labelled(candidates.codes, snapshot.latent.labeled_codes())
     assert distance.min() > 0.6 * snapshot.spread * 0.999
     free = InterpolationStrategy(**PLAIN).query(world.snapshot(), 40)
-    assert _to_labelled(free.codes, snapshot.codes_labeled).min() < 0.6 * snapshot.spread
+    assert _to_labelled(free.codes, snapshot.latent.labeled_codes()).min() < 0.6 * snapshot.spread
 
 
 def test_with_one_labelled_row_the_median_refuses_nothing(world):
@@ -210,11 +210,11 @@ def test_with_one_labelled_row_the_median_refuses_nothing(world):
 def test_all_refused_is_filled_up_by_chance(world):
     strategy = NearestNeighborStrategy(min_distance=1e6)
     candidates = strategy.query(world.snapshot(), 12)
-    assert len(set(candidates.ids)) == 12
+    assert len(set(candidates.rows)) == 12
     assert np.isnan(candidates.scores).all()
     assert (candidates.starts == -1).all()
     other = strategy.query(world.snapshot(seed=1), 12)
-    assert set(other.ids) != set(candidates.ids)
+    assert set(other.ids) != set(candidates.rows)
 
 
 def test_snn_takes_the_nearest_row_to_where_the_climb_arrives(world):
@@ -222,14 +222,16 @@ def test_snn_takes_the_nearest_row_to_where_the_climb_arrives(world):
     strategy = NearestNeighborStrategy(**PLAIN)
     candidates = strategy.query(snapshot, 10)
     climbed = strategy._climb(
-        world.snapshot(), snapshot.codes_labeled[candidates.starts], snapshot.y_labeled[candidates.starts]
+        world.snapshot(),
+        snapshot.latent.labeled_codes()[candidates.starts],
+        snapshot.y_labeled[candidates.starts],
     )
     free = snapshot.unlabeled
     distance = np.linalg.norm(climbed[:, None].astype(float) - world.codes[free][None], axis=2)
     picked: list[int] = []
     for row in distance:  # each start in turn takes the nearest that is not taken yet
         picked.append(next(i for i in free[row.argsort()].tolist() if i not in picked))
-    assert candidates.ids.tolist() == picked
+    assert candidates.rows.tolist() == picked
     np.testing.assert_allclose(
         candidates.scores, np.linalg.norm(climbed - world.codes[picked], axis=1), rtol=1e-3, atol=1e-3
     )
@@ -241,7 +243,7 @@ def test_rows_that_collide_are_replaced(world):
     codes[0] = 1  # some spread
     snapshot = world.snapshot(latent=lambda: (world.latent_model, codes))
     candidates = NearestNeighborStrategy(**{**PLAIN, "step": 1e-6}).query(snapshot, 30)
-    assert len(set(candidates.ids)) == 30
+    assert len(set(candidates.rows)) == 30
 
 
 class Saturated:
@@ -258,7 +260,7 @@ def test_a_saturated_loss_still_gives_candidates(kind, world):
         candidates = kind(**PLAIN).query(snapshot, 60)
     if kind is InterpolationStrategy:
         assert np.isfinite(candidates.codes).all()
-        start = snapshot.codes_labeled[candidates.starts]
+        start = snapshot.latent.labeled_codes()[candidates.starts]
         assert np.linalg.norm(candidates.codes - start, axis=1).min() > 0
     assert len(np.unique(candidates.starts[candidates.starts >= 0])) > 30
 
@@ -273,7 +275,7 @@ class NotANumber:
 @each_kind
 def test_a_gradient_that_is_no_number_gives_a_random_direction(kind, world):
     snapshot = world.snapshot(network=NotANumber)
-    Z = snapshot.codes_labeled
+    Z = snapshot.latent.labeled_codes()
     climbed = kind(**PLAIN)._climb(snapshot, Z, snapshot.y_labeled)
     np.testing.assert_allclose(np.linalg.norm(climbed - Z, axis=1), snapshot.spread, rtol=1e-3)
 
@@ -290,7 +292,7 @@ class Tiny:
 @each_kind
 def test_a_tiny_gradient_still_points_uphill(kind, world):
     snapshot = world.snapshot(network=Tiny)
-    Z = snapshot.codes_labeled
+    Z = snapshot.latent.labeled_codes()
     climbed = kind(**PLAIN)._climb(snapshot, Z, snapshot.y_labeled)
     np.testing.assert_allclose((climbed - Z)[:, 1], snapshot.spread, rtol=1e-3)
 
@@ -308,7 +310,7 @@ def test_points_that_never_leave_their_start_are_made_anyway(world):
     snapshot = world.snapshot(y_labeled=wrong)
     candidates = InterpolationStrategy(stop_at_flip=True).query(snapshot, 10)
     assert len(np.unique(candidates.codes, axis=0)) == 10
-    assert _to_labelled(candidates.codes, snapshot.codes_labeled).min() > 0
+    assert _to_labelled(candidates.codes, snapshot.latent.labeled_codes()).min() > 0
 
 
 def test_loss_of_the_climb_is_the_nets_own(world):
@@ -345,4 +347,4 @@ def test_wrong_parameters_are_refused_by_check(kind, params, error, message):
 def test_on_an_accelerator(kind, world):
     device = torch.accelerator.current_accelerator()
     candidates = kind().query(world.snapshot(device=device), 10)
-    assert len(candidates.codes if candidates.ids is None else candidates.ids) == 10
+    assert len(candidates.codes if candidates.rows is None else candidates.rows) == 10

@@ -39,7 +39,7 @@ def test_scores_are_the_disagreement_of_the_members(task, world_of):
     else:
         expected = np.var([m.predict(rows).astype(float) for m in members], axis=0)
     order = np.argsort(-expected, kind="stable")[:12]
-    np.testing.assert_array_equal(candidates.ids, snapshot.unlabeled[order])
+    np.testing.assert_array_equal(candidates.rows, snapshot.unlabeled[order])
     np.testing.assert_allclose(candidates.scores, expected[order], rtol=1e-4)
 
 
@@ -53,7 +53,7 @@ def test_asks_where_members_contradict_each_other_and_not_where_all_are_unsure(w
 
     snapshot = world.snapshot(member=vote)
     candidates = CommitteeStrategy().query(snapshot, 10)
-    assert set(candidates.ids) == set(snapshot.unlabeled[20:30])
+    assert set(candidates.rows) == set(snapshot.unlabeled[20:30])
 
 
 def test_asks_where_predicted_values_differ(world_of):
@@ -61,7 +61,7 @@ def test_asks_where_predicted_values_differ(world_of):
     snapshot = world.snapshot(member=lambda number: Voter(lambda row: number * row[20]))
     candidates = CommitteeStrategy().query(snapshot, 5)
     largest = np.sort(world.X[snapshot.unlabeled, 20])[::-1][:5]
-    np.testing.assert_array_equal(world.X[candidates.ids, 20], largest)
+    np.testing.assert_array_equal(world.X[candidates.rows, 20], largest)
 
 
 def test_each_member_looks_at_the_rows_drawn_and_is_trained_once(world):
@@ -99,7 +99,12 @@ def test_a_snapshot_without_a_committee(world):
 
 def _campaign(world, y, **params):
     net = net_classifier if world.task == "classification" else net_regressor
-    settings = {"n_initial": 12, "n_per_round": 8, "max_labels": 28, "random_state": 0, "device": "cpu"}
+    settings = {
+        "n_initial": 12,
+        "n_per_round": 8,
+        "max_labels": 28,
+        "random_state": 0,
+    }
     sampler = AdaptiveLatentSampler(
         net(max_epochs=3), **{**settings, "strategy": CommitteeStrategy(n_members=3), **params}
     )

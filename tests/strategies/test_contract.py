@@ -101,8 +101,8 @@ def test_query_returns_distinct_rows_that_may_be_asked(strategy, task, n, world_
     candidates = strategy.query(snapshot, n)
     assert isinstance(candidates, Candidates)
     assert candidates.codes is None
-    picked = candidates.ids.tolist()
-    assert np.issubdtype(candidates.ids.dtype, np.integer)
+    picked = candidates.rows.tolist()
+    assert np.issubdtype(candidates.rows.dtype, np.integer)
     assert len(set(picked)) == len(picked) == min(n, len(free) - len(pending))
     assert set(picked) <= set(snapshot.unlabeled)
     assert not set(picked) & (set(pending) | set(world.labeled))
@@ -113,7 +113,7 @@ def test_query_returns_distinct_rows_that_may_be_asked(strategy, task, n, world_
 def test_query_returns_distinct_points(strategy, task, n, world_of):
     world = world_of(task)
     candidates = strategy.query(world.snapshot(), n)
-    assert candidates.ids is None
+    assert candidates.rows is None
     assert candidates.codes.shape == (n, 4)
     assert candidates.codes.dtype == np.float32
     assert np.isfinite(candidates.codes).all()
@@ -138,7 +138,7 @@ def test_one_labelled_row_is_enough(strategy, task, world_of):
     world = world_of(task)
     snapshot = world.snapshot(labeled=world.labeled[:1])
     candidates = strategy.query(snapshot, 5)
-    chosen = candidates.ids if candidates.codes is None else candidates.codes
+    chosen = candidates.rows if candidates.codes is None else candidates.codes
     assert len(np.unique(chosen, axis=0)) == 5
 
 
@@ -154,9 +154,9 @@ def test_generated_points_are_labelled_rows_too(strategy, task, world_of):
         y_labeled=y,
         starts_used=np.zeros(43, dtype=bool),
     )
-    assert snapshot.codes_labeled.shape == (43, 4)
+    assert snapshot.latent.labeled_codes().shape == (43, 4)
     candidates = strategy.query(snapshot, 50)
-    assert len(candidates.ids if candidates.codes is None else candidates.codes) == 50
+    assert len(candidates.rows if candidates.codes is None else candidates.codes) == 50
 
 
 @each_strategy
@@ -165,7 +165,7 @@ def test_the_seed_decides(strategy, task, world_of):
 
     def query(seed):
         candidates = strategy.query(world.snapshot(seed=seed), 10)
-        return candidates.codes if candidates.ids is None else candidates.ids
+        return candidates.codes if candidates.rows is None else candidates.rows
 
     torch.manual_seed(1)
     first = query(0)
@@ -231,13 +231,13 @@ def _refuse(*args, **kwargs):
 
 def test_random_needs_neither_network_nor_codes(world):
     snapshot = world.snapshot(network=_refuse, latent=_refuse, X=None)
-    assert len(RandomStrategy().query(snapshot, 10).ids) == 10
+    assert len(RandomStrategy().query(snapshot, 10).rows) == 10
 
 
 @pytest.mark.parametrize("score", ["mms", "margin", "entropy", "least_confident"])
 def test_uncertainty_needs_no_codes(score, world):
     snapshot = world.snapshot(latent=_refuse)
-    assert len(UncertaintyStrategy(score).query(snapshot, 10).ids) == 10
+    assert len(UncertaintyStrategy(score).query(snapshot, 10).rows) == 10
 
 
 @pytest.mark.parametrize("strategy", [NearestNeighborStrategy(), InterpolationStrategy()], ids=str)
@@ -264,7 +264,7 @@ def test_random_is_uniform(world):
     counts = np.zeros(150)
     rng = np.random.RandomState(0)
     for _ in range(300):
-        counts[RandomStrategy().query(world.snapshot(random_state=rng), 55).ids] += 1
+        counts[RandomStrategy().query(world.snapshot(random_state=rng), 55).rows] += 1
     free = np.setdiff1d(np.arange(150), world.labeled)
     assert counts[world.labeled].sum() == 0
     assert np.abs(counts[free] - 150).max() < 5 * np.sqrt(300 * 0.25)  # half of the free rows each time

@@ -37,14 +37,14 @@ def snapshot_of(world, codes, labeled=(), **settings):
 def test_each_blob_gets_a_row(strategy, world, blobs):
     codes, blob = blobs
     for seed in range(5):
-        ids = strategy.query(snapshot_of(world, codes, seed=seed), N_BLOBS).ids
+        ids = strategy.query(snapshot_of(world, codes, seed=seed), N_BLOBS).rows
         assert sorted(blob[ids]) == list(range(N_BLOBS))
 
 
 @pytest.mark.parametrize("strategy", [TypicalStrategy(), CoreSetStrategy()], ids=str)
 def test_blobs_with_labels_come_last(strategy, world, blobs):
     codes, blob = blobs
-    ids = strategy.query(snapshot_of(world, codes, labeled=[0, 1, 25, 26]), 4).ids
+    ids = strategy.query(snapshot_of(world, codes, labeled=[0, 1, 25, 26]), 4).rows
     assert sorted(blob[ids]) == [2, 3, 4, 5]
 
 
@@ -53,17 +53,17 @@ def test_an_outlier_comes_first_in_a_core_set(world, blobs):
     codes = codes.copy()
     codes[7] += 60
     snapshot = snapshot_of(world, codes, labeled=[30])
-    assert CoreSetStrategy().query(snapshot, 3).ids[0] == 7
+    assert CoreSetStrategy().query(snapshot, 3).rows[0] == 7
 
 
 def test_kmeans_scores_are_distances_from_a_centre(world, blobs):
     codes, blob = blobs
     candidates = KMeansStrategy().query(snapshot_of(world, codes), N_BLOBS)
-    means = np.array([codes[blob == b].mean(axis=0) for b in blob[candidates.ids]])
+    means = np.array([codes[blob == b].mean(axis=0) for b in blob[candidates.rows]])
     np.testing.assert_allclose(
-        candidates.scores, np.linalg.norm(codes[candidates.ids] - means, axis=1), atol=1e-4
+        candidates.scores, np.linalg.norm(codes[candidates.rows] - means, axis=1), atol=1e-4
     )
-    for id_, score in zip(candidates.ids, candidates.scores, strict=True):
+    for id_, score in zip(candidates.rows, candidates.scores, strict=True):
         mates = codes[blob == blob[id_]]
         assert score <= np.linalg.norm(mates - mates.mean(axis=0), axis=1).min() + 1e-4
 
@@ -71,7 +71,7 @@ def test_kmeans_scores_are_distances_from_a_centre(world, blobs):
 def test_the_typical_row_is_in_the_densest_place(world, blobs):
     codes, blob = blobs
     candidates = TypicalStrategy().query(snapshot_of(world, codes), N_BLOBS)
-    for id_ in candidates.ids:
+    for id_ in candidates.rows:
         mates = np.flatnonzero(blob == blob[id_])
         gaps = np.linalg.norm(codes[mates][:, None] - codes[mates][None], axis=2).sum(axis=1)
         assert id_ == mates[gaps.argmin()]
@@ -79,7 +79,7 @@ def test_the_typical_row_is_in_the_densest_place(world, blobs):
 
 def test_the_limit_on_clusters_holds(world, blobs):
     codes, blob = blobs
-    ids = TypicalStrategy(max_clusters=2).query(snapshot_of(world, codes), 12).ids
+    ids = TypicalStrategy(max_clusters=2).query(snapshot_of(world, codes), 12).rows
     assert len(set(ids)) == 12
 
 
@@ -120,7 +120,7 @@ def test_codes_alone_will_do(world):
 
     for strategy in (KMeansStrategy(), TypicalStrategy(), CoreSetStrategy()):
         assert not strategy.needs_labels
-        assert len(strategy.query(world.snapshot(network=refuse, X=None), 10).ids) == 10
+        assert len(strategy.query(world.snapshot(network=refuse, X=None), 10).rows) == 10
 
 
 @pytest.mark.parametrize(

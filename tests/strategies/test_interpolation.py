@@ -160,8 +160,8 @@ def test_of_many_points_those_are_asked_that_cover_the_features(world):
     places = [np.flatnonzero((every.codes == code).all(axis=1)) for code in made.codes]
     assert all(len(place) == 1 for place in places)
     np.testing.assert_array_equal(made.rows, every.rows[np.concatenate(places)])
-    centres = world.network.embed(world.X[world.labeled])
-    kept, _ = farthest_of_largest(world.network.embed(every.rows), centres, 10)
+    centres = world.network.features(world.X[world.labeled])
+    kept, _ = farthest_of_largest(world.network.features(every.rows), centres, 10)
     np.testing.assert_array_equal(np.concatenate(places), kept)
     assert snapshot.network_rows == 80 + len(world.labeled)
 
@@ -171,8 +171,8 @@ def test_rows_and_points_are_chosen_from_together(world):
     made = InterpolationStrategy(n_candidates=100, **common).query(world.snapshot(), 12)
     every = InterpolationStrategy(**common).query(world.snapshot(), 100)
     assert len(every.ids) == 50
-    features = [world.network.embed(rows) for rows in (world.X[every.ids], every.rows)]
-    centres = world.network.embed(world.X[world.labeled])
+    features = [world.network.features(rows) for rows in (world.X[every.ids], every.rows)]
+    centres = world.network.features(world.X[world.labeled])
     kept, _ = farthest_of_largest(np.concatenate(features), centres, 12)
     assert set(made.ids) == set(every.ids[kept[kept < 50]])
     np.testing.assert_array_equal(made.codes, every.codes[kept[kept >= 50] - 50])
@@ -202,8 +202,8 @@ def test_the_nearest_rows_stand_in_for_refused_points(world):
     assert made.ids[1] in snapshot.nearest(refused[1:2], 3)[0][0]  # twice the same point: two rows
     assert len(set(made.ids)) == 3
     assert len(made.codes) == 7
-    assert len(strategy.query(world.snapshot(refused=refused), 2).ids) == 2
-    assert InterpolationStrategy().query(world.snapshot(refused=refused), 10).ids is None
+    assert len(strategy.query(world.snapshot(refused=refused), 2).rows) == 2
+    assert InterpolationStrategy().query(world.snapshot(refused=refused), 10).rows is None
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,6 @@ def make_campaign(world, **params):
         "n_per_round": 10,
         "max_labels": 50,
         "random_state": 0,
-        "device": "cpu",
         "latent_model": world.latent_model,
     }
     return Campaign(AdaptiveLatentSampler(net_regressor(max_epochs=2), **{**settings, **params}), world.X)
@@ -285,12 +284,12 @@ def test_a_point_that_is_refused_late_is_replaced_then(world_of):
     third = campaign.ask()
     assert sum(not str(id_).startswith("generated") for id_ in third.ids) == 4
     campaign.tell(third.ids, np.asarray([20.0] * 10))
-    assert all(str(id_).startswith("generated") for id_ in campaign.ask().ids)
+    assert all(str(id_).startswith("generated") for id_ in campaign.ask().rows)
 
 
 def test_what_was_asked_is_what_is_trained_on(world_of):
     world = world_of("regression")
     sampler = make_campaign(world).run().finish()
-    made = sampler.queries_.query("kind == 'generated' and state == 'labelled'")
+    made = sampler.queries_.query("kind == 'generated' and state == 'labeled'")
     assert len(sampler.X_generated_) == len(made)
     np.testing.assert_allclose(sampler.X_generated_[:, 20], made["label"].astype(float), rtol=1e-5)

@@ -63,8 +63,8 @@ def test_distances_are_taken_in_the_space(task, space, where, world_of):
     snapshot = world.snapshot()
     candidates = LargestClusterStrategy(space=space).query(snapshot, 12)
     rows, labeled = snapshot.unlabeled, world.labeled
-    of = (lambda i: world.codes[i]) if where == "codes" else (lambda i: world.network.embed(world.X[i]))
-    assert candidates.ids.tolist() == rows[in_a_loop(of(rows), of(labeled), 12)].tolist()
+    of = (lambda i: world.codes[i]) if where == "codes" else (lambda i: world.network.features(world.X[i]))
+    assert candidates.rows.tolist() == rows[in_a_loop(of(rows), of(labeled), 12)].tolist()
     assert snapshot.network_rows == (0 if where == "codes" else len(rows) + len(labeled))
 
 
@@ -76,7 +76,7 @@ def test_looks_at_as_many_rows_as_it_is_told(world):
 
 def test_of_many_labelled_rows_a_part_is_looked_at(world):
     snapshot = world.snapshot()
-    every = world.network.embed(world.X[world.labeled])
+    every = world.network.features(world.X[world.labeled])
     some = snapshot.embed_labeled(limit=15)
     assert len(some) == snapshot.network_rows == 15
     places = [np.flatnonzero((every == row).all(axis=1))[0] for row in some]
@@ -92,7 +92,7 @@ def test_generated_points_are_centres_too(world):
         rows_generated=world.X[-2:],
         starts_used=np.zeros(42, bool),
     )
-    expected = world.network.embed(np.concatenate([world.X[world.labeled], world.X[-2:]]))
+    expected = world.network.features(np.concatenate([world.X[world.labeled], world.X[-2:]]))
     np.testing.assert_allclose(snapshot.embed_labeled(), expected, rtol=1e-5, atol=1e-6)
     assert snapshot.network_rows == 42
 
@@ -103,7 +103,7 @@ def test_a_network_without_a_last_layer_is_looked_past(world):
 
     snapshot = world.snapshot(network=Headless)
     same = LargestClusterStrategy(space="codes").query(world.snapshot(), 10)
-    assert LargestClusterStrategy().query(snapshot, 10).ids.tolist() == same.ids.tolist()
+    assert LargestClusterStrategy().query(snapshot, 10).rows.tolist() == same.ids.tolist()
 
 
 def test_wrong_parameters():
@@ -118,7 +118,7 @@ def test_wrong_parameters():
 def test_is_the_default_of_a_campaign_for_values(world_of):
     world = world_of("regression")
     sampler = AdaptiveLatentSampler(
-        net_regressor(max_epochs=2), n_initial=10, n_per_round=10, max_labels=30, random_state=0, device="cpu"
+        net_regressor(max_epochs=2), n_initial=10, n_per_round=10, max_labels=30, random_state=0
     )
     campaign = Campaign(sampler, world.X, world.y).run()
     assert campaign.queries["strategy"].tolist() == ["RandomStrategy"] * 10 + ["LargestClusterStrategy"] * 20

@@ -37,7 +37,12 @@ def test_a_wrong_design():
 
 
 def make_sampler(world, **params):
-    settings = {"n_initial": 10, "n_per_round": 10, "max_labels": 30, "random_state": 0, "device": "cpu"}
+    settings = {
+        "n_initial": 10,
+        "n_per_round": 10,
+        "max_labels": 30,
+        "random_state": 0,
+    }
     return AdaptiveLatentSampler(
         net_regressor(max_epochs=2), **{**settings, "latent_model": world.latent_model, **params}
     )

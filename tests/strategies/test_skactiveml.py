@@ -55,7 +55,12 @@ class Chooses(SingleAnnotatorPoolQueryStrategy):
 
 def _fit(world, strategy, y, **params):
     net = net_classifier if world.task == "classification" else net_regressor
-    settings = {"n_initial": 20, "n_per_round": 10, "max_labels": 40, "random_state": 0, "device": "cpu"}
+    settings = {
+        "n_initial": 20,
+        "n_per_round": 10,
+        "max_labels": 40,
+        "random_state": 0,
+    }
     sampler = AdaptiveLatentSampler(
         net(max_epochs=3), latent_model=LinearLatent(4), strategy=strategy, **{**settings, **params}
     )
@@ -79,8 +84,8 @@ def test_in_a_campaign_with_text_labels(query_strategy, space, world):
 def test_the_network_is_asked_about_the_right_rows(theirs, ours, space, world):
     strategy = SkactivemlStrategy(pool.UncertaintySampling(method=theirs), space=space)
     snapshot = world.snapshot()
-    picked = strategy.query(snapshot, 12).ids
-    np.testing.assert_array_equal(picked, UncertaintyStrategy(ours).query(world.snapshot(), 12).ids)
+    picked = strategy.query(snapshot, 12).rows
+    np.testing.assert_array_equal(picked, UncertaintyStrategy(ours).query(world.snapshot(), 12).rows)
     assert snapshot.network_rows == 150  # in one pass
 
 
@@ -109,7 +114,7 @@ def test_labels_are_numbers_of_classes_and_nan(world):
     names = np.array(list("abcdefghij"))
     snapshot = world.snapshot(y_labeled=names[world.y[world.labeled]], classes=names)
     strategy = SkactivemlStrategy(Chooses(look), space="original")
-    ids = strategy.query(snapshot, 5).ids
+    ids = strategy.query(snapshot, 5).rows
     np.testing.assert_array_equal(ids, snapshot.unlabeled[:5])
     np.testing.assert_array_equal(seen["y"][world.labeled], world.y[world.labeled])
     assert np.isnan(seen["y"]).sum() == 110
@@ -124,9 +129,9 @@ def test_rows_picked_twice_or_not_to_be_asked_are_replaced(world):
 
     snapshot = world.snapshot()
     candidates = SkactivemlStrategy(Chooses(pick), space="original").query(snapshot, 7)
-    assert len(set(candidates.ids)) == 7
-    np.testing.assert_array_equal(candidates.ids[:3], snapshot.unlabeled[[5, 7, 9]])
-    assert set(candidates.ids) <= set(snapshot.unlabeled)
+    assert len(set(candidates.rows)) == 7
+    np.testing.assert_array_equal(candidates.rows[:3], snapshot.unlabeled[[5, 7, 9]])
+    assert set(candidates.rows) <= set(snapshot.unlabeled)
     np.testing.assert_array_equal(np.isnan(candidates.scores), [False] * 3 + [True] * 4)
 
 
@@ -154,7 +159,7 @@ def test_what_the_user_passes_goes_to_the_query(world_of):
     for query_strategy in (pool.UncertaintySampling(), pool.MonteCarloEER()):
         parzen = ParzenWindowClassifier(classes=range(10))
         strategy = SkactivemlStrategy(query_strategy, 10, space="codes", query_params={"clf": parzen})
-        assert len(set(strategy.query(classes.snapshot(network=None), 5).ids)) == 5
+        assert len(set(strategy.query(classes.snapshot(network=None), 5).rows)) == 5
 
 
 def test_tasks_and_need_of_labels():
@@ -226,7 +231,7 @@ def test_what_draws_from_the_global_generators_is_seeded_and_leaves_them_alone(f
         np.random.seed(seed)  # noqa: NPY002
         before = np.random.get_state()[1].copy()  # noqa: NPY002
         with pytest.raises(ZeroDivisionError) if fails else nullcontext():
-            picked.append(strategy.query(world.snapshot(), 10).ids.tolist())
+            picked.append(strategy.query(world.snapshot(), 10).rows.tolist())
         np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     assert fails or picked[0] == picked[1]
 

@@ -31,7 +31,7 @@ def test_picks_are_the_hardest_rows_hardest_first(score, world):
     snapshot = world.snapshot()
     candidates = UncertaintyStrategy(score).query(snapshot, 12)
     hardness = _by_hand(world, score, snapshot.unlabeled)
-    np.testing.assert_array_equal(candidates.ids, snapshot.unlabeled[hardness.argsort()[:12]])
+    np.testing.assert_array_equal(candidates.rows, snapshot.unlabeled[hardness.argsort()[:12]])
     assert (np.diff(candidates.scores) >= 0).all()
 
 
@@ -50,9 +50,9 @@ def test_only_rows_that_may_be_asked_are_scored(world):
 
 
 def test_scores_in_chunks(world, monkeypatch):
-    expected = UncertaintyStrategy("mms").query(world.snapshot(), 20).ids
+    expected = UncertaintyStrategy("mms").query(world.snapshot(), 20).rows
     monkeypatch.setattr("skalss.strategies.base.chunk_rows", lambda shape: 7)
-    np.testing.assert_array_equal(UncertaintyStrategy("mms").query(world.snapshot(), 20).ids, expected)
+    np.testing.assert_array_equal(UncertaintyStrategy("mms").query(world.snapshot(), 20).rows, expected)
 
 
 def test_mms_without_a_last_layer_names_the_way_out(world):
@@ -63,7 +63,7 @@ def test_mms_without_a_last_layer_names_the_way_out(world):
     snapshot = world.snapshot(network=lambda: network)
     with pytest.raises(ValueError, match="no last layer to weigh.*'margin'"):
         UncertaintyStrategy("mms").query(snapshot, 3)
-    assert len(UncertaintyStrategy("margin").query(snapshot, 3).ids) == 3
+    assert len(UncertaintyStrategy("margin").query(snapshot, 3).rows) == 3
 
 
 def test_unknown_score():
