@@ -224,7 +224,7 @@ def _logits(scores: Tensor, probabilities: bool) -> Tensor:
 
 
 def _class_rows(weight: Tensor, bias: Tensor | None, n_classes: int) -> Tensor:
-    """Give the weights of each class, (n_classes, n_features), the bias as a last column if it counts."""
+    """Return the weights of each class, (n_classes, n_features), the bias as a last column if it counts."""
     if weight.ndim == 2 and bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(

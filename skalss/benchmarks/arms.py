@@ -44,7 +44,7 @@ class RandomFarStrategy(NearestNeighborStrategy):
 
 
 def named_strategy(name: str) -> Any:
-    """Give the strategy of a name; a name that is not known here is one of `make_strategy`."""
+    """Return the strategy of a name; a name that is not known here is one of `make_strategy`."""
     if name in SKACTIVEML:
         pool = import_module("skactiveml.pool")  # optional
         kind, params, space, n_candidates = SKACTIVEML[name]

@@ -32,7 +32,7 @@ def make_rows(n: int, n_features: int, n_classes: int, seed: int) -> tuple[np.nd
 
 
 def their_query(features: np.ndarray, probabilities: np.ndarray, n: int, seed: int) -> Callable[[], Any]:
-    """Give scikit-activeml's choice of `n` rows as a function without arguments."""
+    """Return scikit-activeml's choice of `n` rows as a function without arguments."""
     from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import Badge
 

@@ -126,7 +126,7 @@ def train_by_hand(X: np.ndarray, y: np.ndarray, n_epochs: int, batch_size: int, 
 
 
 def load(data: str, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give float32 images in [0, 1] and their classes: MNIST, or noise around ten random pictures."""
+    """Return float32 images in [0, 1] and their classes: MNIST, or noise around ten random pictures."""
     if data == "mnist" or (data == "auto" and os.environ.get("SKALSS_DATA")):
         mnist = load_images("mnist")
         return mnist.X, mnist.y

@@ -18,7 +18,7 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 def load_data(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Give X, y, X_test and y_test of ``"mnist"``, ``"cifar10"``, ``"digits"`` or an ``.npz`` file."""
+    """Return X, y, X_test and y_test of ``"mnist"``, ``"cifar10"``, ``"digits"`` or an ``.npz`` file."""
     if name.endswith(".npz"):
         with np.load(name) as arrays:
             return arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"]
@@ -73,7 +73,7 @@ def conditions(clock: str) -> str:
 
 
 def make_parser(name: str, description: str | None, repeats: int) -> argparse.ArgumentParser:
-    """Give a parser with the options that every benchmark has."""
+    """Return a parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(
         prog=f"python -m skalss.benchmarks {name}", description=(description or "").partition("\n")[0]
     )

@@ -45,7 +45,7 @@ PSEUDO = {"pseudo": "spread", "plain": None}
 
 
 def load(name: str, n_pool: int | None) -> Any:
-    """Give X, y, X_test and y_test; a pool smaller than the data is drawn at random."""
+    """Return X, y, X_test and y_test; a pool smaller than the data is drawn at random."""
     X, y, X_test, y_test = load_data(name)
     some = np.random.default_rng(0).permutation(len(X))[:n_pool]
     return X[np.sort(some)], y[np.sort(some)], X_test, y_test

@@ -163,7 +163,7 @@ class Run:
             return dict(arrays)
 
     def _known(self) -> set[int]:
-        """Give the ids that have an answer in the ledger, whose file must be sound after each kill."""
+        """Return the ids that have an answer in the ledger, whose file must be sound after each kill."""
         path = self.folder / "digits.ledger"
         if not path.exists() or path.stat().st_size == 0:
             return set()

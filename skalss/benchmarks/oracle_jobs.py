@@ -21,7 +21,7 @@ from .common import conditions, in_turn, make_parser, markdown_table, middle, ti
 
 
 def simulation(milliseconds: float, wait: bool) -> Callable[[Any], float]:
-    """Give a function of a row that works the processor for so long, or waits.
+    """Return a function of a row that works the processor for so long, or waits.
 
     It is made in here, so that a worker process need not import skalss for it.
     """

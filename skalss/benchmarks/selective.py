@@ -138,7 +138,7 @@ class HoldOutLast:
 
 
 def settings(job: Job, data: Data) -> dict[str, Any]:
-    """Give what all arms have in common."""
+    """Return what all arms have in common."""
     return {
         "criterion": nn.CrossEntropyLoss,
         "optimizer": torch.optim.SGD,
@@ -203,7 +203,7 @@ class Runs:
         self.rows = pd.read_csv(path).to_dict("records") if path is not None and path.exists() else []
 
     def get(self, job: Job, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Give the row of a job, made now if it is not there."""
+        """Return the row of a job, made now if it is not there."""
         for row in self.rows:
             if all(row[name] == value for name, value in asdict(job).items()):
                 return row

@@ -39,7 +39,7 @@ def at_target(accuracy: np.ndarray, cost: np.ndarray, target: float) -> float:
 
 
 def tables_of(runs: pd.DataFrame, arm: str) -> dict[str, np.ndarray]:
-    """Give each column of an arm as an array (n_seeds, n_lengths), lengths ascending."""
+    """Return each column of an arm as an array (n_seeds, n_lengths), lengths ascending."""
     part = runs[runs.arm == arm]
     columns = ("test_accuracy", "steps", "cpu_seconds")
     return {name: part.pivot(index="seed", columns="epochs", values=name).to_numpy() for name in columns}

@@ -52,7 +52,7 @@ STRATEGIES: dict[str, Any] = {
 
 
 def make_arms(names: Sequence[str], vae: Any) -> dict[str, Any]:
-    """Give the sampler's parameters for each arm; `vae` is the latent model of arms that end in ``-vae``."""
+    """Return the sampler's parameters for each arm; `vae` serves the arms that end in ``-vae``."""
     decoded = {"train_on": "decoded", "estimator__warm_start": True, "latent_model": vae, "initial": "random"}
     published = AdaptiveLatentSampler.paper("si").strategy
     arms: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def make_arms(names: Sequence[str], vae: Any) -> dict[str, Any]:
 
 
 def rmse_hardest(network: Any, X: Any, y: Any) -> float:
-    """Give the root mean squared error over the tenth of the rows with the highest labels."""
+    """Return the root mean squared error over the tenth of the rows with the highest labels."""
     rows = np.argsort(y)[-max(1, len(y) // 10) :]
     return float(np.sqrt(np.mean((np.ravel(network.predict(X[rows])) - y[rows]) ** 2)))
 

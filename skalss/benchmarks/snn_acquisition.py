@@ -109,7 +109,7 @@ class Scene:
         return timed(forward, self.clock)[1]
 
     def best_batch_size(self, block: torch.Tensor, sizes: Sequence[int], bf16: bool) -> int:
-        """Give the batch size that passes the block fastest."""
+        """Return the batch size that passes the block fastest."""
         seconds = {size: min(self.score(block, len(block), size, bf16) for _ in range(3)) for size in sizes}
         return min(seconds, key=seconds.__getitem__)
 
@@ -118,7 +118,7 @@ class Scene:
 
 
 def memory_of_query(options: Namespace) -> float:
-    """Give the peak memory of a query in a process of its own, in MiB."""
+    """Return the peak memory of a query in a process of its own, in MiB."""
     command = [sys.executable, "-m", __package__, "snn-acquisition", "--measure-memory"]
     for name in ("rows", "components", "labeled", "queries", "seed"):
         command += [f"--{name}", str(getattr(options, name))]
@@ -145,7 +145,7 @@ def _reset_peak() -> int:
 
 
 def _peak() -> int:
-    """Give the peak resident memory of this process in bytes."""
+    """Return the peak resident memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())

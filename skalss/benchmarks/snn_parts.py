@@ -20,7 +20,7 @@ ONE_STEP = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": Fals
 
 
 def arms(settings: dict[str, Any]) -> dict[str, Callable[[int], AdaptiveLatentSampler]]:
-    """Give each arm as a function of the seed; the last three train on the rows themselves, afresh."""
+    """Return each arm as a function of the seed; the last three train on the rows themselves, afresh."""
 
     def snn(**changes):
         strategy = NearestNeighborStrategy(**{**ONE_STEP, **changes})

@@ -92,7 +92,7 @@ def evaluate(pair: Pair, x: Tensor) -> float:
 
 
 def unit_range(X: np.ndarray) -> Tensor:
-    """Give rows as a float32 tensor in [0, 1]."""
+    """Return rows as a float32 tensor in [0, 1]."""
     x = torch.from_numpy(X).float()
     return x / 255 if X.dtype == np.uint8 else x
 
@@ -105,7 +105,7 @@ def timed(fit: Callable[[], Pair]) -> tuple[Pair, float]:
 
 
 def load(name: str) -> np.ndarray:
-    """Give flat rows: uint8 for MNIST, float32 in [0, 1] for the digits of scikit-learn."""
+    """Return flat rows: uint8 for MNIST, float32 in [0, 1] for the digits of scikit-learn."""
     if name == "mnist":
         X = load_images("mnist", dtype="uint8").X
         return X.reshape(len(X), -1)

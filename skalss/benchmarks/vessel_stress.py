@@ -30,7 +30,7 @@ RATIOS = (1.2, 1.5, 2.0, 3.0)  # outer over inner radius of the cylinder
 
 
 def lame_error(poisson: float, ratio: float, n_angles: int = 64, n_layers: int = 12) -> float:
-    """Give the largest relative error of von Mises stress in a cylinder; inner radius and pressure are 1."""
+    """Return the largest relative error of von Mises stress in a cylinder of inner radius and pressure 1."""
     nodes = ring_nodes(np.zeros(2), np.ones(n_angles), np.full(n_angles, ratio), n_layers)
     found = solve_ring(nodes, np.ones((n_angles, n_layers)), poisson, 1.0).von_mises
     a = 1 / (ratio**2 - 1)
@@ -41,7 +41,7 @@ def lame_error(poisson: float, ratio: float, n_angles: int = 64, n_layers: int =
 
 
 def difference(X: np.ndarray) -> float:
-    """Give the largest difference between the two solvers, relative to the largest value of each field."""
+    """Return the largest difference between the two solvers, relative to the largest value of each field."""
     largest = 0.0
     for image in X:
         own, reference = (VesselStress(solver=solver).simulate(image) for solver in ("banded", "scikit-fem"))
@@ -52,7 +52,7 @@ def difference(X: np.ndarray) -> float:
 
 
 def answers(X: np.ndarray, **params: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Give the labels, NaN for an abstention, and which are labels."""
+    """Return the labels, NaN for an abstention, and which are labels."""
     given = [answer for _, answer in VesselStress(**params).label(X, np.arange(len(X)))]
     labels = np.array([np.nan if isinstance(answer, Abstain) else answer for answer in given])
     return labels, np.isfinite(labels)

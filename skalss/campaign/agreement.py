@@ -77,7 +77,7 @@ class Agreement:
         self._accepted = self._looked
 
     def _rows(self) -> np.ndarray:
-        """Give the rows that all networks are compared on."""
+        """Return the rows that all networks are compared on."""
         rng: Any = np.random.RandomState(derive_seed(self.seed, "agreement"))
         n_rows = len(self.pool)
         return np.sort(rng.choice(n_rows, size=min(N_ROWS, n_rows), replace=False))

@@ -360,7 +360,7 @@ class Campaign:
         self._parts.journal.close()
 
     def __enter__(self) -> Self:
-        """Give the campaign itself."""
+        """Return the campaign itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -164,7 +164,7 @@ class Journal:
         return {**vars(self), "_store": None, "_lock": WriterLock(self.path)}
 
     def _open(self) -> Store:
-        """Give the open file, with the lock."""
+        """Return the open file, with the lock."""
         if self._store is None or not self._store.usable:
             self._store = self._reopen()
         if not self._lock.held:
@@ -188,7 +188,7 @@ class Journal:
     # -- questions --------------------------------------------------------------------------------
 
     def round(self, round_: int) -> list[Request]:
-        """Give what this campaign asked in a round before, in this process or an earlier one."""
+        """Return what this campaign asked in a round before, in this process or an earlier one."""
         return self._open().refresh().round(self._campaign, round_)
 
     @property
@@ -197,7 +197,7 @@ class Journal:
         return self._number
 
     def as_asked(self, requests: Sequence[Request], questions: list[Question]) -> list[Question]:
-        """Give the questions of a round as the file has them, where a replay chose other ones.
+        """Return the questions of a round as the file has them, where a replay chose other ones.
 
         It does where answers had come late, or on another machine or version. What was asked stays asked.
         """

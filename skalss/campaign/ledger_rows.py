@@ -41,7 +41,7 @@ def check_same_rows(store: Store, pool: Pool) -> None:
 
 
 def other_row(path: Any, id_: Any) -> LedgerMismatchError:
-    """Give the error of an id that stands for two rows."""
+    """Return the error of an id that stands for two rows."""
     return LedgerMismatchError(
         f"In the ledger {path} the id {id_!r} stands for another row than in X. One ledger serves one "
         "labelling task; for other data give a path of its own. If X is a part of the task's rows, as in the "

@@ -235,7 +235,7 @@ class Models:
         return known is not None and not np.isin(y, known).all()
 
     def _training_rows(self, positions: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the labelled rows as they are, decoded from their codes, or both one after the other."""
+        """Return the labelled rows as they are, decoded from their codes, or both one after the other."""
         parts = []
         # After Ctrl-C nobody waits for a latent model that is not there yet.
         decoded = self.train_on != "original" and not (self.interrupted and self.encoded is None)

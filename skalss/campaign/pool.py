@@ -153,12 +153,12 @@ class Pool:
             raise ValueError("This campaign was unpickled without its pool. Use Campaign.load(path, X).")
 
     def user_rows(self, positions: np.ndarray) -> Any:
-        """Give rows exactly as the user passed them: a slice of the DataFrame or array."""
+        """Return rows exactly as the user passed them: a slice of the DataFrame or array."""
         self.check_attached()
         return self.user_X.iloc[positions] if hasattr(self.user_X, "iloc") else self.user_X[positions]
 
     def like_user_rows(self, rows: list[np.ndarray]) -> Any:
-        """Give made rows as the user's kind: a DataFrame with the same columns, or an array."""
+        """Return made rows as the user's kind: a DataFrame with the same columns, or an array."""
         made = np.array(rows)
         if hasattr(self.user_X, "iloc"):
             return pd.DataFrame(made, columns=self.user_X.columns)

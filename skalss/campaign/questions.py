@@ -72,7 +72,7 @@ class Batch:
         return len(self.ids)
 
     def to_frame(self, features: bool = True) -> pd.DataFrame:
-        """Give the questions as a table with an empty column `label`, to be filled in and told.
+        """Return the questions as a table with an empty column `label`, to be filled in and told.
 
         Parameters
         ----------

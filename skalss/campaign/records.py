@@ -114,11 +114,11 @@ class Records:
         return np.array([key in used for key in self.start_keys()], dtype=bool)
 
     def generated_ids(self) -> list[str]:
-        """Give the ids of generated points, in the order asked."""
+        """Return the ids of generated points, in the order asked."""
         return [q.id for q in self.questions if q.kind == GENERATED]
 
     def refused(self) -> list[Question]:
-        """Give the generated points with an abstention that no strategy has been told of."""
+        """Return the generated points with an abstention that no strategy has been told of."""
         return [q for q in self.questions if q.kind == GENERATED and q.state == ABSTAINED and not q.passed_on]
 
     def pass_on_refused(self) -> None:

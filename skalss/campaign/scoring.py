@@ -86,7 +86,7 @@ def _own_score(network: TaskModel, X: ArrayLike, y: ArrayLike) -> float:
 
 
 def accuracy_interval(n_right: int, n: int) -> tuple[float, float]:
-    """Give Wilson's 95 % interval of a share.
+    """Return Wilson's 95 % interval of a share.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class _OnePass:
         self._answers: dict[str, np.ndarray] = {}
 
     def stand_in(self, drawn: np.ndarray, rows: np.ndarray) -> TaskModel:
-        """Give a network that knows its answers for `drawn`, the `rows` of `X`."""
+        """Return a network that knows its answers for `drawn`, the `rows` of `X`."""
         network = copy.copy(self.network)
         for name in ("predict", "predict_proba"):
             if hasattr(network, name):

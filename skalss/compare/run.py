@@ -162,7 +162,7 @@ def compare_strategies(
 
 
 def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
-    """Give each arm a name and its parameters; the control comes first."""
+    """Return the parameters of each arm by its name; the control comes first."""
     if isinstance(strategies, str | BaseStrategy):
         strategies = [strategies]
     named = (
@@ -266,7 +266,7 @@ def _run(
 
 
 def _class_balance(labels: pd.Series, classes: Any) -> float:
-    """Give the entropy of the classes over that of equal shares; NaN for regression."""
+    """Return the entropy of the classes over that of equal shares; NaN for regression."""
     if classes is None or len(classes) < 2:
         return float("nan")
     return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(len(classes)))

@@ -56,7 +56,7 @@ def _cut_torn_campaign(csv: str | Path) -> None:
 
 
 def _start_of(line: bytes) -> bytes:
-    """Give the part of a line that all rows of its campaign share: arm, seed and settings."""
+    """Return the part of a line that all rows of its campaign share: arm, seed and settings."""
     settings = next(csv_format.reader([line.decode()]))[2].encode()
     before, between, _ = line.partition(b"," + settings + b",")
     return before + between

@@ -15,7 +15,7 @@ from .runs import CONTROL, SECONDS
 def summarize_comparison(
     results: pd.DataFrame, *, control: str = CONTROL, target: float | None = None
 ) -> pd.DataFrame:
-    """Give each arm's area under the curve, with paired 95 % intervals, and the labels it needs to a target.
+    """Return each arm's area under the curve, with paired 95 % intervals, and the labels it needs to a target.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def summarize_comparison(
 
 
 def paired_runs(results: pd.DataFrame) -> pd.DataFrame:
-    """Give the runs of the seeds that every arm has.
+    """Return the runs of the seeds that every arm has.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def paired_runs(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
-    """Give the area under each learning curve, divided by the range of labels.
+    """Return the area under each learning curve, divided by the range of labels.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_interval(values: Any) -> tuple[float, float, float]:
-    """Give the mean of `values` and its 95 % interval by Student's t; NaN around a single value."""
+    """Return the mean of `values` and its 95 % interval by Student's t; NaN around a single value."""
     values = np.asarray(values, dtype=float)
     mean = float(values.mean())
     if len(values) < 2:
@@ -148,7 +148,7 @@ def mean_interval(values: Any) -> tuple[float, float, float]:
 
 
 def labels_to_target(curve: pd.Series, target: float) -> float:
-    """Give the number of labels at which a curve, indexed by labels, first reaches the target."""
+    """Return the number of labels at which a curve, indexed by labels, first reaches the target."""
     n_labels, scores = curve.index.to_numpy(dtype=float), curve.to_numpy()
     reached = np.flatnonzero(scores >= target)
     if not len(reached):

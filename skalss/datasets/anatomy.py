@@ -104,7 +104,7 @@ def _draw_calcification(
 def _crescent(
     inner: np.ndarray, outer: np.ndarray, area: np.ndarray, middle: np.ndarray, half_arc: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the contours of a region on `inner`, smooth at its ends, of the given area if there is room."""
+    """Return the contours of a region on `inner`, smooth at its ends, of the given area if there is room."""
     away = np.abs((ANGLES - middle[:, None] + np.pi) % (2 * np.pi) - np.pi) / half_arc[:, None]
     profile = np.where(away < 1, np.cos(np.pi / 2 * np.minimum(away, 1)) ** 2, 0)
     most = np.maximum(outer - inner, 0) * profile**0.5
@@ -120,7 +120,7 @@ def _area(curve: np.ndarray) -> np.ndarray:
 
 
 def _wobble(n: int, size: float, rng: np.random.RandomState) -> np.ndarray:
-    """Give relative deviations from a circle: modes 2 to 5, the higher the smaller."""
+    """Return relative deviations from a circle: modes 2 to 5, the higher the smaller."""
     mode = np.arange(2, 6)[:, None]
     amplitude = size / (mode - 1) * rng.normal(size=(n, 4, 1)).clip(-2, 2)
     phase = rng.uniform(0, 2 * np.pi, (n, 4, 1))

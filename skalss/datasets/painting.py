@@ -10,7 +10,7 @@ _FINE = 2  # points across a pixel; the edge runs through each as a ramp
 
 
 def paint(curves: Mapping[str, np.ndarray], centers: np.ndarray, size: int, width: float) -> np.ndarray:
-    """Give the share of each pixel that is wall, lipid and calcification.
+    """Return the share of each pixel that is wall, lipid and calcification.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class _Grid:
         self.before = index + first
 
     def filled(self, curve: np.ndarray) -> np.ndarray:
-        """Give how much of a small square around each point lies inside its curve, nearly."""
+        """Return how much of a small square around each point lies inside its curve, nearly."""
         closed = np.concatenate([curve, curve[:, :1]], axis=1)
         start, end = closed.take(self.before), closed.take(self.before + 1)
         edge = start + self.part * (end - start)

@@ -232,7 +232,7 @@ class LabelEfficiencyDisplay:
         return self
 
     def _styles(self) -> dict[str, dict[str, Any]]:
-        """Give each arm a colour and a marker: grey to the control, the others in turn."""
+        """Choose a colour and a marker for each arm: grey for the control, the others in turn."""
         arms = list(dict.fromkeys(self.curves["arm"]))
         styles = {self.control: {"color": GREY, "linestyle": "--"}} if self.control in arms else {}
         for i, arm in enumerate(arm for arm in arms if arm != self.control):
@@ -274,7 +274,7 @@ def _curve(results: pd.DataFrame, arm: str) -> pd.DataFrame:
 
 
 def _scores(sampler: Any) -> pd.DataFrame:
-    """Give the scores of a fitted sampler as `compare_strategies` does."""
+    """Return the scores of a fitted sampler as `compare_strategies` does."""
     history = getattr(sampler, "history_", None)
     if history is None:
         raise NotFittedError(

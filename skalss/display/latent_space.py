@@ -330,7 +330,7 @@ class LatentSpaceDisplay:
         return self
 
     def _groups(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Give marker, places and labels of rows and of generated points."""
+        """Return marker, places and labels of rows and of generated points."""
         return [("o", self.labeled, self.labels), ("D", self.generated, self.labels_generated)]
 
     def _draw_classes(self, ax: Any, style: Mapping[str, Any]) -> None:
@@ -375,7 +375,7 @@ class LatentSpaceDisplay:
 
 
 def _up_to(queries: pd.DataFrame, round: int | None) -> pd.DataFrame:
-    """Give the questions up to a round, or all."""
+    """Return the questions up to a round, or all."""
     asked = queries["round"].unique().tolist()
     if round is None:
         return queries
@@ -417,7 +417,7 @@ def _checked_labels(name: str, labels: Any, n: int) -> list[Any]:
 
 
 def _classes_of(labels: list[Any]) -> np.ndarray | None:
-    """Give the classes, sorted; None where the labels are values."""
+    """Return the classes, sorted; None where the labels are values."""
     found = {label for label in labels if not pd.isna(label)}
     numeric = all(isinstance(label, numbers.Real) for label in found)
     if numeric and (len(found) > MAX_CLASSES or any(isinstance(label, float) for label in found)):

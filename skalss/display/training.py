@@ -159,7 +159,7 @@ class TrainingProgressDisplay:
         return self
 
     def _panels(self) -> list[Callable[[_Panel], None]]:
-        """Give what draws each panel that there are numbers for."""
+        """Return what draws each panel that there are numbers for."""
         known = set(self.epochs.columns[self.epochs.notna().any()])
         balance = self.epochs.reindex(columns=["selection_cost", "selection_gain"]).dropna()
         selective = bool((balance != 1).any(axis=None))
@@ -192,7 +192,7 @@ class _Panel:
             self._line_kw = {"marker": "o", "markersize": 3.5, **self._line_kw}
 
     def column(self, name: str) -> pd.Series:
-        """Give a column; NaN if it is missing."""
+        """Return a column; NaN if it is missing."""
         return self.epochs.get(name, pd.Series(np.nan, self.epochs.index))
 
     def line(self, values: pd.Series, label: str, color: str) -> None:
@@ -265,7 +265,7 @@ def _draw_use(panel: _Panel) -> None:
 
 
 def _table(history: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Give the columns that can be drawn, indexed by epoch."""
+    """Return the columns that can be drawn, indexed by epoch."""
     table = history.copy() if isinstance(history, pd.DataFrame) else None
     if table is None:
         names = ("epoch", *MONITORED, *BESIDE)

@@ -93,7 +93,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Give the codes of rows: the posterior mean, so the same rows give the same codes.
+        """Return the codes of rows: the posterior mean, so the same rows give the same codes.
 
         Parameters
         ----------
@@ -208,7 +208,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return tags
 
     def get_state(self) -> dict[str, Any]:
-        """Give what was learned, for a file."""
+        """Return what was learned, for a file."""
         check_is_fitted(self)
         shared = {name: vars(self)[name] for name in _SAVED if name in vars(self)}
         return {"shared": shared, "own": self._own_state()}
@@ -221,7 +221,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._take_own_state(state["own"])
 
     def _own_state(self) -> dict[str, Any]:
-        """Give what `_fit` has learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
+        """Return what `_fit` has learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
         raise TypeError(
             f"{type(self).__name__} does not say what of it is to be saved. Write its methods _own_state and "
             "_take_own_state, or pickle the sampler."
@@ -239,7 +239,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @abstractmethod
     def _encode(self, x: Tensor) -> Tensor:
-        """Give float32 codes of rows that come on the CPU, in X's units and dtype."""
+        """Return float32 codes of rows that come on the CPU, in X's units and dtype."""
 
     @abstractmethod
     def _decode(self, Z: Tensor) -> Tensor:

@@ -45,14 +45,14 @@ class BaseVAE(BaseLatentModel):
 
     @abstractmethod
     def _build(self, shape: tuple[int, ...]) -> VaeNet:
-        """Give the untrained network for rows of `shape`."""
+        """Return the untrained network for rows of `shape`."""
 
     def _network_shape(self, row_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Give the shape the network reads rows in."""
+        """Return the shape the network reads rows in."""
         return row_shape
 
     def _scaled_view(self, X: np.ndarray) -> np.ndarray:
-        """Give the view of X whose second axis is scaled: features, or channels."""
+        """Return the view of X whose second axis is scaled: features, or channels."""
         return X
 
     def _fit(self, X: np.ndarray) -> None:
@@ -189,7 +189,7 @@ class BaseVAE(BaseLatentModel):
 
 
 def check_sizes(name: str, sizes: Any) -> tuple[int, ...]:
-    """Give `sizes` as a tuple of positive integers, or raise."""
+    """Return `sizes` as a tuple of positive integers, or raise."""
     if isinstance(sizes, str) or not np.iterable(sizes):
         raise TypeError(f"{name} must be a sequence of integers, got {sizes!r}. Pass a tuple such as (256,).")
     for size in sizes:

@@ -26,7 +26,7 @@ class VaeNet(nn.Module):
         self.encoder, self.decoder = encoder, decoder
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give mean and log-variance, float32, of the codes of scaled rows."""
+        """Return mean and log-variance, float32, of the codes of scaled rows."""
         mean, log_variance = self.encoder(x).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-20, 20)
 
@@ -166,5 +166,5 @@ class Trainer:
 
 
 def widths(*sizes: int) -> Iterator[tuple[int, int]]:
-    """Give the (in, out) widths of consecutive layers."""
+    """Return the (in, out) widths of consecutive layers."""
     return zip(sizes[:-1], sizes[1:], strict=True)

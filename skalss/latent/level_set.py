@@ -143,7 +143,7 @@ class LevelSetLatent(BaseLatentModel):
         return self._values(self.linear_._decode(Z))
 
     def _distances(self, x: Tensor) -> Tensor:
-        """Give the signed distance of each pixel to the edge of its channel: flat rows, on the CPU."""
+        """Return the signed distance of each pixel to the edge of its channel: flat rows, on the CPU."""
         low, high = self.range_
         values = as_numpy(x.detach()).astype(np.float32, copy=False)
         shares = np.clip((values - low) / ((high - low) or 1.0), 0, 1)

@@ -99,7 +99,7 @@ class LinearLatent(BaseLatentModel):
         self._take_components()
 
     def _batch_rows(self, n_features: int) -> int:
-        """Give scikit-learn's five rows a feature, but never more than 128 MiB as float64."""
+        """Return scikit-learn's five rows a feature, but never more than 128 MiB as float64."""
         return max(self.n_components, min(5 * n_features, 2**24 // n_features))
 
     def _encode(self, x: Tensor) -> Tensor:

@@ -185,7 +185,7 @@ class LabelSpreader(BaseEstimator):
         return PseudoLabels(rows, labels, confidence[rows], structure)
 
     def _reach(self, graph: csr_matrix, numbers: np.ndarray, n_classes: int) -> np.ndarray:
-        """Give how much of each class reaches each row: the first rows have class numbers, -1 for none."""
+        """Return how much of each class reaches each row: the first rows have class numbers, -1 for none."""
         targets = np.full(graph.shape[0], -1)
         targets[: len(numbers)] = numbers
         spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
@@ -211,7 +211,7 @@ class LabelSpreader(BaseEstimator):
         return best, right[best]
 
     def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
-        """Give the symmetric weights of the edges."""
+        """Return the symmetric weights of the edges."""
         n, k = len(codes), min(self.n_neighbors, len(codes) - 1)
         # One more: a row finds itself, or a copy of itself, first.
         ids, distances = nearest_codes(codes, codes, k + 1, device=device)
@@ -263,7 +263,7 @@ def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> n
 
 
 def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray:
-    """Give the classes' shares of what reaches a row, each class divided by a power of its labels' number."""
+    """Return the classes' shares of what reaches a row, each class divided by a power of its labels' number."""
     n_labels = np.maximum(np.bincount(numbers, minlength=reach.shape[1]), 1)
     shares = reach / n_labels**power
     total = shares.sum(axis=1, keepdims=True)
@@ -271,7 +271,7 @@ def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray
 
 
 def _structure(shares: np.ndarray) -> float:
-    """Give by how much the largest share exceeds chance, on average: 0 by nothing, 1 by all there is."""
+    """Return by how much the largest share exceeds chance, on average: 0 by nothing, 1 by all there is."""
     chance = 1 / shares.shape[1]
     return float(np.maximum(shares.max(axis=1) - chance, 0).mean() / (1 - chance))
 

@@ -50,7 +50,7 @@ class Rows:
         return len(self._X)
 
     def take(self, ids: Tensor) -> Tensor:
-        """Give the rows `ids` in ascending order, scaled, in float32, on the device."""
+        """Return the rows `ids` in ascending order, scaled, in float32, on the device."""
         ids = ids.sort().values  # a memory map is read forwards; memory too, so that both train alike
         if self._resident is None:
             return self._scale(as_tensor(self._X[ids.numpy()])).to(self._device)

@@ -30,7 +30,7 @@ def to_line(
     cost: float = 0.0,
     annotator: str = "",
 ) -> tuple[Any, ...]:
-    """Give the line of an answer in the file, without its number.
+    """Return the line of an answer in the file, without its number.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def to_line(
 
 
 def from_line(line: Answer, target: BaseTarget) -> Any:
-    """Give the answer: a label, an Abstain or a Failed."""
+    """Return the answer: a label, an Abstain or a Failed."""
     if line.state == FAILED:
         return Failed(line.reason, bool(line.charged))
     if line.label is None:

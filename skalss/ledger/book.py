@@ -55,7 +55,7 @@ class Book:
         return self._item_of.get(id_json)
 
     def number_of(self, id_json: str) -> int:
-        """Give the number of an item that is there."""
+        """Return the number of an item that is there."""
         return self._item_of[id_json].number
 
     def request(self, campaign: int, item: int, nth: int) -> Request | None:
@@ -63,17 +63,17 @@ class Book:
         return self._asked.get((campaign, item, nth))
 
     def round(self, campaign: int, round_: int) -> list[Request]:
-        """Give what a campaign asked in a round, in the order asked."""
+        """Return what a campaign asked in a round, in the order asked."""
         return self._rounds.get((campaign, round_), [])
 
     def known(self, item: int) -> Answer | None:
-        """Give the latest label or abstention of an item, whoever asked."""
+        """Return the latest label or abstention of an item, whoever asked."""
         return self._known.get(item)
 
     def answer_to(self, request: Request) -> Answer | None:
-        """Give the answer to a question: its own failure, or what is known of its item."""
+        """Return the answer to a question: its own failure, or what is known of its item."""
         return self._failures.get(request.number) or self._known.get(request.item)
 
     def waiting(self, item: int) -> list[Request]:
-        """Give the questions about an item that have no answer."""
+        """Return the questions about an item that have no answer."""
         return [r for r in self._requests_of.get(item, []) if self.answer_to(r) is None]

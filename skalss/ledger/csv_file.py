@@ -31,11 +31,11 @@ class Entry(NamedTuple):
     cells: dict[str, str]
 
     def get(self, name: str, default: str = "") -> str:
-        """Give a cell, or the default where it is empty."""
+        """Return a cell, or the default where it is empty."""
         return self.cells.get(name) or default
 
     def refuse(self, why: str) -> ValueError:
-        """Give the error that names the line."""
+        """Return the error that names the line."""
         return ValueError(f"{self.where}: {why} Nothing of the file was recorded.")
 
 
@@ -207,7 +207,7 @@ def _item(entry: Entry, store: Store, book: Book) -> int:
 
 
 def _readings(entry: Entry, text: str, kind: str) -> list[Any]:
-    """Give what an id's text may stand for."""
+    """Return what an id's text may stand for."""
     if kind:
         return [_parse(entry, text, kind)]
     readings: list[Any] = [text, _guess(text)]

@@ -65,5 +65,5 @@ def _explained(path: Path, error: sqlite3.Error) -> LedgerError:
 
 
 def damaged(path: Path, what: str) -> LedgerError:
-    """Give the error of a file whose content is not what was written."""
+    """Return the error of a file whose content is not what was written."""
     return LedgerError(f"The ledger {path} is damaged: {what}. {RESCUE}")

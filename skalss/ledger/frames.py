@@ -21,7 +21,7 @@ WHOLE = ["campaign", "seed", "round"]  # pandas' own integers, which may be miss
 
 
 def questions(store: Store) -> pd.DataFrame:
-    """Give a row for each question, then one for each answered item that nobody asked about."""
+    """Return a row for each question, then one for each answered item that nobody asked about."""
     book = store.book
     rows = [
         {
@@ -42,7 +42,7 @@ def questions(store: Store) -> pd.DataFrame:
 
 
 def answers(store: Store) -> pd.DataFrame:
-    """Give a row for each answer."""
+    """Return a row for each answer."""
     items = store.book.items
     rows = [
         {"id": from_json(items[line.item - 1].id), **_answer(line, store.target)}
@@ -78,7 +78,7 @@ def _point(store: Store, item: int) -> tuple[Any, Any]:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give columns their types; ids and labels keep each its own, and what is missing is None."""
+    """Set the types of columns; ids and labels keep each its own, and what is missing is None."""
     kinds = {"cost": float, "charged": bool, "score": float, **dict.fromkeys(WHOLE, "Int64")}
     frame = frame.astype({name: kind for name, kind in kinds.items() if name in frame})
     for name in set(frame) - set(kinds):

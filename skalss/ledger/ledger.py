@@ -119,7 +119,7 @@ class Ledger:
     # -- tables -----------------------------------------------------------------------------------
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the questions as a table.
+        """Return the questions as a table.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class Ledger:
         return frames.questions(self._open())
 
     def history(self) -> pd.DataFrame:
-        """Give every answer, corrected ones too, in the order in which they came.
+        """Return every answer, corrected ones too, in the order in which they came.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class Ledger:
         self._store = None
 
     def __enter__(self) -> Self:
-        """Give the ledger itself."""
+        """Return the ledger itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:

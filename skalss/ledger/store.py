@@ -23,12 +23,12 @@ BUSY_SECONDS = 30.0  # how long a write waits for that of another process
 
 
 def now() -> str:
-    """Give the time, UTC, as ISO 8601."""
+    """Return the time, UTC, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def version() -> str:
-    """Give the version of the package; the ledger is imported before the package is complete."""
+    """Return the version of the package; the ledger is imported before the package is complete."""
     return getattr(sys.modules[__name__.partition(".")[0]], "__version__", "")
 
 

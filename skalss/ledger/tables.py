@@ -49,7 +49,7 @@ class Request(NamedTuple):
     number: int
     campaign: int
     item: int
-    nth: int  # the how-manieth question of this campaign about this item, from 1
+    nth: int  # which question of this campaign about this item it is, from 1
     round: int
     strategy: str
     score: float | None

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def to_text(text: Any) -> str:
-    """Give a remark, such as a reason, as text that any file can hold."""
+    """Return a remark, such as a reason, as text that any file can hold."""
     return str(text).encode(errors="backslashreplace").decode()
 
 
@@ -47,5 +47,5 @@ def unpack(blob: bytes | None) -> np.ndarray | None:
 
 
 def seal(values: Iterable[Any]) -> int:
-    """Give the checksum of a line, which SQLite itself does not keep."""
+    """Return the checksum of a line, which SQLite itself does not keep."""
     return zlib.crc32("\x1f".join(map(repr, values)).encode())

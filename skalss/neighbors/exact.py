@@ -62,7 +62,7 @@ def nearest_codes(
 def _search(
     codes: np.ndarray, queries: torch.Tensor, k: int, allowed: np.ndarray | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give squared distances, in the dtype of the queries, and positions of the `k` nearest codes."""
+    """Return squared distances, in the dtype of the queries, and positions of the `k` nearest codes."""
     device, dtype = queries.device, queries.dtype
     best = torch.full((len(queries), k), torch.inf, device=device, dtype=dtype)
     where = torch.zeros((len(queries), k), dtype=torch.int64, device=device)

@@ -45,7 +45,7 @@ class EpochSampler(Sampler[int]):
     n_mixed : int, default=0
         Epochs of which half the rows are pseudo-labelled; later ones take labelled rows alone.
     epoch : callable, default=None
-        Gives the number of the present epoch, from 0. A selective net makes several passes in one, so they
+        Returns the number of the present epoch, from 0. A selective net makes several passes in one, so they
         cannot be counted. None: always the first.
     """
 

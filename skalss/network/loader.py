@@ -72,7 +72,7 @@ class TensorLoader:
             yield rows if order is None else order[rows]
 
     def fetch(self, ids: slice | Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rows ``(X, y)`` at some positions of the data set."""
+        """Return the rows ``(X, y)`` at some positions of the data set."""
         rows = ids if self._rows is None else self._rows[ids]
         if isinstance(rows, Tensor):
             rows = rows.to(self._X.device)
@@ -80,12 +80,12 @@ class TensorLoader:
 
 
 def numbers(ids: slice | Tensor) -> Tensor:
-    """Give positions as a tensor."""
+    """Return positions as a tensor."""
     return torch.arange(ids.start, ids.stop) if isinstance(ids, slice) else ids
 
 
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Give X, y and which of their rows the data set holds; None: all, in order."""
+    """Return X, y and which of their rows the data set holds; None: all, in order."""
     if isinstance(dataset, Subset):
         X, y, rows = _tensors(dataset.dataset)
         chosen = torch.as_tensor(dataset.indices)

@@ -48,7 +48,7 @@ def is_binary(net: NeuralNet) -> bool:
 def prepare_net(
     estimator: NeuralNet, row_shape: tuple[int, ...], target: BaseTarget, device: torch.device
 ) -> NeuralNet:
-    """Give a clone of the net, fitted to the data and not yet initialised.
+    """Return a clone of the net, fitted to the data and not yet initialised.
 
     Parameters
     ----------
@@ -131,12 +131,12 @@ def plain_module(net: Any) -> nn.Module:
 
 
 def first_output(output: Any) -> Tensor:
-    """Give the output that skorch trains on, of a module that returns several."""
+    """Return the output that skorch trains on, of a module that returns several."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def positive_probability(net: Any, output: Tensor) -> Tensor:
-    """Give the probability of the second class from the output of a binary net, logits or not."""
+    """Return the probability of the second class from the output of a binary net, logits or not."""
     return output.sigmoid() if isinstance(net.criterion_, nn.BCEWithLogitsLoss) else output
 
 

@@ -324,7 +324,7 @@ class TaskNet(BaseEstimator):
         return make_target(self).score(y, self.predict(X), sample_weight)
 
     def logits(self, X) -> np.ndarray:
-        """Give the output of the last linear layer, whatever the module does after it.
+        """Return the output of the last linear layer, whatever the module does after it.
 
         Parameters
         ----------
@@ -344,7 +344,7 @@ class TaskNet(BaseEstimator):
         return self._two_columns(outputs)
 
     def features(self, X) -> np.ndarray:
-        """Give the input of the last linear layer: the network's own features.
+        """Return the input of the last linear layer: the network's own features.
 
         Parameters
         ----------
@@ -376,11 +376,11 @@ class TaskNet(BaseEstimator):
         return features, self._two_columns(outputs)
 
     def _two_columns(self, outputs: np.ndarray) -> np.ndarray:
-        """Give the single logit z of a binary classifier as the columns 0 and z."""
+        """Return the single logit z of a binary classifier as the columns 0 and z."""
         return np.hstack([np.zeros_like(outputs), outputs]) if is_binary(self.net_) else outputs
 
     def head_weight(self) -> np.ndarray:
-        """Give the weights of the last linear layer.
+        """Return the weights of the last linear layer.
 
         Returns
         -------
@@ -406,7 +406,7 @@ class TaskNet(BaseEstimator):
     # -- save and load ----------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
-        """Give what was learned, for a file."""
+        """Return what was learned, for a file."""
         check_is_fitted(self)
         return {
             "random_state": self.random_state,

@@ -99,7 +99,7 @@ class BaseOracle(BaseEstimator):
         """
 
     def row_costs(self, X: Any, ids: np.ndarray) -> np.ndarray | None:
-        """Give what each question costs, in the units of the sampler's `max_cost`.
+        """Return what each question costs, in the units of the sampler's `max_cost`.
 
         Parameters
         ----------

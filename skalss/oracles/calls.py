@@ -53,7 +53,7 @@ def cut(n_rows: int, n_pieces: int) -> list[Call]:
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Give an expected exception as the reason of a failure."""
+    """Return an expected exception as the reason of a failure."""
     return Fault(f"{type(error).__name__}: {error}")
 
 

@@ -13,7 +13,7 @@ from ..utils.tensors import to_host
 
 
 def costs_of(cost: Any, X: Any, ids: np.ndarray) -> np.ndarray:
-    """Give the cost of each row.
+    """Return the cost of each row.
 
     Parameters
     ----------

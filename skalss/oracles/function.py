@@ -125,7 +125,7 @@ class FunctionOracle(BaseOracle):
                 yield pairs[0] if self.per_row else pairs  # those of one call arrive together
 
     def row_costs(self, X: Any, ids: np.ndarray) -> np.ndarray | None:
-        """Give what each question costs.
+        """Return what each question costs.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class FunctionOracle(BaseOracle):
         return answer
 
     def _unpack(self, answers: Any, n_rows: int) -> Any:
-        """Give one answer a row, or refuse what cannot be read as that."""
+        """Return one answer a row, or refuse what cannot be read as that."""
         if isinstance(answers, Failed):
             return [answers] * n_rows
         got = f"one {type(answers).__name__}"

@@ -21,7 +21,7 @@ LOCAL = (LokyBackend, MultiprocessingBackend, SequentialBackend, ThreadingBacken
 
 
 def chosen_backend() -> Any:
-    """Give the joblib backend that is active, or None for joblib's default, processes on this machine."""
+    """Return the joblib backend that is active, or None for joblib's default, processes on this machine."""
     backend = get_active_backend()[0]
     return None if isinstance(backend, LokyBackend) else backend
 
@@ -41,7 +41,7 @@ def over_joblib(
     function : callable
     calls : iterable of Call
     take : callable
-        Gives the rows of a call.
+        Returns the rows of a call.
     catch : tuple of exception types
         Those that are a `Fault`. After any other no call begins; those that run are waited for, then it is
         raised.

@@ -61,7 +61,7 @@ def in_workers(
     function : callable
     calls : iterable of Call
     take : callable
-        Gives the rows of a call.
+        Returns the rows of a call.
     catch : tuple of exception types
         Those that are a `Fault`. After any other no call begins; those that run are waited for, then it is
         raised.
@@ -146,7 +146,7 @@ class _Worker:
             self.executor = executor
 
     def finish(self, catch: tuple[type[BaseException], ...]) -> tuple[Call | None, Any]:
-        """Give the call and its outcome, or an exception; the worker is free then."""
+        """Return the call and its outcome, or an exception; the worker is free then."""
         future, call, self.future = self.future, self.call, None
         assert future is not None
         if not future.done():

@@ -91,7 +91,7 @@ class BaseSelector(BaseEstimator):
         raise NotImplementedError
 
     def row_weights(self, net: Any) -> Tensor | None:
-        """Give the weight in the loss of each row of the batch at hand; None: all weigh the same."""
+        """Return the weight in the loss of each row of the batch at hand; None: all weigh the same."""
         return None
 
     def after_step(self, net: Any, output: Any) -> None:
@@ -172,7 +172,7 @@ class PoolSelector(BaseSelector):
         return None
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
-        """Give the positions in the pool of the `n` rows to train on."""
+        """Return the positions in the pool of the `n` rows to train on."""
         raise NotImplementedError
 
     def check(self) -> None:

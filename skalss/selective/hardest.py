@@ -136,7 +136,7 @@ class HardestRows(PoolSelector):
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=whole, **fit_params)
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
-        """Give the positions in the pool of the `n` hardest rows."""
+        """Return the positions in the pool of the `n` hardest rows."""
         head, output, y = self._head, first_output(selection.output), selection.y
         assert head is not None  # found by `look`
         hard = hardness(self.score, net, head, selection.output, y)
@@ -153,7 +153,7 @@ class HardestRows(PoolSelector):
 
 
 def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
-    """Give the `n` hardest rows, class by class in turn: the first of each, then the second of each, ...
+    """Return the `n` hardest rows, class by class in turn: the first of each, then the second of each, ...
 
     Within one turn the harder rows come first, so that a class that runs out leaves its place to the others.
     """

@@ -67,7 +67,7 @@ class HardNegatives(PoolSelector):
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=True, **fit_params)
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
-        """Give the rows of highest loss, then random ones of those left."""
+        """Return the rows of highest loss, then random ones of those left."""
         y = selection.y
         loss = torch.nan_to_num(row_losses(net, selection.output, y), nan=-torch.inf)
         n_hard = round(n * min(1.0, net.epoch_ / self.ramp_epochs))

@@ -33,7 +33,7 @@ SELECTORS = {
 
 
 def make_selector(selector: str | BaseSelector | None, **params: Any) -> BaseSelector | None:
-    """Give a fresh selector with its parameters checked.
+    """Return a fresh selector with its parameters checked.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class _Selective(NeuralNet):
             recalibrate(self, iterator, numbered=self.numbered_, **fit_params)
 
     def progress(self, share_of_epoch: float) -> float:
-        """Give the share of the epochs of this training that is done, in [0, 1]."""
+        """Return the share of the epochs of this training that is done, in [0, 1]."""
         return (self.epoch_ - 1 + share_of_epoch) / self.n_epochs_
 
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
@@ -208,7 +208,7 @@ class _Selective(NeuralNet):
         return super().set_params(**params) if params else self
 
     def get_params(self, deep=True, **kwargs):
-        """Give the parameters; those set through the net overrule the selector object's own."""
+        """Return the parameters; those set through the net overrule the selector object's own."""
         params = super().get_params(deep=deep, **kwargs)
         params.update({k: v for k, v in vars(self).items() if k.startswith("selector__")})
         return params
@@ -275,7 +275,7 @@ class SelectiveNetClassifier(_Selective, NeuralNetClassifier):
 
     @classmethod
     def paper(cls, module, **overrides) -> SelectiveNetClassifier:
-        """Give a net with the published set-up.
+        """Return a net with the published set-up.
 
         The 64 rows of smallest minimal margin score of 640, all scored in float32, the bias counted in the
         norm, to the end of training; SGD with a learning rate of 0.1, momentum 0.9 and weight decay 1e-4.

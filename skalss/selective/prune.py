@@ -96,7 +96,7 @@ class PruneEasyRows(BaseSelector):
                 began = seconds(device)
 
     def row_weights(self, net: Any) -> Tensor | None:
-        """Give more weight to the easy rows that stay."""
+        """Put more weight on the easy rows that stay."""
         return net.selection_.rows.weights
 
     def after_step(self, net: Any, output: Any) -> None:

@@ -27,5 +27,5 @@ class RandomRows(PoolSelector):
         self.end = end
 
     def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
-        """Give `n` random positions of the pool."""
+        """Return `n` random positions of the pool."""
         return torch.randperm(len(selection.rows))[:n]

@@ -41,7 +41,7 @@ class Rows:
         return int(get_len(self.batch[0] if isinstance(self.batch, list | tuple) else self.batch))
 
     def pick(self, rows: Tensor | slice) -> Rows:
-        """Give the rows at some positions; a slice gives views."""
+        """Return the rows at some positions; a slice gives views."""
         return Rows(*(None if part is None else _pick(part, rows) for part in vars(self).values()))
 
     def mean(self, values: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class RowStream:
         return self._pass is None
 
     def take_batch(self) -> Rows | None:
-        """Give the next batch as the loader makes it; None at the end of a pass.
+        """Return the next batch as the loader makes it; None at the end of a pass.
 
         Rows that `take` read and did not give are passed over.
         """
@@ -131,7 +131,7 @@ class RowStream:
     def take(
         self, factor: float, keep: Callable[[Rows], Rows] | None = None, *, min_tail: int | None = None
     ) -> Rows | None:
-        """Give `factor` batches' worth of rows of one pass.
+        """Return `factor` batches' worth of rows of one pass.
 
         No row comes twice in one answer, since none crosses the end of a pass. What would be left for a last
         answer of fewer than `min_tail` rows (None: a batch) comes along.
@@ -174,7 +174,7 @@ class RowStream:
         return self._seconds / self._n_read * self.batch_size if self._n_read else 0.0
 
     def _next(self, n_rows: int = 0) -> Rows | None:
-        """Give the next batch, or several where they need not be fetched; None: the pass is over."""
+        """Return the next batch, or several where they need not be fetched; None: the pass is over."""
         if self._pass is None:
             self._pass = iter(self._iterator) if self._fetch is None else self._iterator.ids()
             self._n_yielded = 0

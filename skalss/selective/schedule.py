@@ -54,7 +54,7 @@ class EarlyDropLR(Callback):
 
     @classmethod
     def paper(cls) -> EarlyDropLR:
-        """Give the published early regime for CIFAR-10: a tenth after 32, 35 and 38 of 40 uniform epochs.
+        """Return the published early regime for CIFAR-10: a tenth after 32, 35 and 38 of 40 uniform epochs.
 
         The drops are those of the authors' set-up, at 24,992, 27,335 and 29,678 updates of 64 rows. How long
         they trained after the last was not available to us; two epochs are our choice.
@@ -62,7 +62,7 @@ class EarlyDropLR(Callback):
         return cls(drops=(0.8, 0.875, 0.95), factor=0.1, warmup=0.0)
 
     def scale(self, progress: float) -> float:
-        """Give the factor on the learning rate when a share of the training is done.
+        """Return the factor on the learning rate when a share of the training is done.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class EarlyDropLR(Callback):
         self.n_updates_ += 1
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Give the learning rates back, so that a further training starts where this one did."""
+        """Put the learning rates back, so that a further training starts where this one did."""
         for group, base in zip(self._groups(net), self.base_, strict=True):
             group["lr"] = base
 

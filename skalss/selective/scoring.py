@@ -65,7 +65,7 @@ class Head:
         return Head(layer, gives_probabilities(net), with_bias)
 
     def scores(self, output: Tensor) -> Tensor:
-        """Give the output as class scores (n, k), logits or probabilities."""
+        """Return the output as class scores (n, k), logits or probabilities."""
         if output.ndim == 1 or output.shape[1] == 1:
             return scores.two_columns(output, probabilities=self.probabilities)
         return output
@@ -95,13 +95,13 @@ class Head:
         return torch.where(known, pull, 0.0)
 
     def margin(self, output: Tensor) -> Tensor:
-        """Give the minimal margin score, or the gap of logits where there is no head to weigh it with."""
+        """Return the minimal margin score, or the gap of logits where there is no head to weigh it with."""
         if self.layer is not None:
             return self.mms(output)
         return self.gap(output)
 
     def gap(self, output: Tensor) -> Tensor:
-        """Give the gap of the two highest logits."""
+        """Return the gap of the two highest logits."""
         p = self.scores(output)
         return scores.margin(p.clamp_min(torch.finfo(p.dtype).tiny).log() if self.probabilities else p)
 
@@ -157,7 +157,7 @@ def _float(output: Any) -> Any:
 
 
 def hardness(score: Score, net: Any, head: Head, output: Any, y: Any) -> Tensor:
-    """Give one number per row, large for a hard row; NaN counts as the easiest.
+    """Return one number per row, large for a hard row; NaN counts as the easiest.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def are_class_scores(output: Any, y: Any) -> bool:
 
 
 def row_losses(net: Any, output: Any, y: Any, get_loss: Any = None, X: Any = None) -> Tensor:
-    """Give the net's own loss of each row, in place of their mean.
+    """Return the net's own loss of each row, in place of their mean.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def find_contours(wall: np.ndarray, n_angles: int) -> Contours:
 
 
 def _lumen_center(wall: np.ndarray) -> np.ndarray:
-    """Give x and y of the middle of the one hole that the wall encloses."""
+    """Return x and y of the middle of the one hole that the wall encloses."""
     region, n_regions = label(wall < CLOSED)
     edge = np.concatenate([region[0], region[-1], region[:, 0], region[:, -1]])
     if (edge == 0).any():
@@ -94,7 +94,7 @@ def _profiles(wall: np.ndarray, center: np.ndarray, n_angles: int) -> np.ndarray
 
 
 def _edges(profile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the radius at which each ray enters and leaves the wall."""
+    """Return the radius at which each ray enters and leaves the wall."""
     # Half of the height, as always; a wall that blur has made flat has its own half.
     level = np.clip(profile.max(axis=1, keepdims=True) / 2, CLOSED / 2, 0.5)
     inside = profile > level
@@ -111,7 +111,7 @@ def _edges(profile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _unblurred(profile: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give each ray the thickness of wall that it has in sum, around the same middle.
+    """Set the thickness of wall of each ray to what it has in sum, around the same middle.
 
     Blur makes a thin wall look thicker at half of its height, but leaves its sum as it is.
     """
@@ -123,7 +123,7 @@ def _unblurred(profile: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> tup
 
 
 def _crossing(height: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Give the radius at which each ray crosses height 0, where `change` marks the step before it."""
+    """Return the radius at which each ray crosses height 0, where `change` marks the step before it."""
     ray, step = np.arange(len(height)), change.argmax(axis=1)
     before, after = height[ray, step], height[ray, step + 1]
     return (step + before / (before - after)) * STEP

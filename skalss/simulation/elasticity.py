@@ -29,7 +29,7 @@ CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 
 
 def shape_gradients(s: float, t: float) -> np.ndarray:
-    """Give the derivatives of the four functions by (s, t): array of shape (4, 2)."""
+    """Return the derivatives of the four functions by (s, t): array of shape (4, 2)."""
     a, b = CORNERS.T
     return np.stack([a * (1 + b * t), b * (1 + a * s)], axis=-1) / 4
 
@@ -104,18 +104,18 @@ def solve_ring(nodes: np.ndarray, young: np.ndarray, poisson: float, pressure: f
 
 
 def moduli(young: np.ndarray, poisson: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give the shear and the bulk modulus."""
+    """Return the shear and the bulk modulus."""
     return young / (2 * (1 + poisson)), young / (3 * (1 - 2 * poisson))
 
 
 def flat_corners(values: np.ndarray) -> np.ndarray:
-    """Give what nodes have at the corners of each element: array of shape (4, 2, m)."""
+    """Return what nodes have at the corners of each element: array of shape (4, 2, m)."""
     corners = element_corners(values)
     return np.ascontiguousarray(corners.transpose(2, 3, 0, 1)).reshape(4, 2, -1)
 
 
 def gradients(corners: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the derivatives of the shape functions at points (p, 4, 2), and the Jacobian determinant.
+    """Return the derivatives of the shape functions at points (p, 4, 2), and the Jacobian determinant.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def gradients(corners: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.n
 def element_stiffness(
     corners: np.ndarray, shear: np.ndarray, bulk: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the stiffness of each element, (8, 8, m), and the mean gradients of its functions, (8, m)."""
+    """Return the stiffness of each element, (8, 8, m), and the mean gradients of its functions, (8, m)."""
     gradient, determinant = gradients(corners, GAUSS)
     mean = np.einsum("paim,pm->aim", gradient, determinant)
     weighted = gradient * (shear * determinant)[:, None, None]
@@ -159,7 +159,7 @@ def element_stiffness(
 def element_stress(
     corners: np.ndarray, moved: np.ndarray, mean_gradient: np.ndarray, shear: np.ndarray, bulk: np.ndarray
 ) -> np.ndarray:
-    """Give xx, yy, zz and xy, (4, m), at the centres: pressure comes from the mean dilatation."""
+    """Return xx, yy, zz and xy, (4, m), at the centres: pressure comes from the mean dilatation."""
     gradient = gradients(corners, CENTER)[0][0]
     (xx, xy), (yx, yy) = np.einsum("aim,ajm->ijm", moved, gradient)
     mean = (xx + yy) / 3
@@ -170,7 +170,7 @@ def element_stress(
 
 
 def pressure_load(nodes: np.ndarray, pressure: float) -> np.ndarray:
-    """Give the force on each node: half of that on each edge of the lumen that it ends."""
+    """Return the force on each node: half of that on each edge of the lumen that it ends."""
     lumen = nodes[:, 0]
     chord = np.concatenate([lumen[1:], lumen[:1]]) - np.concatenate([lumen[-1:], lumen[:-1]])
     load = np.zeros_like(nodes)

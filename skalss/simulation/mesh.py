@@ -37,14 +37,14 @@ def ring_nodes(center: np.ndarray, inner: np.ndarray, outer: np.ndarray, n_layer
 
 
 def element_corners(nodes: np.ndarray) -> np.ndarray:
-    """Give the corners of each element in turn: array of shape (n_angles, n_layers, 4, 2)."""
+    """Return the corners of each element in turn: array of shape (n_angles, n_layers, 4, 2)."""
     closed = np.concatenate([nodes, nodes[:1]])
     here, ahead = closed[:-1], closed[1:]
     return np.stack([here[:, :-1], here[:, 1:], ahead[:, 1:], ahead[:, :-1]], axis=2)
 
 
 def element_areas(corners: np.ndarray) -> np.ndarray:
-    """Give the area of each element: array of shape (n_angles, n_layers)."""
+    """Return the area of each element: array of shape (n_angles, n_layers)."""
     diagonal = corners[:, :, 2:] - corners[:, :, :2]
     x, y = diagonal[..., 0], diagonal[..., 1]
     return (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]) / 2

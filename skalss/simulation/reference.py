@@ -43,7 +43,7 @@ def solve_ring_skfem(nodes: np.ndarray, young: np.ndarray, poisson: float, press
 
 
 def _stiffness(fem: Any, basis: Any, shear: np.ndarray, bulk: np.ndarray) -> tuple[Any, Any]:
-    """Give the matrix of the whole ring, and the one that gives the mean dilatation of each element."""
+    """Return the matrix of the whole ring, and the one that gives the mean dilatation of each element."""
     from skfem.helpers import ddot, div, sym_grad
 
     constant = basis.with_element(fem.ElementQuad0())
@@ -94,14 +94,14 @@ def _mesh(fem: Any, nodes: np.ndarray) -> Any:
 
 
 def _held_nodes(nodes: np.ndarray) -> list[int]:
-    """Give the nodes that are held in x, y and y: two at the outer contour, opposite each other."""
+    """Return the nodes that are held in x, y and y: two at the outer contour, opposite each other."""
     n_angles, n_rings = nodes.shape[:2]
     first = n_rings - 1
     return [first, first, n_angles // 2 * n_rings + first]
 
 
 def _deviator(gradient: np.ndarray) -> np.ndarray:
-    """Give xx, yy, zz and xy of the deviator of strain for displacement gradients (2, 2, m)."""
+    """Return xx, yy, zz and xy of the deviator of strain for displacement gradients (2, 2, m)."""
     (xx, xy), (yx, yy) = gradient
     mean = (xx + yy) / 3
     return np.stack([xx - mean, yy - mean, -mean, (xy + yx) / 2])

@@ -39,7 +39,7 @@ class VesselSimulation:
     peak: float
 
     def to_image(self, shape: tuple[int, int]) -> np.ndarray:
-        """Give the von Mises stress at each pixel, 0 outside of the wall.
+        """Return the von Mises stress at each pixel, 0 outside of the wall.
 
         Parameters
         ----------

@@ -212,7 +212,7 @@ class VesselStress(BaseOracle):
         return np.exp(log + lipid * np.log(self.lipid) + calcification * np.log(self.calcification))
 
     def _peak(self, solution: Solution, fibrous: np.ndarray, area: np.ndarray) -> float:
-        """Give the quantile of von Mises stress by area in fibrous tissue, or in all if there is none."""
+        """Return the quantile of von Mises stress by area in fibrous tissue, or in all if there is none."""
         if not fibrous.any():
             fibrous = np.ones_like(fibrous)
         stress, weight = solution.von_mises[fibrous], area[fibrous]
@@ -241,7 +241,7 @@ class VesselStress(BaseOracle):
 
 
 def as_images(X: Any) -> np.ndarray:
-    """Give rows as float images of shape (n, 3, height, width); bytes are divided by 255."""
+    """Return rows as float images of shape (n, 3, height, width); bytes are divided by 255."""
     X = np.asarray(X)
     X = X / 255 if X.dtype == np.uint8 else X.astype(float)
     if X.ndim == 2:

@@ -98,7 +98,7 @@ class BaseClimbStrategy(BaseStrategy):
 
 
 def uphill(snapshot: Snapshot, gradient: np.ndarray) -> np.ndarray:
-    """Give unit vectors along the gradient; a random direction where a saturated loss has none."""
+    """Return unit vectors along the gradient; a random direction where a saturated loss has none."""
     gradient = gradient.astype(np.float64)  # the squares of a tiny gradient would vanish in float32
     norm = np.linalg.norm(gradient, axis=1, keepdims=True)
     flat = ~(np.isfinite(norm[:, 0]) & (norm[:, 0] > 0))

@@ -168,7 +168,7 @@ class SkactivemlStrategy(BaseStrategy):
         return _checked(snapshot, some, seen[np.asarray(picked)], scores, n)
 
     def _look_at(self, snapshot: Snapshot, seen: np.ndarray) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
-        """Give `X`, and a function that gives the class scores of its rows."""
+        """Return `X`, and a function that gives the class scores of its rows."""
         if self.space == "features":
             features, logits = snapshot.network.features_and_logits(seen)
             return features, lambda: logits
@@ -183,7 +183,7 @@ class SkactivemlStrategy(BaseStrategy):
         logits: Callable[[], np.ndarray],
         seed: int,
     ) -> dict[str, Any]:
-        """Give the networks that the query takes, and the word that they are trained already."""
+        """Return the networks that the query takes, and the word that they are trained already."""
         takes = set(_arguments(self.query_strategy))
         wanted = takes & {"ensemble", *_NETWORK} - set(self.query_params or {})
         if not wanted:
@@ -205,7 +205,7 @@ class SkactivemlStrategy(BaseStrategy):
 
 
 def _arguments(query_strategy: Any) -> dict[str, inspect.Parameter]:
-    """Give the arguments of a strategy's query; those of the strategy inside, too, if it wraps one."""
+    """Return the arguments of a strategy's query; those of the strategy inside, too, if it wraps one."""
     if not hasattr(query_strategy, "query"):
         return {}
     own = inspect.signature(query_strategy.query).parameters
@@ -235,7 +235,7 @@ def _seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _labels(snapshot: Snapshot, seen: np.ndarray) -> np.ndarray:
-    """Give the labels of the rows seen, classes by their number; NaN for rows without one."""
+    """Return the labels of the rows seen, classes by their number; NaN for rows without one."""
     labels = snapshot.y_labeled[: len(snapshot.labeled)]
     y = np.full(len(seen), np.nan)
     known = labels if snapshot.target.numeric else snapshot.target.encode(labels)

@@ -18,7 +18,7 @@ class NetworkClassifier(SkactivemlClassifier):
     Parameters
     ----------
     probabilities : callable
-        Gives the class probabilities of rows.
+        Returns the class probabilities of rows.
     n_classes : int
         The classes are 0, 1, ...
     random_state : int
@@ -44,12 +44,12 @@ class NetworkClassifier(SkactivemlClassifier):
         return self
 
     def predict_proba(self, X):
-        """Give the network's class probabilities."""
+        """Return the network's class probabilities."""
         return self.probabilities(X)
 
 
 def finder(X: np.ndarray) -> Callable[[Any], np.ndarray]:
-    """Give a function that finds rows among those of `X` by their content."""
+    """Return a function that finds rows among those of `X` by their content."""
     # A function and not an object: strategies copy their classifier, and would copy the rows with it.
     where: dict[bytes, int] = {}
 

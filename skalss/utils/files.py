@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 @contextmanager
 def writing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Give a file beside `path` that takes its place once it is written whole."""
+    """Return a file beside `path` that takes its place once it is written whole."""
     path = Path(path)
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

@@ -28,7 +28,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def derive_seed(seed: int, role: str, round_: int = 0) -> int:
-    """Give the seed of one role in one round, independent of the order in which seeds are asked for.
+    """Return the seed of one role in one round, independent of the order in which seeds are asked for.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 
 def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """Give what JSON can hold; numbers of arrays go into `tensors`."""
+    """Return what JSON can hold; numbers of arrays go into `tensors`."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def as_tensor(X: Any, device: torch.device | str = "cpu") -> Tensor:
-    """Give `X` as a tensor on `device`; read-only arrays are copied first.
+    """Return `X` as a tensor on `device`; read-only arrays are copied first.
 
     The dtype is kept, save for those that torch has no arithmetic for.
     """
@@ -28,13 +28,13 @@ def as_tensor(X: Any, device: torch.device | str = "cpu") -> Tensor:
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Give `tensor` as a float32 or integer array, without its graph."""
+    """Return `tensor` as a float32 or integer array, without its graph."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def module_state(module: torch.nn.Module) -> dict[str, Tensor]:
-    """Give the weights of a module, by name.
+    """Return the weights of a module, by name.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def load_module_state(module: torch.nn.Module, state: dict[str, Tensor]) -> None
 
 
 def chunk_rows(row_shape: tuple[int, ...]) -> int:
-    """Give how many rows of a shape to read at a time: 16 MiB as float32, whatever the size of a row."""
+    """Return how many rows of a shape to read at a time: 16 MiB as float32, whatever the size of a row."""
     return max(1, min(4096, 2**22 // max(1, math.prod(row_shape))))
 
 
