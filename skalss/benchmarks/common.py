@@ -51,7 +51,7 @@ def in_turn(arms: Mapping[str, Callable[[int], float]], seeds: Iterable[int]) ->
     return dict(zip(arms, np.array(runs).T, strict=True))
 
 
-def middle(values: Any, digits: str = ".2f") -> str:
+def middle(values: np.ndarray | Sequence[float], digits: str = ".2f") -> str:
     """Write the median and the range of `values`."""
     low, high = np.min(values), np.max(values)
     return f"{np.median(values):{digits}} ({low:{digits}} to {high:{digits}})"

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.datasets import load_digits
 
 from ..campaign import MaxFailures
@@ -58,7 +59,7 @@ class Remembering(BaseOracle):
         self.folder, self.attempt, self.dies_after = folder, attempt, dies_after
         self.y = load_digits(return_X_y=True)[1]
 
-    def label(self, X: Any, ids: np.ndarray) -> Iterator[Any]:
+    def label(self, X: ArrayLike, ids: np.ndarray) -> Iterator[Any]:
         """Yield answers in lists of one to four."""
         rng = np.random.default_rng([self.attempt, len(ids)])
         together = []

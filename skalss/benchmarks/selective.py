@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.utils.data import Subset
@@ -131,7 +132,7 @@ class HoldOutLast:
 
     n_valid: int
 
-    def __call__(self, dataset: Any, y: Any = None, **kwargs: Any) -> tuple[Subset, Subset]:
+    def __call__(self, dataset: Any, y: ArrayLike | None = None, **kwargs: Any) -> tuple[Subset, Subset]:
         """Split the data set as skorch asks."""
         n_train = len(dataset) - self.n_valid
         return Subset(dataset, range(n_train)), Subset(dataset, range(n_train, len(dataset)))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from .common import markdown_table
@@ -13,7 +12,7 @@ from .common import markdown_table
 MARGIN = 0.1  # points of accuracy that the target lies below uniform training's
 
 
-def interval(values: Any) -> str:
+def interval(values: ArrayLike) -> str:
     """Write the mean and its 95 % interval by Student's t."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:

@@ -68,7 +68,7 @@ def make_arms(names: Sequence[str], vae: Any) -> dict[str, Any]:
     return arms
 
 
-def rmse_hardest(network: Any, X: Any, y: Any) -> float:
+def rmse_hardest(network: Any, X: np.ndarray, y: np.ndarray) -> float:
     """Return the root mean squared error over the tenth of the rows with the highest labels."""
     rows = np.argsort(y)[-max(1, len(y) // 10) :]
     return float(np.sqrt(np.mean((np.ravel(network.predict(X[rows])) - y[rows]) ** 2)))

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..oracles import BaseOracle
 from ..oracles.costs import check_costs
@@ -99,7 +100,7 @@ class Budget:
             costs[piece] = self._of_rows(self.pool.user_rows(positions), self.pool.ids[positions])
         return costs
 
-    def _of_rows(self, X: Any, ids: Any) -> np.ndarray:
+    def _of_rows(self, X: ArrayLike, ids: np.ndarray) -> np.ndarray:
         found = None if self.oracle is None else self.oracle.row_costs(X, ids)
         if found is not None:
             return check_costs(found, ids)

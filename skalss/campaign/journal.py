@@ -10,7 +10,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -314,7 +314,7 @@ class Journal:
             ) from error
 
 
-def _plain(id_: Any) -> Any:
+def _plain(id_: Hashable) -> Any:
     return id_.item() if isinstance(id_, np.generic) else id_
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def check_same_rows(store: Store, pool: Pool) -> None:
                 raise other_row(store.path, from_json(items[i].id))
 
 
-def other_row(path: Any, id_: Any) -> LedgerMismatchError:
+def other_row(path: Any, id_: Hashable) -> LedgerMismatchError:
     """Return the error of an id that stands for two rows."""
     return LedgerMismatchError(
         f"In the ledger {path} the id {id_!r} stands for another row than in X. One ledger serves one "

@@ -104,7 +104,7 @@ class Pool:
             self.target.check_column(y[known])
         self.given_labels = [self.target.check(label) for label in (y[known] if y is not None else [])]
 
-    def _checked_mask(self, labeled: Any, y: np.ndarray | None) -> np.ndarray:
+    def _checked_mask(self, labeled: ArrayLike, y: np.ndarray | None) -> np.ndarray:
         mask = np.asarray(labeled)
         if mask.dtype != bool or mask.shape != (len(self),):
             raise ValueError(
@@ -116,7 +116,7 @@ class Pool:
             raise ValueError("labeled marks rows whose y is missing; pass their labels in y, or unmark them.")
         return mask
 
-    def check_label(self, answer: Any) -> Any:
+    def check_label(self, answer: object) -> Any:
         """Pass an answer on, or refuse a label that cannot be."""
         return answer if isinstance(answer, Abstain | Failed) else self.target.check(answer)
 
@@ -164,7 +164,7 @@ class Pool:
             return pd.DataFrame(made, columns=self.user_X.columns)
         return made
 
-    def stack(self, X: Any, made: Any) -> Any:
+    def stack(self, X: ArrayLike, made: Any) -> Any:
         """Put made rows below rows of the pool."""
         return pd.concat([X, made]) if hasattr(X, "iloc") else np.concatenate([X, made])
 
@@ -185,7 +185,7 @@ class _RowCheck(BaseEstimator):
     """Stands in for the sampler where only the content of X is checked."""
 
 
-def _checked_ids(sample_id: Any, n_rows: int) -> np.ndarray:
+def _checked_ids(sample_id: ArrayLike, n_rows: int) -> np.ndarray:
     ids = column_or_1d(sample_id, dtype=None)
     if len(ids) != n_rows:
         raise ValueError(f"sample_id has {len(ids)} entries, X has {n_rows} rows; give each row one id.")

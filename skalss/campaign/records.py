@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,7 @@ class Records:
             if question.position >= 0:
                 self.taken[question.position] = True
 
-    def answer(self, id_: Any, answer: Any) -> None:
+    def answer(self, id_: Hashable, answer: Any) -> None:
         """Record a label, an abstention or a failure of a pending question."""
         question = self.pending.pop(id_)
         if isinstance(answer, Failed):

@@ -13,7 +13,7 @@ FORMAT = 2  # the first was of 0.1.0.dev0, whose campaigns had other parts
 _HEADER = b"skalss campaign, format "
 
 
-def pickling_fault(value: Any) -> str:
+def pickling_fault(value: object) -> str:
     """Say why `value` cannot be pickled; empty if it can."""
     try:
         pickle.dumps(value)

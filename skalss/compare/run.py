@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from scipy import stats
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_consistent_length
@@ -30,12 +31,12 @@ _CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels":
 
 def compare_strategies(
     sampler: AdaptiveLatentSampler,
-    X: Any,
-    y: Any,
+    X: ArrayLike,
+    y: ArrayLike | None,
     strategies: Iterable[str | BaseStrategy] | Mapping[str, Any],
     *,
-    X_test: Any,
-    y_test: Any,
+    X_test: ArrayLike,
+    y_test: ArrayLike,
     seeds: int | Sequence[int] = 5,
     n_jobs: int | None = None,
     csv: str | Path | None = None,
@@ -198,7 +199,7 @@ def _list_seeds(seeds: int | Sequence[int]) -> list[int]:
     return listed
 
 
-def _check_test_rows(X: Any, X_test: Any, y_test: Any) -> None:
+def _check_test_rows(X: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> None:
     check_consistent_length(X_test, y_test)
     if np.shape(X_test)[1:] != np.shape(X)[1:]:
         raise ValueError(
@@ -207,11 +208,11 @@ def _check_test_rows(X: Any, X_test: Any, y_test: Any) -> None:
         )
 
 
-def _campaign(sampler: AdaptiveLatentSampler, X: Any, y: Any) -> Campaign:
+def _campaign(sampler: AdaptiveLatentSampler, X: ArrayLike, y: ArrayLike | None) -> Campaign:
     return Campaign(sampler, X, y if sampler.oracle is None else None)
 
 
-def _fit_latent(sampler: AdaptiveLatentSampler, X: Any) -> Any:
+def _fit_latent(sampler: AdaptiveLatentSampler, X: ArrayLike) -> Any:
     """Fit the latent model once, for all arms and seeds; a call repeated fits the same."""
     if isinstance(sampler.latent_model, FrozenEstimator):
         return sampler.latent_model
@@ -229,7 +230,13 @@ def _metric_name(sampler: AdaptiveLatentSampler) -> str:
 
 
 def _run(
-    sampler: Any, X: Any, y: Any, X_test: Any, y_test: Any, scorers: dict[str, Any], named: dict[str, Any]
+    sampler: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    X_test: ArrayLike,
+    y_test: ArrayLike,
+    scorers: dict[str, Any],
+    named: dict[str, Any],
 ) -> pd.DataFrame:
     """Run one campaign; give a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])
@@ -265,7 +272,7 @@ def _run(
     return pd.DataFrame(lines)
 
 
-def _class_balance(labels: pd.Series, classes: Any) -> float:
+def _class_balance(labels: pd.Series, classes: np.ndarray | None) -> float:
     """Return the entropy of the classes over that of equal shares; NaN for regression."""
     if classes is None or len(classes) < 2:
         return float("nan")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.integrate import trapezoid
 
@@ -15,7 +14,7 @@ from .runs import CONTROL, SECONDS
 def summarize_comparison(
     results: pd.DataFrame, *, control: str = CONTROL, target: float | None = None
 ) -> pd.DataFrame:
-    """Return each arm's area under the curve, with paired 95 % intervals, and the labels it needs to a target.
+    """Return each arm's area under the curve, with paired 95 % intervals, and its labels to a target.
 
     Parameters
     ----------
@@ -137,7 +136,7 @@ def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
     return pd.Series(areas).unstack().rename_axis(index="seed", columns="arm")
 
 
-def mean_interval(values: Any) -> tuple[float, float, float]:
+def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
     """Return the mean of `values` and its 95 % interval by Student's t; NaN around a single value."""
     values = np.asarray(values, dtype=float)
     mean = float(values.mean())
@@ -160,7 +159,7 @@ def labels_to_target(curve: pd.Series, target: float) -> float:
     return float(n_labels[i - 1] + share * (n_labels[i] - n_labels[i - 1]))
 
 
-def _named_interval(name: str, values: Any) -> dict[str, float]:
+def _named_interval(name: str, values: ArrayLike) -> dict[str, float]:
     mean, low, high = mean_interval(values)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
@@ -16,7 +14,9 @@ FIELD_OF_VIEW = 7.0  # mm, width of an image
 _BATCH = 8  # images painted at once: few enough to stay in the cache
 
 
-def make_vessels(n_samples: int = 100, *, size: int = 32, random_state: Any = None) -> Bunch:
+def make_vessels(
+    n_samples: int = 100, *, size: int = 32, random_state: int | np.random.RandomState | None = None
+) -> Bunch:
     """Make images of coronary arteries with plaque, for a simulator to label.
 
     Each is a cross-section: a lumen, a wall with an eccentric plaque, in the plaque a lipid core under a

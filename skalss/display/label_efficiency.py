@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from ..compare import learning_areas, mean_interval, paired_runs
@@ -273,7 +274,7 @@ def _curve(results: pd.DataFrame, arm: str) -> pd.DataFrame:
     return curve.assign(arm=arm, n_labels=rounds["n_labels"].mean().to_numpy())
 
 
-def _scores(sampler: Any) -> pd.DataFrame:
+def _scores(sampler: BaseEstimator) -> pd.DataFrame:
     """Return the scores of a fitted sampler as `compare_strategies` does."""
     history = getattr(sampler, "history_", None)
     if history is None:

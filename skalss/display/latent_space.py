@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_random_state
@@ -84,13 +86,13 @@ class LatentSpaceDisplay:
     @classmethod
     def from_estimator(
         cls,
-        sampler: Any,
-        X: Any,
+        sampler: BaseEstimator,
+        X: np.ndarray | pd.DataFrame,
         *,
         round: int | None = None,
-        latent_model: Any = None,
+        latent_model: BaseEstimator | None = None,
         n_pool: int | None = 5000,
-        random_state: Any = 0,
+        random_state: int | np.random.RandomState | None = 0,
         ax: Any = None,
         pool_kw: Mapping[str, Any] | None = None,
         labeled_kw: Mapping[str, Any] | None = None,
@@ -175,15 +177,15 @@ class LatentSpaceDisplay:
     @classmethod
     def from_codes(
         cls,
-        codes: Any,
+        codes: np.ndarray,
         *,
-        labeled: Any = (),
-        labels: Any = None,
-        asked: Any = (),
-        codes_generated: Any = None,
-        labels_generated: Any = None,
+        labeled: np.ndarray | Sequence[int] = (),
+        labels: np.ndarray | Sequence[Any] | None = None,
+        asked: np.ndarray | Sequence[int] = (),
+        codes_generated: np.ndarray | None = None,
+        labels_generated: ArrayLike | None = None,
         n_pool: int | None = 5000,
-        random_state: Any = 0,
+        random_state: int | np.random.RandomState | None = 0,
         ax: Any = None,
         pool_kw: Mapping[str, Any] | None = None,
         labeled_kw: Mapping[str, Any] | None = None,
@@ -249,7 +251,7 @@ class LatentSpaceDisplay:
             labels=labels,
             codes_generated=codes_generated,
             labels_generated=labels_generated,
-            asked_generated=[],
+            asked_generated=np.empty(0, dtype=np.intp),
             classes=_classes_of(labels + labels_generated),
             random_state=random_state,
         ).plot(ax=ax, pool_kw=pool_kw, labeled_kw=labeled_kw, asked_kw=asked_kw)
@@ -260,14 +262,14 @@ class LatentSpaceDisplay:
         codes: np.ndarray,
         *,
         drawn: Any,
-        labeled: Any,
+        labeled: np.ndarray,
         labels: list[Any],
-        asked: Any,
-        codes_generated: Any,
+        asked: np.ndarray,
+        codes_generated: np.ndarray | None,
         labels_generated: list[Any],
-        asked_generated: Any,
-        classes: Any,
-        random_state: Any,
+        asked_generated: np.ndarray,
+        classes: np.ndarray | None,
+        random_state: int | np.random.RandomState | None,
     ) -> LatentSpaceDisplay:
         """Bring codes to two dimensions, those of the rows drawn."""
         generated = np.empty((0, codes.shape[1])) if codes_generated is None else np.asarray(codes_generated)
@@ -386,7 +388,7 @@ def _up_to(queries: pd.DataFrame, round: int | None) -> pd.DataFrame:
     return queries[queries["round"] <= round]
 
 
-def _draw(n_rows: int, n_pool: int | None, random_state: Any) -> np.ndarray:
+def _draw(n_rows: int, n_pool: int | None, random_state: int | np.random.RandomState | None) -> np.ndarray:
     if n_pool is None:
         return np.arange(n_rows)
     check_positive_int("n_pool", n_pool, also="None for all rows")
@@ -394,20 +396,20 @@ def _draw(n_rows: int, n_pool: int | None, random_state: Any) -> np.ndarray:
     return np.sort(rng.choice(n_rows, size=min(n_pool, n_rows), replace=False))
 
 
-def _indexable(X: Any) -> Any:
+def _indexable(X: object) -> Any:
     X = to_host(X)
     return X if hasattr(X, "iloc") or isinstance(X, np.ndarray) else np.asarray(X)
 
 
-def _rows(X: Any, positions: np.ndarray) -> Any:
+def _rows(X: np.ndarray | pd.DataFrame, positions: np.ndarray) -> Any:
     return X.iloc[positions] if hasattr(X, "iloc") else X[positions]
 
 
-def _like(X: Any, rows: np.ndarray) -> Any:
-    return pd.DataFrame(rows, columns=X.columns) if hasattr(X, "iloc") else rows
+def _like(X: np.ndarray | pd.DataFrame, rows: np.ndarray) -> Any:
+    return pd.DataFrame(rows, columns=X.columns) if isinstance(X, pd.DataFrame) else rows
 
 
-def _checked_labels(name: str, labels: Any, n: int) -> list[Any]:
+def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
     if labels is None:
         return [None] * n
     labels = np.asarray(labels).ravel().tolist()
@@ -426,7 +428,10 @@ def _classes_of(labels: list[Any]) -> np.ndarray | None:
 
 
 def _plane(
-    codes: np.ndarray, generated: np.ndarray, drawn: np.ndarray, random_state: Any
+    codes: np.ndarray,
+    generated: np.ndarray,
+    drawn: np.ndarray,
+    random_state: int | np.random.RandomState | None,
 ) -> tuple[np.ndarray, tuple[str, str]]:
     """Bring codes to (n, 2), rows first and generated points behind them, and name the axes."""
     together = np.concatenate([codes, generated]).astype(np.float64)

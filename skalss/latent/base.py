@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
@@ -46,7 +47,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     _row_shape: tuple[int, ...]
     _known_scaling: Scaling | None = None
 
-    def fit(self, X: Any, y: Any = None) -> BaseLatentModel:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> BaseLatentModel:
         """Fit the model to unlabelled rows.
 
         Parameters
@@ -92,7 +93,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._report_health(X)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the codes of rows: the posterior mean, so the same rows give the same codes.
 
         Parameters
@@ -130,7 +131,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
-    def inverse_transform(self, Z: Any) -> np.ndarray:
+    def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes to rows in the units and trailing shape of X.
 
         Parameters
@@ -221,7 +222,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._take_own_state(state["own"])
 
     def _own_state(self) -> dict[str, Any]:
-        """Return what `_fit` has learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
+        """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
         raise TypeError(
             f"{type(self).__name__} does not say what of it is to be saved. Write its methods _own_state and "
             "_take_own_state, or pickle the sampler."

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from .base_vae import BaseVAE, check_sizes
@@ -63,8 +64,8 @@ class ConvVAE(BaseVAE):
         batch_size: int = 256,
         early_stopping: bool = True,
         dtype: str = "auto",
-        device: Any = "auto",
-        random_state: Any = None,
+        device: torch.device | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components

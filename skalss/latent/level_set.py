@@ -77,8 +77,8 @@ class LevelSetLatent(BaseLatentModel):
         *,
         cut: float = 2.0,
         image_shape: tuple[int, ...] | None = None,
-        device: Any = "auto",
-        random_state: Any = None,
+        device: torch.device | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components
         self.cut = cut

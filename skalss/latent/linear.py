@@ -58,7 +58,13 @@ class LinearLatent(BaseLatentModel):
     (1797, 8)
     """
 
-    def __init__(self, n_components: int = 16, *, device: Any = "auto", random_state: Any = None) -> None:
+    def __init__(
+        self,
+        n_components: int = 16,
+        *,
+        device: torch.device | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_components = n_components
         self.device = device
         self.random_state = random_state

@@ -64,7 +64,7 @@ class PretrainedLatent(BaseLatentModel):
         decoder: nn.Module | None = None,
         *,
         batch_size: int = 1024,
-        device: Any = "auto",
+        device: torch.device | str = "auto",
     ) -> None:
         self.encoder = encoder
         self.decoder = decoder
@@ -140,5 +140,5 @@ def _call(name: str, module: nn.Module, x: Tensor) -> Any:
         ) from error
 
 
-def _describe(output: Any) -> str:
+def _describe(output: Tensor | tuple[Tensor, ...]) -> str:
     return f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"

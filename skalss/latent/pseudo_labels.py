@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
@@ -133,11 +134,11 @@ class LabelSpreader(BaseEstimator):
 
     def spread(
         self,
-        codes_labeled: Any,
-        y: Any,
-        codes: Any,
+        codes_labeled: np.ndarray,
+        y: ArrayLike,
+        codes: np.ndarray,
         *,
-        rows_labeled: Any = None,
+        rows_labeled: ArrayLike | None = None,
         device: torch.device | str = "cpu",
     ) -> PseudoLabels:
         """Label rows by their codes.
@@ -263,7 +264,7 @@ def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> n
 
 
 def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray:
-    """Return the classes' shares of what reaches a row, each class divided by a power of its labels' number."""
+    """Return the classes' shares of what reaches a row, each divided by a power of its number of labels."""
     n_labels = np.maximum(np.bincount(numbers, minlength=reach.shape[1]), 1)
     shares = reach / n_labels**power
     total = shares.sum(axis=1, keepdims=True)
@@ -276,7 +277,7 @@ def _structure(shares: np.ndarray) -> float:
     return float(np.maximum(shares.max(axis=1) - chance, 0).mean() / (1 - chance))
 
 
-def _none(y: Any, structure: float) -> PseudoLabels:
+def _none(y: ArrayLike, structure: float) -> PseudoLabels:
     return PseudoLabels(np.empty(0, dtype=np.intp), np.asarray(y)[:0], np.empty(0), structure)
 
 

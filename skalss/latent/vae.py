@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from .base_vae import BaseVAE, check_sizes
@@ -101,8 +103,8 @@ class VAE(BaseVAE):
         batch_size: int = 256,
         early_stopping: bool = True,
         dtype: str = "auto",
-        device: Any = "auto",
-        random_state: Any = None,
+        device: torch.device | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Hashable
 from typing import Any
 
 from ..oracles import ABSTAIN, Abstain, Failed
@@ -24,7 +25,7 @@ def check_cost(cost: Any) -> float:
 def to_line(
     item: int,
     request: int | None,
-    answer: Any,
+    answer: object,
     target: BaseTarget,
     *,
     cost: float = 0.0,
@@ -56,7 +57,7 @@ def from_line(line: Answer, target: BaseTarget) -> Any:
     return target.from_text(line.label)
 
 
-def check_told(answer: Any, target: BaseTarget, id_: Any) -> Any:
+def check_told(answer: object, target: BaseTarget, id_: Hashable) -> Any:
     """Read an answer that came from outside a campaign, or refuse it."""
     answer = read_told(answer, id_)
     if isinstance(answer, Failed | Abstain):

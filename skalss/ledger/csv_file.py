@@ -52,7 +52,7 @@ def write(path: str | os.PathLike, frame: pd.DataFrame) -> None:
             writer.writerow("" if v is None or v is pd.NA or _is_nan(v) else v for v in row)
 
 
-def _is_nan(value: Any) -> bool:
+def _is_nan(value: object) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 

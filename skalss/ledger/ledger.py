@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Self
 
@@ -57,7 +58,7 @@ class Ledger:
         self.path = Path(path)
         self._store: Store | None = None
 
-    def answer(self, id_: Any, label: Any, *, annotator: str = "", cost: float = 0.0) -> None:
+    def answer(self, id_: Hashable, label: Any, *, annotator: str = "", cost: float = 0.0) -> None:
         """Record an answer; it is on the disk when this returns.
 
         It serves every campaign that waits for this row, or will ask for it. Answering again corrects: the
@@ -106,7 +107,7 @@ class Ledger:
                 ],
             )
 
-    def _item(self, book: Book, id_json: str, id_: Any) -> Item:
+    def _item(self, book: Book, id_json: str, id_: Hashable) -> Item:
         item = book.item(id_json)
         if item is None:
             some = [from_json(other.id) for other in book.items[:3]]

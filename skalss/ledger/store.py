@@ -251,7 +251,7 @@ class Store:
 
     # -- meta -------------------------------------------------------------------------------------
 
-    def write_meta(self, name: str, value: Any) -> None:
+    def write_meta(self, name: str, value: object) -> None:
         """Keep a value; in a transaction if it is to be kept with others."""
         text = json.dumps([value, seal([name, json.dumps(value)])])
         with explaining(self.path):

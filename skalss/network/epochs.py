@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
+from skorch import NeuralNet
 from skorch.helper import predefined_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, Subset
@@ -85,7 +86,7 @@ def _passes(n_rows: int, n: int) -> Tensor:
 
 @contextmanager
 def drawing_epochs(
-    net: Any,
+    net: NeuralNet,
     rows: Tensor,
     y: Tensor,
     pseudo: tuple[Tensor, Tensor] | None,

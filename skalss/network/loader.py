@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+from sklearn.base import BaseEstimator
 from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
@@ -31,11 +32,11 @@ class TensorLoader:
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Dataset,
         batch_size: int = 1,
         shuffle: bool = False,
         drop_last: bool = False,
-        sampler: Any = None,
+        sampler: BaseEstimator | None = None,
     ):
         self.dataset = dataset
         self.sampler = sampler
@@ -84,7 +85,7 @@ def numbers(ids: slice | Tensor) -> Tensor:
     return torch.arange(ids.start, ids.stop) if isinstance(ids, slice) else ids
 
 
-def _tensors(dataset: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+def _tensors(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return X, y and which of their rows the data set holds; None: all, in order."""
     if isinstance(dataset, Subset):
         X, y, rows = _tensors(dataset.dataset)
@@ -102,7 +103,7 @@ def _tensors(dataset: Any) -> tuple[Tensor, Tensor, Tensor | None]:
 class NumberedRows(torch.utils.data.Dataset):
     """A data set whose samples come with their position: ``(sample, i)``."""
 
-    def __init__(self, dataset: Any):
+    def __init__(self, dataset: Dataset):
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -123,13 +124,13 @@ class _NumberedCollate:
         return self.collate(list(rows)), torch.tensor(ids)
 
 
-def can_number(iterator: Any, dataset: Any) -> bool:
+def can_number(iterator: Iterable[Any], dataset: Dataset) -> bool:
     """Whether batches of a loader class can come with the positions of their rows."""
     known = isinstance(iterator, type) and issubclass(iterator, DataLoader | TensorLoader)
     return known and not isinstance(dataset, IterableDataset)
 
 
-def number_batches(iterator: Any) -> Any:
+def number_batches(iterator: Iterable[Any]) -> Any:
     """Let a loader of `NumberedRows` yield ``(batch, ids)``, whatever its own way to collate."""
     if isinstance(iterator, DataLoader) and iterator.batch_sampler is not None:
         iterator.collate_fn = _NumberedCollate(iterator.collate_fn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -56,7 +56,7 @@ class SklearnModel(BaseEstimator):
     warm_start = False
     takes_pseudo_labels = False
 
-    def __init__(self, estimator: BaseEstimator, *, random_state: Any = None):
+    def __init__(self, estimator: BaseEstimator, *, random_state: int | np.random.RandomState | None = None):
         self.estimator = estimator
         self.random_state = random_state
 

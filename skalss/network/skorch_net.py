@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from skorch import NeuralNet, NeuralNetBinaryClassifier
 from skorch.dataset import Dataset, ValidSplit
@@ -22,7 +22,7 @@ from .loader import TensorLoader
 FORWARD_ROWS = 256  # rows a forward pass takes; larger batches leave the processor's cache
 
 
-def check_net(estimator: Any) -> None:
+def check_net(estimator: BaseEstimator) -> None:
     """Refuse what is not a skorch net that says which task it serves.
 
     Raises
@@ -77,7 +77,7 @@ def prepare_net(
     return net
 
 
-def _set_dimensions(net: Any, **dimensions: Any) -> None:
+def _set_dimensions(net: NeuralNet, **dimensions: Any) -> None:
     """Tell the module what its signature asks for and the user has not set."""
     if isinstance(net.module, nn.Module):  # an instance keeps its weights and its shape
         return
@@ -86,7 +86,7 @@ def _set_dimensions(net: Any, **dimensions: Any) -> None:
     net.set_params(**{f"module__{name}": dimensions[name] for name in free})
 
 
-def _has_default_split(net: Any) -> bool:
+def _has_default_split(net: NeuralNet) -> bool:
     signatures = (inspect.signature(cls).parameters for cls in type(net).__mro__ if cls is not object)
     default = next((names["train_split"] for names in signatures if "train_split" in names), None)
     default_split = ValidSplit(5) if default is None else default.default
@@ -94,7 +94,7 @@ def _has_default_split(net: Any) -> bool:
     return isinstance(split, ValidSplit) and vars(split) == vars(default_split)
 
 
-def _monitors_validation(net: Any) -> bool:
+def _monitors_validation(net: NeuralNet) -> bool:
     """Whether a callback, such as early stopping, needs held-out rows."""
     if not isinstance(net.callbacks, list | tuple):
         return False
@@ -109,7 +109,7 @@ def _monitor(callback: Any) -> Any:
     return getattr(callback, "monitor", "")
 
 
-def _use_tensor_loader(net: Any) -> None:
+def _use_tensor_loader(net: NeuralNet) -> None:
     """Slice tensors and shuffle, unless the net has a data set or loader of its own."""
     if net.dataset is not Dataset:
         return
@@ -125,22 +125,22 @@ def _use_tensor_loader(net: Any) -> None:
         net.set_params(**{f"{role}__{k}": v for k, v in defaults.items() if f"{role}__{k}" not in chosen})
 
 
-def plain_module(net: Any) -> nn.Module:
+def plain_module(net: NeuralNet) -> nn.Module:
     """Return the module itself: hooks do not fire inside a compiled one."""
     return getattr(net.module_, "_orig_mod", net.module_)
 
 
-def first_output(output: Any) -> Tensor:
+def first_output(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return the output that skorch trains on, of a module that returns several."""
     return output[0] if isinstance(output, tuple) else output
 
 
-def positive_probability(net: Any, output: Tensor) -> Tensor:
+def positive_probability(net: NeuralNet, output: Tensor) -> Tensor:
     """Return the probability of the second class from the output of a binary net, logits or not."""
     return output.sigmoid() if isinstance(net.criterion_, nn.BCEWithLogitsLoss) else output
 
 
-def gives_probabilities(net: Any) -> bool:
+def gives_probabilities(net: NeuralNet) -> bool:
     """Whether the module's output is taken for probabilities; logits otherwise."""
     return isinstance(net.criterion_, nn.NLLLoss | nn.BCELoss)
 

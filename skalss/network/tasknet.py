@@ -524,7 +524,7 @@ class TaskNet(BaseEstimator):
         return run_to_head(plain_module(self.net_), self.head_name_ or "", batches, pick)
 
 
-def copy_task_tags(tags: Tags, estimator: Any) -> Tags:
+def copy_task_tags(tags: Tags, estimator: BaseEstimator) -> Tags:
     """Copy from `estimator` into `tags` what says which task it serves; None is the default classifier."""
     try:
         source = get_tags(net_classifier() if estimator is None else estimator)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from .base import ABSTAIN, BaseOracle
 
@@ -34,7 +35,7 @@ class AnswerKey(BaseOracle):
         self.y = y
         self.sample_id = sample_id
 
-    def label(self, X: Any, ids: np.ndarray) -> Iterator[list[tuple[Any, Any]]]:
+    def label(self, X: ArrayLike, ids: np.ndarray) -> Iterator[list[tuple[Any, Any]]]:
         """Yield the labels of all ids in one list; ABSTAIN where one is missing.
 
         Parameters

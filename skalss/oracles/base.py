@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 from abc import abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from ..utils.tensors import to_host
@@ -80,7 +81,7 @@ class BaseOracle(BaseEstimator):
     labels_new_points: bool = False
 
     @abstractmethod
-    def label(self, X: Any, ids: np.ndarray) -> Iterable[Any]:
+    def label(self, X: ArrayLike, ids: np.ndarray) -> Iterable[Any]:
         """Answer the questions, in any order.
 
         Parameters
@@ -98,7 +99,7 @@ class BaseOracle(BaseEstimator):
             later loses none.
         """
 
-    def row_costs(self, X: Any, ids: np.ndarray) -> np.ndarray | None:
+    def row_costs(self, X: ArrayLike, ids: np.ndarray) -> np.ndarray | None:
         """Return what each question costs, in the units of the sampler's `max_cost`.
 
         Parameters
@@ -163,7 +164,7 @@ def answer_chunks(labelled: Iterable[Any]) -> Generator[list[tuple[Any, Any]]]:
             labelled.close()  # at once: it may hold worker processes
 
 
-def read_told(value: Any, id_: Any) -> Any:
+def read_told(value: object, id_: Hashable) -> Any:
     """Sort an answer that a person told; a NaN among them is a mistake, not a failure.
 
     Raises
@@ -180,7 +181,7 @@ def read_told(value: Any, id_: Any) -> Any:
     return read_answer(value)
 
 
-def read_answer(value: Any) -> Any:
+def read_answer(value: object) -> Any:
     """Sort an oracle's raw answer: an Abstain, a Failed, or the label itself.
 
     None, ABSTAIN and pandas' NA are abstentions; a number that is NaN or infinite is a failure.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..utils.tensors import to_host
 
 
-def costs_of(cost: Any, X: Any, ids: np.ndarray) -> np.ndarray:
+def costs_of(cost: Any, X: ArrayLike, ids: np.ndarray) -> np.ndarray:
     """Return the cost of each row.
 
     Parameters
@@ -58,14 +59,14 @@ def check_costs(costs: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return costs
 
 
-def _as_floats(values: Any) -> np.ndarray:
+def _as_floats(values: ArrayLike) -> np.ndarray:
     try:
         return np.asarray(to_host(values), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"cost must give numbers, got {values!r}. Give one number a row.") from error
 
 
-def _look_up(cost: Any, id_: Any) -> Any:
+def _look_up(cost: Any, id_: Hashable) -> Any:
     try:
         return cost[id_]
     except KeyError:
@@ -75,7 +76,7 @@ def _look_up(cost: Any, id_: Any) -> Any:
         ) from None
 
 
-def _at(table: np.ndarray, id_: Any) -> Any:
+def _at(table: np.ndarray, id_: Hashable) -> Any:
     if isinstance(id_, numbers.Integral) and 0 <= int(id_) < len(table):
         return table[int(id_)]
     raise ValueError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
+from numpy.typing import ArrayLike
 
 from ..utils.checks import check_number
 from ..utils.tensors import to_host
@@ -94,7 +95,7 @@ class FunctionOracle(BaseOracle):
         self.cost = cost
         self.charge_failures = charge_failures
 
-    def label(self, X: Any, ids: np.ndarray) -> Iterator[Any]:
+    def label(self, X: ArrayLike, ids: np.ndarray) -> Iterator[Any]:
         """Call the function and yield its answers as they come; with `n_jobs`, in any order.
 
         Parameters
@@ -124,7 +125,7 @@ class FunctionOracle(BaseOracle):
                 pairs = list(zip(ids[slice(*call)], self._read(outcome, call.n_rows), strict=True))
                 yield pairs[0] if self.per_row else pairs  # those of one call arrive together
 
-    def row_costs(self, X: Any, ids: np.ndarray) -> np.ndarray | None:
+    def row_costs(self, X: ArrayLike, ids: np.ndarray) -> np.ndarray | None:
         """Return what each question costs.
 
         Parameters
@@ -180,7 +181,7 @@ class FunctionOracle(BaseOracle):
                 f"{type(backend).__name__}. Set a limit inside the function, or leave the backend out."
             )
 
-    def _runner(self, X: Any, n_jobs: int) -> Run:
+    def _runner(self, X: ArrayLike, n_jobs: int) -> Run:
         """Choose where the function runs: here, in worker processes, or where a joblib backend takes it."""
         catch = (self.catch,) if isinstance(self.catch, type) else tuple(self.catch)
         common: dict[str, Any] = {"take": partial(self._take, X), "catch": catch}
@@ -190,7 +191,7 @@ class FunctionOracle(BaseOracle):
             return partial(over_joblib, self.function, n_jobs=n_jobs, **common)
         return partial(in_turn, self.function, **common)
 
-    def _take(self, X: Any, call: Call) -> Any:
+    def _take(self, X: np.ndarray | pd.DataFrame, call: Call) -> Any:
         if not self.per_row:
             return X[slice(*call)]
         return X.iloc[call.start] if hasattr(X, "iloc") else X[call.start]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from skorch import NeuralNet
 from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import Tensor
@@ -62,7 +63,7 @@ class BaseSelector(BaseEstimator):
     needs_classes = False  # whether it cannot do without class scores
     biased = False  # whether the last updates were made on rows that are not like the data set
 
-    def start_training(self, net: Any) -> None:
+    def start_training(self, net: NeuralNet) -> None:
         """Get ready for the first epoch of a training."""
 
     def end_training(self) -> None:
@@ -70,7 +71,7 @@ class BaseSelector(BaseEstimator):
         for name in [name for name in vars(self) if name.startswith("_")]:
             delattr(self, name)
 
-    def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
+    def select(self, net: NeuralNet, iterator: Iterable[Any], **fit_params) -> Iterator[Any]:
         """Yield the training batches of one epoch.
 
         Parameters
@@ -90,11 +91,11 @@ class BaseSelector(BaseEstimator):
         """
         raise NotImplementedError
 
-    def row_weights(self, net: Any) -> Tensor | None:
+    def row_weights(self, net: NeuralNet) -> Tensor | None:
         """Return the weight in the loss of each row of the batch at hand; None: all weigh the same."""
         return None
 
-    def after_step(self, net: Any, output: Any) -> None:
+    def after_step(self, net: NeuralNet, output: Tensor | tuple[Tensor, ...]) -> None:
         """See the module's output on the batch yielded last, in training mode, after its step."""
 
     def check(self) -> None:
@@ -118,11 +119,11 @@ class PoolSelector(BaseSelector):
     start: float
     end: float
 
-    def start_training(self, net: Any) -> None:
+    def start_training(self, net: NeuralNet) -> None:
         """Get ready for the first epoch of a training."""
         self._n_plain = FORGOTTEN
 
-    def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
+    def select(self, net: NeuralNet, iterator: Iterable[Any], **fit_params) -> Iterator[Any]:
         """Yield as many batches as one pass has, each chosen from a pool of its own."""
         stream = RowStream(iterator, numbered=net.numbered_)
         n_done, device = 0, device_of(net)
@@ -149,7 +150,7 @@ class PoolSelector(BaseSelector):
             yield rows.batch
             began = seconds(device)
 
-    def _choose(self, net: Any, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
+    def _choose(self, net: NeuralNet, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
         """Pick `n` rows of the pool."""
         pool.batch = to_device(pool.batch, device_of(net))
         net.selection_ = selection = Selection(pool)
@@ -167,11 +168,11 @@ class PoolSelector(BaseSelector):
         """Whether to select for the next update of an epoch that had `n_done`."""
         return True
 
-    def look(self, net: Any, pool: Rows, **fit_params) -> Tensor | None:
+    def look(self, net: NeuralNet, pool: Rows, **fit_params) -> Tensor | None:
         """Ask the network about the rows of the pool."""
         return None
 
-    def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
+    def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return the positions in the pool of the `n` rows to train on."""
         raise NotImplementedError
 

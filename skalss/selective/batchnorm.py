@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 from skorch.dataset import get_len, unpack_data
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -15,7 +17,7 @@ from ..network.skorch_net import plain_module
 N_BATCHES = 50
 
 
-def recalibrate(net: Any, iterator: Any, *, numbered: bool, **fit_params) -> None:
+def recalibrate(net: NeuralNet, iterator: Iterable[Any], *, numbered: bool, **fit_params) -> None:
     """Average the statistics of batch normalisation anew, over batches as the loader makes them.
 
     Hard rows are not like the others; the network would be judged and used with their means and variances.

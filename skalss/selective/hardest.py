@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
+from skorch import NeuralNet
 from torch import Tensor
 
 from ..network.skorch_net import first_output
@@ -112,7 +112,7 @@ class HardestRows(PoolSelector):
         resolve_dtype(self.score_dtype, torch.device("cpu"))
         check_positive_int("score_chunk", self.score_chunk)
 
-    def start_training(self, net: Any) -> None:
+    def start_training(self, net: NeuralNet) -> None:
         """Forget what selection gave in the last training."""
         super().start_training(net)
         self._head: Head | None = None
@@ -128,14 +128,14 @@ class HardestRows(PoolSelector):
         always = self.when == "always" or callable(self.score)
         return always or n_done % PROBE == 0 or self._gain >= 1 + self.pool_factor * self.rho
 
-    def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
+    def look(self, net: NeuralNet, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
         if self._head is None:
             self._head = Head.find(net, pool, self.head, with_bias=self.bias == "include", **fit_params)
         whole = self.score == "loss"
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=whole, **fit_params)
 
-    def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
+    def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return the positions in the pool of the `n` hardest rows."""
         head, output, y = self._head, first_output(selection.output), selection.y
         assert head is not None  # found by `look`

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
@@ -74,13 +76,13 @@ class MarginMonitor(Callback):
     def __init__(self, warn=True):
         self.warn = warn
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Forget the last training."""
         self.head_: Head | None = None
         self.used_ = torch.zeros(0, dtype=torch.bool)
         self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection
 
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: NeuralNet, dataset_train: Sized | None = None, **kwargs: Any) -> None:
         """Start the sums of an epoch."""
         self.n_rows_ = _length(dataset_train)
         self.margins_: list[Tensor] = []
@@ -89,13 +91,15 @@ class MarginMonitor(Callback):
         self.seconds_scoring_ = self.seconds_plain_ = self.seconds_training_ = 0.0
         self.chose_ = False
 
-    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_begin(
+        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
         """Start the clock."""
         if training:
             self.began_ = seconds(device_of(net))
 
     def on_batch_end(
-        self, net: Any, batch: Any = None, training: bool = False, y_pred: Any = None, **kwargs: Any
+        self, net: NeuralNet, batch: Any = None, training: bool = False, y_pred: Any = None, **kwargs: Any
     ) -> None:
         """Look at the rows of a step."""
         if not training:
@@ -138,7 +142,7 @@ class MarginMonitor(Callback):
             self.used_ = torch.zeros(self.n_rows_, dtype=torch.bool)
         self.used_[ids if selection.picked is None else ids[selection.picked.cpu()]] = True
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write the epoch into the history."""
         record: dict[str, Any] = dict.fromkeys(COLUMNS)
         record["seconds_scoring"] = self.seconds_scoring_
@@ -163,7 +167,7 @@ class MarginMonitor(Callback):
         if self.chose_ and record["selection_gain"] is not None:
             self.balance_.append((record["selection_cost"], record["selection_gain"]))
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Warn if selection did not pay."""
         self.head_ = None  # it would be pickled with the net, once more
         if not self.warn or not self.balance_:
@@ -180,8 +184,8 @@ class MarginMonitor(Callback):
             )
 
 
-def _length(dataset: Any) -> int | None:
+def _length(dataset: Sized | None) -> int | None:
     try:
-        return len(dataset)
+        return len(dataset)  # type: ignore[arg-type]
     except TypeError:
         return None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from skorch import NeuralNet
 from torch import Tensor
 
 from ..utils.checks import check_positive_int
@@ -62,11 +61,11 @@ class HardNegatives(PoolSelector):
         check_positive_int("score_chunk", self.score_chunk)
         resolve_dtype(self.score_dtype, torch.device("cpu"))
 
-    def look(self, net: Any, pool: Rows, **fit_params) -> Tensor:
+    def look(self, net: NeuralNet, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=True, **fit_params)
 
-    def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
+    def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return the rows of highest loss, then random ones of those left."""
         y = selection.y
         loss = torch.nan_to_num(row_losses(net, selection.output, y), nan=-torch.inf)

@@ -214,7 +214,7 @@ class _Selective(NeuralNet):
         return params
 
 
-def _float32(output: Any) -> Any:
+def _float32(output: Tensor | tuple[Tensor, ...]) -> Any:
     if isinstance(output, Tensor):
         return output.float() if output.is_floating_point() else output
     if isinstance(output, tuple):

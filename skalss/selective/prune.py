@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 from torch import Tensor
 
 from ..network.skorch_net import first_output
@@ -68,12 +69,12 @@ class PruneEasyRows(BaseSelector):
         if self.skip == 1:
             raise ValueError("skip must be below 1: some easy rows must stay to speak for the others, got 1.")
 
-    def start_training(self, net: Any) -> None:
+    def start_training(self, net: NeuralNet) -> None:
         """Forget the rows of the last training."""
         self._head: Head | None = None
         self._memory = RowMemory(self.easy, self.max_doubt)
 
-    def select(self, net: Any, iterator: Any, **fit_params) -> Iterator[Any]:
+    def select(self, net: NeuralNet, iterator: Iterable[Any], **fit_params) -> Iterator[Any]:
         """Yield the batches of one pass without the rows that are skipped."""
         prune = net.progress(0) < self.end
         keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
@@ -95,11 +96,11 @@ class PruneEasyRows(BaseSelector):
                 yield rows.batch
                 began = seconds(device)
 
-    def row_weights(self, net: Any) -> Tensor | None:
+    def row_weights(self, net: NeuralNet) -> Tensor | None:
         """Put more weight on the easy rows that stay."""
         return net.selection_.rows.weights
 
-    def after_step(self, net: Any, output: Any) -> None:
+    def after_step(self, net: NeuralNet, output: Tensor | tuple[Tensor, ...]) -> None:
         """Remember the margins of the training pass."""
         if self._head is not None:
             gap = self._head.gap(first_output(output).detach().float())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from skorch import NeuralNet
 from torch import Tensor
 
 from .base import PoolSelector, Selection
@@ -26,6 +25,6 @@ class RandomRows(PoolSelector):
         self.start = start
         self.end = end
 
-    def pick(self, net: Any, selection: Selection, n: int) -> Tensor:
+    def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return `n` random positions of the pool."""
         return torch.randperm(len(selection.rows))[:n]

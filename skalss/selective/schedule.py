@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from ..utils.checks import check_real, check_share
@@ -80,26 +81,26 @@ class EarlyDropLR(Callback):
             return max((1 - progress) / max(1 - self.warmup, LEAST), LEAST)
         return self.factor ** sum(progress >= drop for drop in self.drops)
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Remember where the training starts."""
         self._check()
         self.first_epoch_ = len(net.history)
         self.base_ = [group["lr"] for group in self._groups(net)]
 
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: NeuralNet, dataset_train: Sized | None = None, **kwargs: Any) -> None:
         """Count the updates that the epoch will have."""
         self.epoch_ = len(net.history) - 1 - self.first_epoch_
         self.n_updates_ = 0
         self.n_expected_: float
         try:
-            n_rows = len(dataset_train)
+            n_rows = len(dataset_train)  # type: ignore[arg-type]
             batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
             self.n_expected_ = math.ceil(n_rows / (n_rows if batch_size == -1 else batch_size))
         except TypeError:  # a stream: as many as in the epoch before
             past = net.history[-2]["train_batch_count"] if self.epoch_ else 0
             self.n_expected_ = past or math.inf
 
-    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Set the learning rate of the update to come."""
         if not training:
             return
@@ -110,13 +111,13 @@ class EarlyDropLR(Callback):
             group["lr"] = base * scale
         self.n_updates_ += 1
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Put the learning rates back, so that a further training starts where this one did."""
         for group, base in zip(self._groups(net), self.base_, strict=True):
             group["lr"] = base
 
     @staticmethod
-    def _groups(net: Any) -> list[dict[str, Any]]:
+    def _groups(net: NeuralNet) -> list[dict[str, Any]]:
         return [group for name in net._optimizers for group in getattr(net, f"{name}_").param_groups]
 
     def _check(self) -> None:

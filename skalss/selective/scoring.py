@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
+from skorch import NeuralNet
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ Score = str | Callable[[Tensor, Tensor], Tensor]
 SCORES = ("mms", "margin", "entropy", "loss")
 
 
-def device_of(net: Any) -> torch.device:
+def device_of(net: NeuralNet) -> torch.device:
     """Return where the net's weights are."""
     parameter = next(plain_module(net).parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
@@ -55,7 +57,9 @@ class Head:
     with_bias: bool = False
 
     @staticmethod
-    def find(net: Any, rows: Rows, name: str | None = None, *, with_bias: bool = False, **fit_params) -> Head:
+    def find(
+        net: NeuralNet, rows: Rows, name: str | None = None, *, with_bias: bool = False, **fit_params
+    ) -> Head:
         """Find the head of a net by passing two rows; `name` overrules what is found."""
         module = plain_module(net).eval()
         with torch.no_grad():
@@ -115,7 +119,7 @@ def _linear(module: nn.Module, name: str) -> nn.Linear:
     return layer
 
 
-def forward(net: Any, rows: Rows, fit_params: Mapping[str, Any]) -> Any:
+def forward(net: NeuralNet, rows: Rows, fit_params: Mapping[str, Any]) -> Any:
     """Run the module. A compiled one runs as it was written: another mode and size would compile it anew."""
     X, _ = unpack_data(rows.batch)
     module = plain_module(net)
@@ -125,7 +129,7 @@ def forward(net: Any, rows: Rows, fit_params: Mapping[str, Any]) -> Any:
     return module(**X, **fit_params) if isinstance(X, Mapping) else module(X, **fit_params)
 
 
-def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, whole: bool = False, **fit_params) -> Any:
+def outputs(net: NeuralNet, rows: Rows, *, dtype: str, chunk: int, whole: bool = False, **fit_params) -> Any:
     """Pass rows through the net for scores only.
 
     Parameters
@@ -152,11 +156,13 @@ def outputs(net: Any, rows: Rows, *, dtype: str, chunk: int, whole: bool = False
     return tuple(map(_float, joined)) if isinstance(joined, tuple) else _float(joined)
 
 
-def _float(output: Any) -> Any:
+def _float(output: Tensor | tuple[Tensor, ...]) -> Any:
     return output.float() if isinstance(output, Tensor) and output.is_floating_point() else output
 
 
-def hardness(score: Score, net: Any, head: Head, output: Any, y: Any) -> Tensor:
+def hardness(
+    score: Score, net: NeuralNet, head: Head, output: Tensor | tuple[Tensor, ...], y: Tensor
+) -> Tensor:
     """Return one number per row, large for a hard row; NaN counts as the easiest.
 
     Raises
@@ -164,29 +170,29 @@ def hardness(score: Score, net: Any, head: Head, output: Any, y: Any) -> Tensor:
     ValueError
         If `score` is unknown, cannot be had from this net, or does not give a number per row.
     """
-    whole, output = output, first_output(output)
+    whole, first = output, first_output(output)
     if callable(score):
-        hard = score(output, y)
+        hard = score(first, y)
     elif score == "mms":
-        hard = -head.mms(output)
+        hard = -head.mms(first)
     elif score == "margin":
-        hard = -head.gap(output)
+        hard = -head.gap(first)
     elif score == "entropy":
-        hard = scores.entropy(head.scores(output), probabilities=head.probabilities)
+        hard = scores.entropy(head.scores(first), probabilities=head.probabilities)
     elif score == "loss":
         hard = row_losses(net, whole, y)
     else:
         raise ValueError(f"score must be one of {SCORES} or a callable, got {score!r}.")
-    if not isinstance(hard, Tensor) or hard.shape != output.shape[:1]:
+    if not isinstance(hard, Tensor) or hard.shape != first.shape[:1]:
         got = f"shape {tuple(hard.shape)}" if isinstance(hard, Tensor) else type(hard).__name__
         raise ValueError(
-            f"A score must give a tensor of shape ({len(output)},), one number per row and large for a hard "
+            f"A score must give a tensor of shape ({len(first)},), one number per row and large for a hard "
             f"row; got {got}."
         )
     return torch.nan_to_num(hard.float(), nan=-torch.inf)
 
 
-def are_class_scores(output: Any, y: Any) -> bool:
+def are_class_scores(output: Tensor, y: object) -> bool:
     """Whether margins mean something: class numbers as targets, or one output for two classes."""
     if not isinstance(y, Tensor) or y.reshape(-1).shape != output.shape[:1] or output.ndim > 2:
         return False
@@ -195,7 +201,13 @@ def are_class_scores(output: Any, y: Any) -> bool:
     return bool(((y == 0) | (y == 1)).all())
 
 
-def row_losses(net: Any, output: Any, y: Any, get_loss: Any = None, X: Any = None) -> Tensor:
+def row_losses(
+    net: NeuralNet,
+    output: Tensor | tuple[Tensor, ...],
+    y: ArrayLike,
+    get_loss: Any = None,
+    X: ArrayLike | None = None,
+) -> Tensor:
     """Return the net's own loss of each row, in place of their mean.
 
     Raises

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..oracles import Abstain, BaseOracle
 from ..utils.checks import check_number, check_positive_int, check_share
@@ -133,7 +134,7 @@ class VesselStress(BaseOracle):
         """
         self._check()
 
-    def label(self, X: Any, ids: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    def label(self, X: ArrayLike, ids: np.ndarray) -> Iterator[tuple[Any, Any]]:
         """Simulate each row and yield its peak stress in kPa, its map, or an abstention with the reason.
 
         Parameters
@@ -240,7 +241,7 @@ class VesselStress(BaseOracle):
             import_skfem("VesselStress(solver='scikit-fem')")
 
 
-def as_images(X: Any) -> np.ndarray:
+def as_images(X: ArrayLike) -> np.ndarray:
     """Return rows as float images of shape (n, 3, height, width); bytes are divided by 255."""
     X = np.asarray(X)
     X = X / 255 if X.dtype == np.uint8 else X.astype(float)

@@ -250,7 +250,7 @@ def cluster(
 
 
 def near_centres(snapshot: Snapshot, centres: np.ndarray, n: int) -> Candidates:
-    """Choose for each centre, in turn, the nearest row that may be asked and is not chosen for another yet."""
+    """Choose for each centre, in turn, the nearest row that may be asked and was not chosen yet."""
     rows, distances = snapshot.latent.nearest(centres, _N_NEIGHBORS)
     picked: dict[int, float] = {}
     for near, gaps in zip(rows.tolist(), distances.tolist(), strict=True):

@@ -77,7 +77,7 @@ class NearestNeighborStrategy(BaseClimbStrategy):
         )
 
     def _pick(self, snapshot: Snapshot, starts: np.ndarray, Z: np.ndarray, picked: dict, n: int) -> None:
-        """Choose for each start, in turn, its nearest row that is free and far enough from the labelled ones."""
+        """Choose for each start, in turn, the nearest row that is free and far from the labelled ones."""
         rows, distances = snapshot.latent.nearest(Z, _N_NEIGHBORS)
         far = self._far_enough(snapshot, snapshot.latent.codes()[rows.ravel()]).reshape(rows.shape)
         for start, near, gaps, allowed in zip(starts, rows, distances, far, strict=True):

@@ -73,7 +73,7 @@ class BaseTarget(ABC):
         return column_or_1d(to_host(y), dtype=None)
 
     @abstractmethod
-    def check(self, answer: Any) -> Any:
+    def check(self, answer: object) -> Any:
         """Return a label as it is kept.
 
         Raises

@@ -57,7 +57,7 @@ class Classes(BaseTarget):
         self.classes = None if labels is None else np.unique(np.asarray(labels))
         self._known = set() if self.classes is None else set(self.classes.tolist())
 
-    def check(self, answer: Any) -> Any:
+    def check(self, answer: object) -> Any:
         """Return a label, if it is one of the classes, and text where others are text."""
         if not np.isscalar(answer):
             raise ValueError(

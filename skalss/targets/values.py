@@ -39,7 +39,7 @@ class Values(BaseTarget):
     _mean: float
     _scale: float
 
-    def check(self, answer: Any) -> float:
+    def check(self, answer: object) -> float:
         """Return a number as a float."""
         if not isinstance(answer, numbers.Real):
             raise ValueError(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from typing import Any
 
 
-def check_positive_int(name: str, value: Any, *, also: str = "") -> None:
+def check_positive_int(name: str, value: object, *, also: str = "") -> None:
     """Refuse what is not a whole number of at least 1."""
     allowed = "a whole number of at least 1" + (f", or {also}" if also else "")
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
@@ -17,19 +16,19 @@ def check_positive_int(name: str, value: Any, *, also: str = "") -> None:
         raise ValueError(f"{name} must be {allowed}, got {value!r}.")
 
 
-def check_count(name: str, value: Any) -> None:
+def check_count(name: str, value: object) -> None:
     """Refuse what is not a whole number of at least 0."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
 
 
-def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """Refuse what is none of the words allowed."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
 
 
-def check_real(name: str, value: Any, *, also: str = "") -> None:
+def check_real(name: str, value: object, *, also: str = "") -> None:
     """Refuse what is not a finite number."""
     allowed = "a finite number" + (f", or {also}" if also else "")
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -38,7 +37,7 @@ def check_real(name: str, value: Any, *, also: str = "") -> None:
         raise ValueError(f"{name} must be {allowed}, got {value!r}.")
 
 
-def check_number(name: str, value: Any, *, zero: bool = False, also: str = "") -> None:
+def check_number(name: str, value: object, *, zero: bool = False, also: str = "") -> None:
     """Refuse what is not a finite number above 0, or at least 0 with `zero`."""
     allowed = f"a finite number {'of at least' if zero else 'above'} 0" + (f", or {also}" if also else "")
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -47,7 +46,7 @@ def check_number(name: str, value: Any, *, zero: bool = False, also: str = "") -
         raise ValueError(f"{name} must be {allowed}, got {value!r}.")
 
 
-def check_share(name: str, value: Any) -> None:
+def check_share(name: str, value: float) -> None:
     """Refuse what does not lie in [0, 1]."""
     check_real(name, value)
     if not 0 <= value <= 1:

@@ -11,7 +11,7 @@ import numpy as np
 SCALARS = (bool, int, float, str)
 
 
-def to_json(value: Any, what: str = "label") -> str:
+def to_json(value: object, what: str = "label") -> str:
     """Write an id or a label so that its type comes back with it.
 
     Examples

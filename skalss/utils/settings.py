@@ -116,7 +116,7 @@ class _Describer:
         finally:
             self.inside.discard(id(value))
 
-    def _of_object(self, value: Any) -> str:
+    def _of_object(self, value: object) -> str:
         if isinstance(value, list | tuple):
             return f"[{self._list(value)}]"
         if isinstance(value, set | frozenset):
@@ -128,8 +128,8 @@ class _Describer:
         if isinstance(value, partial):
             return f"partial of {self.text([value.func, value.args, value.keywords])}"
         if isinstance(value, nn.Module):
-            content = self.text(dict(value.state_dict())) if self.weights else ""
-            return f"{value!r} {_digest(content.encode())}" if content else repr(value)
+            learned = self.text(dict(value.state_dict())) if self.weights else ""
+            return f"{value!r} {_digest(learned.encode())}" if learned else repr(value)
         if isinstance(value, FrozenEstimator):
             return f"frozen {self.text(value.estimator)} {self._learned(value.estimator)}"
         name = f"{type(value).__module__}.{type(value).__qualname__}"

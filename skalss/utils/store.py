@@ -99,7 +99,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 # -- values to JSON and back ----------------------------------------------------------------------
 
 
-def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+def _encode(value: object, name: str, tensors: dict[str, Tensor]) -> Any:
     """Return what JSON can hold; numbers of arrays go into `tensors`."""
     if value is None or type(value) in (bool, int, str):
         return value
@@ -163,7 +163,7 @@ def _encode_frame(frame: pd.DataFrame, name: str, tensors: dict[str, Tensor]) ->
     return {"@frame": {"length": len(frame), "columns": columns}}
 
 
-def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _decode(value: object, tensors: dict[str, Tensor]) -> Any:
     """Undo `_encode`."""
     if isinstance(value, list):
         return [_decode(item, tensors) for item in value]

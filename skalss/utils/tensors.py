@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 
-def as_tensor(X: Any, device: torch.device | str = "cpu") -> Tensor:
+def as_tensor(X: ArrayLike, device: torch.device | str = "cpu") -> Tensor:
     """Return `X` as a tensor on `device`; read-only arrays are copied first.
 
     The dtype is kept, save for those that torch has no arithmetic for.
@@ -79,7 +80,7 @@ def chunks(n_rows: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n_rows))
 
 
-def to_host(X: Any) -> Any:
+def to_host(X: object) -> Any:
     """Turn tensors and array-API arrays into NumPy arrays; leave all else as it is."""
     if isinstance(X, Tensor):
         return X.detach().cpu().numpy()
