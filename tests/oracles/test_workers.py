@@ -159,9 +159,12 @@ def test_whoever_stops_reading_ends_what_is_running(tmp_path):
 
     def hang_at_one(x):
         if x[0] == 1:
-            with open(note, "w") as file:
+            with open(f"{note}-draft", "w") as file:
                 file.write(str(os.getpid()))
+            os.rename(f"{note}-draft", note)
             time.sleep(600)
+        while x[0] == 2 and not os.path.exists(note):  # a worker may take long to start
+            time.sleep(0.01)
         return x[0]
 
     got = outcomes(hang_at_one, n_rows=3, n_pieces=3)
