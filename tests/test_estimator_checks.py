@@ -26,7 +26,7 @@ def _selective_net(selector):
     )
 
 
-SHORT = {"lr": 2e-2, "max_epochs": 12}  # the defaults, which train longer, are checked on their own
+SHORT = {"lr": 3e-2, "max_epochs": 8}  # the defaults, which train longer, are checked on their own
 CLASSIFIERS = [
     AdaptiveLatentSampler(),
     AdaptiveLatentSampler(net_classifier(**SHORT), LinearLatent()),

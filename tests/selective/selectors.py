@@ -11,16 +11,22 @@ def doubt(output, y):
     return -output.amax(dim=1)
 
 
-ALWAYS = {  # each update chooses from a pool, between start and end
+SELECTORS = {
     "hard_negatives": "hard_negatives",
     "random": "random",
     "callable": HardestRows(doubt),
-    "two and a half batches": HardestRows(when="always", pool_factor=2.5),
+    "mms": "mms",
+    "class_balance": HardestRows(class_balance=True),
+    "prune": "prune",
 }
-POOL_SELECTORS = ALWAYS | {"mms": "mms", "class_balance": HardestRows(class_balance=True)}
 PRUNERS = {"prune": "prune", "prune more": PruneEasyRows(easy=0.8, skip=0.8)}
-EVERY_SELECTOR = POOL_SELECTORS | PRUNERS
-each_selector = pytest.mark.parametrize("selector", EVERY_SELECTOR.values(), ids=EVERY_SELECTOR)
+POOL_SELECTORS = {name: selector for name, selector in SELECTORS.items() if name not in PRUNERS}
+POOL_SELECTORS["two and a half batches"] = HardestRows(when="always", pool_factor=2.5)
+# Those of which each update chooses from a pool, between start and end.
+ALWAYS = {name: POOL_SELECTORS[name] for name in POOL_SELECTORS if name not in ("mms", "class_balance")}
+EVERY_SETTING = POOL_SELECTORS | PRUNERS  # where the numbers of rows and batches matter
+each_selector = pytest.mark.parametrize("selector", SELECTORS.values(), ids=SELECTORS)
+each_setting = pytest.mark.parametrize("selector", EVERY_SETTING.values(), ids=EVERY_SETTING)
 each_pool_selector = pytest.mark.parametrize("selector", POOL_SELECTORS.values(), ids=POOL_SELECTORS)
 each_pruner = pytest.mark.parametrize("selector", PRUNERS.values(), ids=PRUNERS)
 

@@ -12,7 +12,16 @@ from torch.utils.data import DataLoader
 from skalss.network.loader import TensorLoader
 from skalss.selective import BaseSelector
 
-from .selectors import ALWAYS, as_tensors, each_pool_selector, each_pruner, each_selector, is_pruner, sizes
+from .selectors import (
+    ALWAYS,
+    as_tensors,
+    each_pool_selector,
+    each_pruner,
+    each_selector,
+    each_setting,
+    is_pruner,
+    sizes,
+)
 
 # -- an epoch --------------------------------------------------------------------------------------
 
@@ -61,7 +70,7 @@ def test_a_pruned_epoch_has_at_most_the_updates_of_a_pass_and_full_batches(
     assert [len(batch[1]) for batch in watch.batches] == sum(sizes(net), [])
 
 
-@each_selector
+@each_setting
 def test_batches_are_distinct_rows_of_the_data_with_their_labels(selector, make_net, data, watch):
     X, y = data
     make_net(selector, watch=watch, max_epochs=4).fit(X, y)
@@ -71,7 +80,7 @@ def test_batches_are_distinct_rows_of_the_data_with_their_labels(selector, make_
         np.testing.assert_array_equal(y_batch.numpy(), y[ids])
 
 
-@each_selector
+@each_setting
 def test_rows_of_a_held_out_part_are_never_trained_on(selector, make_net, data, watch):
     X, y = data
     net = make_net(selector, watch=watch, train_split=ValidSplit(4, stratified=True)).fit(X, y)
@@ -83,7 +92,7 @@ def test_rows_of_a_held_out_part_are_never_trained_on(selector, make_net, data, 
     assert len(net.history[:, "valid_loss"]) == 2
 
 
-@each_selector
+@each_setting
 @pytest.mark.parametrize("n_rows", [2, 16, 17, 30])
 def test_fewer_rows_than_a_pool_or_a_batch(selector, n_rows, make_net, data):
     X, y = data
@@ -94,7 +103,7 @@ def test_fewer_rows_than_a_pool_or_a_batch(selector, n_rows, make_net, data):
     assert sizes(net)[0][0] >= min(n_rows, 16)
 
 
-@each_selector
+@each_setting
 def test_a_batch_size_of_minus_one_takes_all_rows(selector, make_net, data):
     net = make_net(selector, batch_size=-1).fit(*data)
     assert sizes(net) == [[160], [160]]
@@ -106,7 +115,7 @@ def easy_rows(n_rows):
     return 10 * np.eye(3, 5, dtype=np.float32)[y], y
 
 
-@each_selector
+@each_setting
 @pytest.mark.parametrize("n_rows", [10, 40])
 def test_few_rows_all_of_them_easy(selector, n_rows, make_net):
     """No update is without a row, nor has it a single one, which batch normalisation cannot train on."""
