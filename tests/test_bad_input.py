@@ -214,7 +214,7 @@ BAD_PARAMETERS = {
     "a forest has no features": (
         {"estimator": RandomForestClassifier(), "strategy": "badge"},
         ValueError,
-        r"BadgeStrategy\(\) needs the input of a last linear layer, which .*RandomForestClassifier.* Choose one",
+        r"BadgeStrategy\(\) needs the input of a last linear layer, which .*RandomForest.* Choose",
     ),
     "a forest has no gradients": (
         {"estimator": RandomForestClassifier(), "strategy": "snn"},

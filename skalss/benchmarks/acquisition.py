@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             snapshot = snapshot_of(scene, pool, codes, seed)
             strategy = make_strategy(name, "classification")
             candidates, seconds = timed(lambda: strategy.query(snapshot, options.queries), options.clock)
-            assert candidates.ids is not None
-            assert len(np.unique(candidates.ids)) == options.queries
+            assert candidates.rows is not None
+            assert len(np.unique(candidates.rows)) == options.queries
             passed[name] = snapshot.network.n_rows
             return seconds
 

@@ -238,7 +238,8 @@ def _labels(snapshot: Snapshot, seen: np.ndarray) -> np.ndarray:
     """Return the labels of the rows seen, classes by their number; NaN for rows without one."""
     labels = snapshot.y_labeled[: len(snapshot.labeled)]
     y = np.full(len(seen), np.nan)
-    known = labels if snapshot.target.numeric else snapshot.target.encode(labels)
+    classes = len(labels) > 0 and not snapshot.target.numeric
+    known = snapshot.target.encode(labels) if classes else labels
     y[np.searchsorted(seen, snapshot.labeled)] = known
     return y
 

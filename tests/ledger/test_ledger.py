@@ -69,13 +69,13 @@ def test_what_is_no_id(path, asked, id_):
 
 @pytest.mark.parametrize("label", [[1, 2], {"a": 1}, b"cat", 1j, np.array([1, 2])])
 def test_what_is_no_label(path, asked, label):
-    with pytest.raises(ValueError, match="keeps each label as"):
+    with pytest.raises(ValueError, match="keeps each label as|must be a number or a string"):
         Ledger(path).answer(asked[0], label)
     assert Ledger(path).history().empty
 
 
 def test_not_a_number_is_no_answer(path, asked):
-    with pytest.raises(ValueError, match="is NaN, as an empty cell is"):
+    with pytest.raises(ValueError, match="is NaN, as an empty cell of a table is"):
         Ledger(path).answer(asked[0], np.float32("nan"))
 
 
@@ -105,7 +105,7 @@ def test_a_failure_serves_each_campaign_that_waits_and_costs_once(path, asked):
 def test_a_label_of_a_value_must_be_a_number(path):
     with Campaign(make_sampler(path, net_regressor()), X, sample_id=IDS) as campaign:
         id_ = campaign.ask().ids[0]
-    with pytest.raises(ValueError, match="must be a number, since the ledger is for regression"):
+    with pytest.raises(ValueError, match="cannot be recorded: A regression label must be a number"):
         Ledger(path).answer(id_, "much")
     Ledger(path).answer(id_, 2)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skalss.ledger.values import from_json, pack, to_json, unpack
+from skalss.ledger.values import pack, unpack
+from skalss.utils.scalars import from_json, to_json
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from torch import nn
 
 from skalss import TaskNet
 from skalss.nets import MLP, LeNet, net_classifier, net_regressor
+from skalss.targets import make_target
 
 from .nets import DIGITS, DIGITS_Y, FAST, X_REG, Y_REG, X, Y, binary_net, every_net, make_decoder
 
@@ -191,21 +192,21 @@ def test_data_frame_columns_are_checked():
         model.partial_fit(frame[list("edcba")], Y)
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "logits", "embed"])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "logits", "features"])
 def test_wrong_width_is_refused_everywhere(method):
     model = TaskNet(net_classifier(**FAST), random_state=0).fit(X, Y)
     with pytest.raises(ValueError, match="X has 4 features, but TaskNet is expecting 5 features"):
         getattr(model, method)(X[:, :4])
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "logits", "embed"])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "logits", "features"])
 def test_images_of_another_size_are_refused_everywhere(method):
     model = TaskNet(net_classifier(LeNet, **FAST), random_state=0).fit(DIGITS, DIGITS_Y)
     with pytest.raises(ValueError, match=re.escape("(1, 8, 6)")):
         getattr(model, method)(DIGITS[..., :6])
 
 
-@pytest.mark.parametrize("method", ["predict", "logits", "embed", "head_weight"])
+@pytest.mark.parametrize("method", ["predict", "logits", "features", "head_weight"])
 def test_not_fitted(method):
     arguments = () if method == "head_weight" else (X,)
     with pytest.raises(NotFittedError):
@@ -236,15 +237,15 @@ def test_random_state_as_an_object():
 
 
 def test_rehearse_raises_like_fit_and_leaves_no_trace():
-    TaskNet(net_classifier(**FAST)).rehearse(X[:2], [0, 1, 2])
+    TaskNet(net_classifier(**FAST)).rehearse(X[:2], make_target(TaskNet(), [0, 1, 2]))
     model = TaskNet(net_classifier(module__output_dim=2, **FAST))
     with pytest.raises(ValueError, match="3 classes need width 3"):
-        model.rehearse(X[:2], [0, 1, 2])
+        model.rehearse(X[:2], make_target(TaskNet(), [0, 1, 2]))
     assert not hasattr(model, "net_")
     module = MLP(5, 3)
     state = torch.get_rng_state()
     before = [p.clone() for p in module.parameters()]
-    TaskNet(net_classifier(module, **FAST)).rehearse(X[:2], [0, 1, 2])
+    TaskNet(net_classifier(module, **FAST)).rehearse(X[:2], make_target(TaskNet(), [0, 1, 2]))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
 

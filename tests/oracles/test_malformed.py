@@ -120,7 +120,8 @@ def test_an_oracle_alone(items, per_row, retries, charge):
     per_row=st.booleans(),
     charge=st.booleans(),
     max_labels=st.integers(1, 12),
-    stop=[MaxCost(st.sampled_from([0.5, 3.0, 7.5, 100.0])), MaxFailures(st.integers(0, 4))],
+    max_cost=st.sampled_from([0.5, 3.0, 7.5, 100.0]),
+    max_failures=st.integers(0, 4),
 )
 def test_a_campaign(items, per_row, charge, max_labels, max_cost, max_failures):
     campaign = CAMPAIGNS(

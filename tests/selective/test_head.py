@@ -110,23 +110,21 @@ def test_one_output_of_a_binary_net(criterion, shape, make_net, rows):
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_doubt_and_pull_of_each_row(probabilities, make_net, rows):
+def test_pull_of_each_row(probabilities, make_net, rows):
     criterion = nn.NLLLoss if probabilities else nn.CrossEntropyLoss
     head = find(make_net(criterion=criterion), rows)
     z, y = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
     p = z.softmax(dim=1)
     output = p if probabilities else z
-    torch.testing.assert_close(head.doubt(output), 1 - p.amax(dim=1), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(head.pull(output, y), (p - torch.eye(3)[y]).norm(dim=1), rtol=1e-4, atol=1e-6)
 
 
-def test_doubt_and_pull_of_a_binary_net(make_net, rows):
+def test_pull_of_a_binary_net(make_net, rows):
     net = make_net(kind=SelectiveNetBinaryClassifier, module__output_dim=1, criterion=nn.BCEWithLogitsLoss)
     head = find(net, rows)
     z, y = torch.tensor([-2.0, 0.0, 3.0]), torch.tensor([0.0, 1.0, 0.0])
     p = z.sigmoid()
     for shape in ((-1,), (-1, 1)):
-        torch.testing.assert_close(head.doubt(z.reshape(shape)), torch.minimum(p, 1 - p))
         torch.testing.assert_close(head.pull(z.reshape(shape), y), (p - y).abs() * 2**0.5)
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 from sklearn.datasets import load_digits
 
 from skalss import TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
-from skalss.strategies import Snapshot
+from skalss.strategies import Encoded, make_snapshot
+from skalss.targets import Classes, Values
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
 N_ROWS = 150
@@ -21,6 +21,7 @@ class CountingNet:
 
     def __init__(self, network):
         self.network, self.rows = network, {}
+        self.abilities = network.abilities
 
     def __getattr__(self, name):
         method = getattr(self.network, name)
@@ -44,7 +45,10 @@ class World:
         self.y = DIGITS_Y[:n_rows] if task == "classification" else self.X[:, 20] + 0.1 * self.X[:, 30]
         self.latent_model = LinearLatent(4, random_state=0).fit(self.X)
         self.codes = self.latent_model.transform(self.X)
+        self.encoded = Encoded(self.latent_model, self.codes)
+        self.target = Classes(CLASSES) if task == "classification" else Values()
         self.labeled = rng.permutation(n_rows)[:n_labeled]
+        self.taken = np.isin(np.arange(n_rows), self.labeled)
         self.network = self.train(self.labeled, seed=0)
         self.counting_net = CountingNet(self.network)
         self.members = {}
@@ -56,33 +60,25 @@ class World:
         return network.partial_fit(self.X[rows], self.y[rows], classes=classes)
 
     def member(self, number):
-        """Give a member of a committee, trained at the first call."""
+        """Return a member of a committee, trained at the first call."""
         if number not in self.members:
             rows = np.random.RandomState(number).choice(self.labeled, size=len(self.labeled))
             self.members[number] = self.train(rows, seed=number)
         return self.members[number]
 
     def snapshot(self, **overrides):
-        taken = np.zeros(len(self.X), dtype=bool)
-        taken[overrides.get("labeled", self.labeled)] = True
-        seed = overrides.pop("seed", 0)
-        labeled = overrides.get("labeled", self.labeled)
+        """Return a snapshot of this world; `overrides` are arguments of `make_snapshot`."""
+        labeled = overrides.pop("labeled", self.labeled)
         settings = {
-            "task": self.task,
-            "X": self.X,
-            "taken": taken,
-            "labeled": labeled,
-            "y_labeled": self.y[labeled],
-            "codes_generated": None,
-            "starts_used": np.zeros(len(labeled), dtype=bool),
-            "latent": lambda: (self.latent_model, self.codes),
+            "latent": lambda: self.encoded,
             "network": lambda: self.counting_net,
-            "random_state": np.random.RandomState(seed),
-            "device": torch.device("cpu"),
-            "classes": CLASSES if self.task == "classification" else None,
+            "target": self.target,
             "member": self.member,
+            "random_state": overrides.pop("seed", 0),
         }
-        return Snapshot(**{**settings, **overrides})
+        y_labeled = overrides.pop("y_labeled", self.y[labeled])
+        X = overrides.pop("X", self.X)
+        return make_snapshot(X, labeled, y_labeled, **{**settings, **overrides})
 
 
 _WORLDS = {task: World(task) for task in ("classification", "regression")}
@@ -90,7 +86,7 @@ _WORLDS = {task: World(task) for task in ("classification", "regression")}
 
 @pytest.fixture
 def world_of():
-    """Give the world of a task."""
+    """Return the world of a task."""
 
     def find(task):
         world = _WORLDS[task]

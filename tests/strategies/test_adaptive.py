@@ -5,7 +5,7 @@ import pytest
 
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_classifier
-from skalss.strategies import AdaptiveStrategy, LargestClusterStrategy
+from skalss.strategies import AdaptiveStrategy, Encoded, LargestClusterStrategy
 
 QUERY = AdaptiveStrategy.query
 
@@ -13,7 +13,7 @@ QUERY = AdaptiveStrategy.query
 class Logits:
     """A network that is unsure of the rows whose first feature is 1, and sure of the others."""
 
-    head_name_ = None  # no features
+    abilities = frozenset({"logits"})
 
     def logits(self, rows):
         sure = 1 - rows[:, 0]
@@ -33,7 +33,7 @@ def scene(world):
             labeled=np.arange(0),
             y_labeled=world.y[:0],
             taken=np.zeros(len(X), dtype=bool),
-            latent=lambda: (world.latent_model, codes),
+            latent=lambda: Encoded(world.latent_model, codes),
             network=lambda: Logits(),
             **settings,
         )
@@ -72,36 +72,36 @@ def test_scores_are_gaps_of_probabilities(scene):
 def test_a_query_looks_at_a_fixed_number_of_rows(make_world, n_rows):
     snapshot = make_world("classification", n_rows).snapshot()
     AdaptiveStrategy(n_candidates=60).query(snapshot, 10)
-    assert snapshot.network_rows == 60
+    assert snapshot.network.n_rows == 60
 
 
 def test_where_codes_keep_no_classes_apart_rows_cover_the_features(world):
     noise = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
-    snapshot = world.snapshot(latent=lambda: (world.latent_model, noise), structure=lambda: 0.04)
+    snapshot = world.snapshot(latent=lambda: Encoded(world.latent_model, noise), known_structure=lambda: 0.04)
     candidates = AdaptiveStrategy(n_candidates=60).query(snapshot, 10)
     same = LargestClusterStrategy(n_candidates=60).query(world.snapshot(), 10)
-    assert candidates.rows.tolist() == same.ids.tolist()
-    assert snapshot.network_rows == 60 + len(world.labeled)
+    assert candidates.rows.tolist() == same.rows.tolist()
+    assert snapshot.network.n_rows == 60 + len(world.labeled)
     for params, structure in (({"min_structure": 0.0}, 0.04), ({}, 0.05)):
-        snapshot = world.snapshot(structure=lambda: structure)  # noqa: B023
+        snapshot = world.snapshot(known_structure=lambda: structure)  # noqa: B023
         clustered = AdaptiveStrategy(n_candidates=60, **params).query(snapshot, 10)
-        assert clustered.ids.tolist() != same.ids.tolist()
-        assert snapshot.network_rows == 60
+        assert clustered.rows.tolist() != same.rows.tolist()
+        assert snapshot.network.n_rows == 60
 
 
 def test_structure_is_measured_where_no_training_did_and_uses_up_no_draw(world):
     noise = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
     snapshot = world.snapshot()
-    assert snapshot.structure > 0.15
+    assert snapshot.structure() > 0.15
     assert snapshot.random_state.randint(1000) == world.snapshot().random_state.randint(1000)
-    assert world.snapshot(latent=lambda: (world.latent_model, noise)).structure < 0.1
-    assert world.snapshot(structure=lambda: None).structure == snapshot.structure
+    assert world.snapshot(latent=lambda: Encoded(world.latent_model, noise)).structure() < 0.1
+    assert world.snapshot(known_structure=lambda: None).structure() == snapshot.structure()
 
 
 def test_a_campaign_hands_on_the_structure_of_its_training(world, monkeypatch):
     found = []
     monkeypatch.setattr(
-        AdaptiveStrategy, "query", lambda self, s, n: found.append(s.structure) or QUERY(self, s, n)
+        AdaptiveStrategy, "query", lambda self, s, n: found.append(s.structure()) or QUERY(self, s, n)
     )
     sampler = AdaptiveLatentSampler(
         net_classifier(max_epochs=2),
@@ -121,7 +121,7 @@ def test_a_campaign_hands_on_the_structure_of_its_training(world, monkeypatch):
 def test_more_rows_than_candidates_are_wanted(world):
     snapshot = world.snapshot()
     assert len(set(AdaptiveStrategy(n_candidates=5).query(snapshot, 30).rows)) == 30
-    assert snapshot.network_rows == 30
+    assert snapshot.network.n_rows == 30
 
 
 def test_copies_leave_no_gap(scene):

@@ -112,8 +112,8 @@ def test_arrays_given_are_left_alone(n_classes):
 def test_the_strategy_takes_features_and_probabilities_of_the_network_in_one_pass(world):
     snapshot = world.snapshot()
     candidates = BadgeStrategy().query(snapshot, 12)
-    assert world.counting_net.rows == {"outputs": 110}
-    assert snapshot.network_rows == 110
+    assert world.counting_net.rows == {"features_and_logits": 110}
+    assert snapshot.network.n_rows == 110
     rows = world.X[snapshot.unlabeled]
     P = world.network.predict_proba(rows)
     expected, gaps = badge(world.network.features(rows), P, 12, np.random.RandomState(0))
@@ -123,7 +123,7 @@ def test_the_strategy_takes_features_and_probabilities_of_the_network_in_one_pas
 
 def test_only_rows_drawn_pass_the_network(world):
     BadgeStrategy(n_candidates=30).query(world.snapshot(), 12)
-    assert world.counting_net.rows == {"outputs": 30}
+    assert world.counting_net.rows == {"features_and_logits": 30}
 
 
 def test_two_classes_and_a_single_logit(world):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
-from skalss.strategies import InterpolationStrategy, NearestNeighborStrategy
+from skalss.strategies import Encoded, InterpolationStrategy, NearestNeighborStrategy
 
 PLAIN = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
 KINDS = [NearestNeighborStrategy, InterpolationStrategy]
@@ -43,7 +43,7 @@ def test_a_climb_is_steeper_than_chance(world):
     climbed = NearestNeighborStrategy(**{**PLAIN, "step": 0.3})._climb(snapshot, Z, y)
     direction = np.random.default_rng(0).standard_normal(Z.shape)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    by_chance = Z + 0.3 * snapshot.spread * direction.astype(np.float32)
+    by_chance = Z + 0.3 * snapshot.latent.spread() * direction.astype(np.float32)
     assert _loss(world, climbed, y).mean() > _loss(world, by_chance, y).mean()
 
 
@@ -60,15 +60,19 @@ def test_one_step_is_exactly_as_long_as_asked(step, world):
     snapshot = world.snapshot()
     Z = snapshot.latent.labeled_codes()
     climbed = NearestNeighborStrategy(**{**PLAIN, "step": step})._climb(snapshot, Z, snapshot.y_labeled)
-    np.testing.assert_allclose(np.linalg.norm(climbed - Z, axis=1), step * snapshot.spread, rtol=2e-3)
+    np.testing.assert_allclose(
+        np.linalg.norm(climbed - Z, axis=1), step * snapshot.latent.spread(), rtol=2e-3
+    )
 
 
 def test_one_step_goes_along_the_gradient(world):
     snapshot = world.snapshot()
     Z, y = snapshot.latent.labeled_codes(), snapshot.y_labeled
-    gradient = snapshot.loss_gradient(Z, y)
+    gradient, _ = snapshot.network.loss_gradient(Z, y)
     climbed = NearestNeighborStrategy(**PLAIN)._climb(snapshot, Z, y)
-    cosine = np.sum((climbed - Z) * gradient, axis=1) / np.linalg.norm(gradient, axis=1) / snapshot.spread
+    cosine = (
+        np.sum((climbed - Z) * gradient, axis=1) / np.linalg.norm(gradient, axis=1) / snapshot.latent.spread()
+    )
     np.testing.assert_allclose(cosine, 1, rtol=1e-3)
 
 
@@ -76,13 +80,18 @@ def test_many_steps_go_no_further_than_their_sum(world):
     snapshot = world.snapshot()
     Z = snapshot.latent.labeled_codes()
     strategy = NearestNeighborStrategy(**{**PLAIN, "step": 0.25, "n_steps": 6})
-    gone = np.linalg.norm(strategy._climb(snapshot, Z, snapshot.y_labeled) - Z, axis=1) / snapshot.spread
+    gone = (
+        np.linalg.norm(strategy._climb(snapshot, Z, snapshot.y_labeled) - Z, axis=1)
+        / snapshot.latent.spread()
+    )
     assert gone.max() <= 1.5 * 1.001
     assert gone.min() > 0.25
 
 
 def test_spread_is_the_root_mean_square_deviation(world):
-    assert world.snapshot().spread == pytest.approx(np.sqrt(world.codes.var(axis=0).mean()), rel=1e-5)
+    assert world.snapshot().latent.spread() == pytest.approx(
+        np.sqrt(world.codes.var(axis=0).mean()), rel=1e-5
+    )
 
 
 def test_the_climb_does_not_depend_on_the_unit_of_the_codes(world, make_world):
@@ -92,11 +101,11 @@ def test_the_climb_does_not_depend_on_the_unit_of_the_codes(world, make_world):
         def decode(self, Z):
             return world.latent_model.decode(Z / 100)
 
-    snapshot = world.snapshot(latent=lambda: (Stretched(), 100 * world.codes))
+    snapshot = world.snapshot(latent=lambda: Encoded(Stretched(), 100 * world.codes))
     plain = world.snapshot()
     strategy, y = NearestNeighborStrategy(**PLAIN), plain.y_labeled
     stretched = strategy._climb(snapshot, snapshot.latent.labeled_codes(), y)
-    expected = strategy._climb(plain, plain.codes_labeled, y)
+    expected = strategy._climb(plain, plain.latent.labeled_codes(), y)
     np.testing.assert_allclose(stretched / 100, expected, rtol=1e-3, atol=1e-3)
 
 
@@ -181,7 +190,7 @@ def test_min_distance_passes_near_rows_over(min_distance, world):
         np.fill_diagonal(gaps, np.inf)
         smallest = np.median(gaps.min(axis=1))
     else:
-        smallest = min_distance * snapshot.spread
+        smallest = min_distance * snapshot.latent.spread()
     strategy = NearestNeighborStrategy(**{**PLAIN, "step": 0.1, "min_distance": min_distance})
     candidates = strategy.query(snapshot, 20)
     by_climb = ~np.isnan(candidates.scores)
@@ -189,16 +198,16 @@ def test_min_distance_passes_near_rows_over(min_distance, world):
     assert _to_labelled(world.codes[candidates.rows[by_climb]], labeled).min() > smallest * 0.999
     # It makes a difference: without it near rows are asked.
     free = NearestNeighborStrategy(**{**PLAIN, "step": 0.1}).query(world.snapshot(), 20)
-    assert _to_labelled(world.codes[free.ids], labeled).min() < smallest
+    assert _to_labelled(world.codes[free.rows], labeled).min() < smallest
 
 
 def test_min_distance_of_interpolated_points(world):
     snapshot = world.snapshot()
     candidates = InterpolationStrategy(**{**PLAIN, "step": 1.0, "min_distance": 0.6}).query(snapshot, 10)
     distance = _to_labelled(candidates.codes, snapshot.latent.labeled_codes())
-    assert distance.min() > 0.6 * snapshot.spread * 0.999
+    assert distance.min() > 0.6 * snapshot.latent.spread() * 0.999
     free = InterpolationStrategy(**PLAIN).query(world.snapshot(), 40)
-    assert _to_labelled(free.codes, snapshot.latent.labeled_codes()).min() < 0.6 * snapshot.spread
+    assert _to_labelled(free.codes, snapshot.latent.labeled_codes()).min() < 0.6 * snapshot.latent.spread()
 
 
 def test_with_one_labelled_row_the_median_refuses_nothing(world):
@@ -214,7 +223,7 @@ def test_all_refused_is_filled_up_by_chance(world):
     assert np.isnan(candidates.scores).all()
     assert (candidates.starts == -1).all()
     other = strategy.query(world.snapshot(seed=1), 12)
-    assert set(other.ids) != set(candidates.rows)
+    assert set(other.rows) != set(candidates.rows)
 
 
 def test_snn_takes_the_nearest_row_to_where_the_climb_arrives(world):
@@ -241,7 +250,7 @@ def test_rows_that_collide_are_replaced(world):
     """All climbs arrive at one place: each still gets a row of its own."""
     codes = np.zeros((150, 4), dtype=np.float32)
     codes[0] = 1  # some spread
-    snapshot = world.snapshot(latent=lambda: (world.latent_model, codes))
+    snapshot = world.snapshot(latent=lambda: Encoded(world.latent_model, codes))
     candidates = NearestNeighborStrategy(**{**PLAIN, "step": 1e-6}).query(snapshot, 30)
     assert len(set(candidates.rows)) == 30
 
@@ -277,7 +286,7 @@ def test_a_gradient_that_is_no_number_gives_a_random_direction(kind, world):
     snapshot = world.snapshot(network=NotANumber)
     Z = snapshot.latent.labeled_codes()
     climbed = kind(**PLAIN)._climb(snapshot, Z, snapshot.y_labeled)
-    np.testing.assert_allclose(np.linalg.norm(climbed - Z, axis=1), snapshot.spread, rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(climbed - Z, axis=1), snapshot.latent.spread(), rtol=1e-3)
 
 
 class Tiny:
@@ -294,7 +303,7 @@ def test_a_tiny_gradient_still_points_uphill(kind, world):
     snapshot = world.snapshot(network=Tiny)
     Z = snapshot.latent.labeled_codes()
     climbed = kind(**PLAIN)._climb(snapshot, Z, snapshot.y_labeled)
-    np.testing.assert_allclose((climbed - Z)[:, 1], snapshot.spread, rtol=1e-3)
+    np.testing.assert_allclose((climbed - Z)[:, 1], snapshot.latent.spread(), rtol=1e-3)
 
 
 def test_more_points_than_starts(world):

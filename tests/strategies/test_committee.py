@@ -5,7 +5,7 @@ import torch
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_classifier, net_regressor
 from skalss.strategies import CommitteeStrategy
-from skalss.strategies.base import disagreement
+from skalss.targets import Classes
 
 
 class Voter:
@@ -16,7 +16,7 @@ class Voter:
 
 
 def divergence(P):
-    return disagreement(torch.as_tensor(P)).numpy()
+    return Classes().disagreement(torch.as_tensor(P)).numpy()
 
 
 def test_divergence_is_the_mean_of_the_members_divergences_from_their_mean():
@@ -73,7 +73,7 @@ def test_each_member_looks_at_the_rows_drawn_and_is_trained_once(world):
 
     snapshot = world.snapshot(member=member)
     CommitteeStrategy(n_members=3, n_candidates=30).query(snapshot, 5)
-    assert snapshot.network_rows == 3 * 30
+    assert snapshot.network.n_rows == 3 * 30
     assert trained == [0, 1, 2]
     CommitteeStrategy(n_members=4, n_candidates=30).query(snapshot, 5)
     assert trained == [0, 1, 2, 3]
@@ -125,7 +125,7 @@ def test_a_campaign_trains_and_counts_the_members(task, world_of):
 
 def test_fit_seconds_are_those_of_all_networks(world, monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr("skalss.campaign.campaign.time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr("skalss.campaign.history.time.perf_counter", lambda: float(next(clock)))
     campaign = _campaign(world, world.y)
     batch = campaign.ask()
     campaign.tell(batch.ids, world.y[batch.ids])
@@ -139,9 +139,12 @@ def test_fit_seconds_are_those_of_all_networks(world, monkeypatch):
 def test_members_differ_from_each_other_and_from_round_to_round(world):
     campaign = _campaign(world, world.y)
     next(campaign.rounds())
-    models = campaign.models
-    first, second, later = models.member(0, 1), models.member(1, 1), models.member(0, 2)
-    P = [network.predict_proba(world.X) for network in (first, second, later, models.member(0, 1))]
+    models, records = campaign.models, campaign.records
+    members = [models.member(0), models.member(1)]
+    records.round += 1
+    members.append(models.member(0))
+    records.round -= 1
+    P = [network.predict_proba(world.X) for network in (*members, models.member(0))]
     assert not np.allclose(P[0], P[1])
     assert not np.allclose(P[0], P[2])
     np.testing.assert_array_equal(P[0], P[3])
@@ -158,7 +161,7 @@ def test_every_member_has_an_output_for_a_class_that_its_rows_miss(named, world)
     once = np.array([np.flatnonzero(y == name)[0] for name in names])
     pending = campaign.ask(5)
     campaign.tell(pending.ids, names[[0, 0, 0, 1, 2]])  # each class but the first has one row at most
-    members = [campaign.models.member(i, 1) for i in range(6)]
+    members = [campaign.models.member(i) for i in range(6)]
     n_classes = 4 if named else 3
     assert {m.predict_proba(world.X[rows][once]).shape for m in members} == {(4, n_classes)}
     assert len(campaign.ask()) == 5

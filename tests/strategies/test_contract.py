@@ -14,9 +14,11 @@ from skalss.strategies import (
     Candidates,
     CommitteeStrategy,
     CoreSetStrategy,
+    Encoded,
     InterpolationStrategy,
     KMeansStrategy,
     LargestClusterStrategy,
+    MadePoints,
     NearestNeighborStrategy,
     RandomCodesStrategy,
     RandomStrategy,
@@ -149,8 +151,7 @@ def test_generated_points_are_labelled_rows_too(strategy, task, world_of):
     generated = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
     y = np.concatenate([world.y[world.labeled], world.y[:3]])
     snapshot = world.snapshot(
-        codes_generated=generated,
-        rows_generated=world.X[:3],
+        made=MadePoints(generated, world.X[:3]),
         y_labeled=y,
         starts_used=np.zeros(43, dtype=bool),
     )
@@ -206,7 +207,7 @@ def test_read_only_arrays_will_do(strategy, task, world_of):
     for array in (codes, labeled, y, taken, used):
         array.flags.writeable = False
     snapshot = world.snapshot(
-        latent=lambda: (world.latent_model, codes),
+        latent=lambda: Encoded(world.latent_model, codes),
         y_labeled=y,
         labeled=labeled,
         taken=taken,
@@ -230,7 +231,7 @@ def _refuse(*args, **kwargs):
 
 
 def test_random_needs_neither_network_nor_codes(world):
-    snapshot = world.snapshot(network=_refuse, latent=_refuse, X=None)
+    snapshot = world.snapshot(network=_refuse, latent=_refuse, X=None, taken=world.taken)
     assert len(RandomStrategy().query(snapshot, 10).rows) == 10
 
 
@@ -246,7 +247,7 @@ def test_a_climb_looks_at_a_fixed_number_of_rows_however_large_the_pool(strategy
     seen = []
     for n_rows in (150, 1500):
         world = make_world(task, n_rows)
-        strategy.query(world.snapshot(X=None), 10)  # X=None: no row of the pool is read
+        strategy.query(world.snapshot(X=None, taken=world.taken), 10)  # X=None: no row of the pool is read
         assert set(world.counting_net.rows) == {"loss_gradient"}
         seen.append(world.counting_net.rows["loss_gradient"])
         assert seen[-1] <= 2 * 10 * strategy.n_steps

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skalss.strategies import CoreSetStrategy, KMeansStrategy, TypicalStrategy
+from skalss.strategies import CoreSetStrategy, Encoded, KMeansStrategy, TypicalStrategy
 from skalss.strategies.diversity import farthest_first
 
 N_BLOBS = 6
@@ -28,7 +28,7 @@ def snapshot_of(world, codes, labeled=(), **settings):
         y_labeled=world.y[labeled],
         taken=taken,
         X=np.zeros((len(codes), 64)),
-        latent=lambda: (world.latent_model, codes),
+        latent=lambda: Encoded(world.latent_model, codes),
         **settings,
     )
 
@@ -110,8 +110,8 @@ def test_copies_are_chosen_once_each():
 def test_core_sets_in_features_ask_the_network_about_candidates_and_labelled_rows(world):
     snapshot = world.snapshot()
     CoreSetStrategy("features", n_candidates=30).query(snapshot, 5)
-    assert snapshot.network_rows == 30 + 40
-    assert world.counting_net.rows == {"embed": 70}
+    assert snapshot.network.n_rows == 30 + 40
+    assert world.counting_net.rows == {"features": 70}
 
 
 def test_codes_alone_will_do(world):
@@ -119,8 +119,8 @@ def test_codes_alone_will_do(world):
         raise AssertionError("asked for the network")
 
     for strategy in (KMeansStrategy(), TypicalStrategy(), CoreSetStrategy()):
-        assert not strategy.needs_labels
-        assert len(strategy.query(world.snapshot(network=refuse, X=None), 10).rows) == 10
+        assert not strategy.needs
+        assert len(strategy.query(world.snapshot(network=refuse, X=None, taken=world.taken), 10).rows) == 10
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import torch
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_regressor
 from skalss.oracles import Abstain, FunctionOracle
-from skalss.strategies import InterpolationStrategy
-from skalss.strategies.base import disagreement
+from skalss.strategies import Encoded, InterpolationStrategy, MadePoints
 from skalss.strategies.largest_cluster import farthest_of_largest
 
 N_MEMBERS = 3
@@ -18,9 +17,8 @@ def disagreement_of(world, rows):
     """What the committee says of rows, by its public predictions."""
     members = [world.member(i) for i in range(N_MEMBERS)]
     name = "predict_proba" if world.task == "classification" else "predict"
-    return disagreement(
-        torch.as_tensor(np.array([getattr(m, name)(rows) for m in members]).astype(float))
-    ).numpy()
+    beliefs = torch.as_tensor(np.array([getattr(m, name)(rows) for m in members]).astype(float))
+    return world.target.disagreement(beliefs).numpy()
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -37,10 +35,10 @@ def test_the_gradient_of_disagreement_agrees_with_finite_differences(task, resid
     world = world_of(task)
     snapshot, Z = world.snapshot(), world.codes[:4].astype(np.float32)
     edited = (world.X[4:8], world.codes[4:8]) if residual else None
-    gradient, apart = snapshot.disagreement_gradient(Z, N_MEMBERS, edited=edited)
+    gradient, apart = snapshot.network.disagreement_gradient(Z, N_MEMBERS, edited=edited)
 
     def at(Z):
-        rows = snapshot.decode(Z) if edited is None else snapshot.edit(*edited, Z)
+        rows = snapshot.latent.decode(Z) if edited is None else snapshot.latent.edit(*edited, Z)
         return disagreement_of(world, rows)
 
     np.testing.assert_allclose(apart, at(Z), rtol=1e-3)
@@ -50,7 +48,7 @@ def test_the_gradient_of_disagreement_agrees_with_finite_differences(task, resid
     np.testing.assert_allclose(
         (gradient * direction).sum(axis=1), slope, rtol=0.1, atol=0.02 * np.abs(slope).max()
     )
-    assert snapshot.network_rows == 3 * N_MEMBERS * 4
+    assert snapshot.network.n_rows == 3 * N_MEMBERS * 4
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -60,7 +58,7 @@ def test_a_climb_of_disagreement_raises_it_and_needs_no_label(task, world_of):
     snapshot = world.snapshot(y_labeled=world.y[world.labeled][::-1])
     made = InterpolationStrategy(climb="disagreement", n_steps=5, **common).query(snapshot, 30)
     plain = InterpolationStrategy(climb="random", n_steps=5, **common).query(world.snapshot(), 30)
-    climbed, jittered = (disagreement_of(world, candidates.rows).mean() for candidates in (made, plain))
+    climbed, jittered = (disagreement_of(world, candidates.points).mean() for candidates in (made, plain))
     assert climbed > 1.2 * jittered
     same = InterpolationStrategy(climb="disagreement", n_steps=5, **common).query(world.snapshot(), 30)
     np.testing.assert_array_equal(made.codes, same.codes)
@@ -70,8 +68,8 @@ def test_a_climb_of_disagreement_raises_it_and_needs_no_label(task, world_of):
 def test_residual_points_keep_what_the_decoder_loses(world):
     strategy = InterpolationStrategy(climb="random", n_steps=1, step=1e-3, residual=True, min_distance=None)
     made = strategy.query(world.snapshot(), 20)
-    nearest = world.X[world.snapshot().nearest(made.codes)[0][:, 0]]
-    np.testing.assert_allclose(made.rows, nearest, atol=0.1)
+    nearest = world.X[world.snapshot().latent.nearest(made.codes)[0][:, 0]]
+    np.testing.assert_allclose(made.points, nearest, atol=0.1)
     decoded = world.latent_model.inverse_transform(made.codes)
     assert np.abs(decoded - nearest).max() > 4
 
@@ -83,70 +81,69 @@ def test_a_random_step_is_in_units_of_each_component_of_the_codes(world):
     strategy = InterpolationStrategy(climb="random", n_steps=1, step=0.01, min_distance=None)
     snapshot = world.snapshot()
     made = strategy.query(snapshot, 60)
-    moved = (made.codes - world.codes[snapshot.nearest(made.codes)[0][:, 0]]) / deviations
+    moved = (made.codes - world.codes[snapshot.latent.nearest(made.codes)[0][:, 0]]) / deviations
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.01, rtol=1e-3)
 
 
 @pytest.mark.parametrize("climb", ["random", "disagreement"])
 def test_codes_that_are_all_alike_still_give_distinct_points(climb, world):
     """A VAE that collapsed; a step of no length would never leave the one code."""
-    snapshot = world.snapshot(latent=lambda: (world.latent_model, np.zeros_like(world.codes)))
+    snapshot = world.snapshot(latent=lambda: Encoded(world.latent_model, np.zeros_like(world.codes)))
     made = InterpolationStrategy(climb=climb, n_members=2, step=0.5).query(snapshot, 20)
     assert len(np.unique(made.codes, axis=0)) == 20
 
 
 def test_a_climb_of_disagreement_hardly_moves_what_hardly_varies(world):
-    snapshot = world.snapshot()
-    scales = snapshot.code_scales.copy()
-    scales[0] = 1e-3
-    snapshot.__dict__["code_scales"] = scales  # as if the pool hardly varied in this component
+    codes = world.codes.copy()
+    codes[:, 0] *= 1e-3 / codes[:, 0].std()  # this component hardly varies
+    snapshot = world.snapshot(latent=lambda: Encoded(world.latent_model, codes))
     strategy = InterpolationStrategy(climb="disagreement", n_steps=2, step=0.5, n_members=2)
     made = strategy.query(snapshot, 20)
-    gaps = np.abs(made.codes[:, None, 0] - world.codes[None, :, 0]).min(axis=1)
+    gaps = np.abs(made.codes[:, None, 0] - codes[None, :, 0]).min(axis=1)
     assert gaps.max() <= 1e-3 + 1e-5
-    others = np.abs(made.codes[:, None, 1:] - world.codes[None, :, 1:]).max(axis=2).min(axis=1)
+    others = np.abs(made.codes[:, None, 1:] - codes[None, :, 1:]).max(axis=2).min(axis=1)
     assert np.median(others) > 1
 
 
 def test_residual_points_stay_in_the_range_of_the_pool(world):
     strategy = InterpolationStrategy(climb="random", n_steps=10, step=2.0, residual=True)
     made = strategy.query(world.snapshot(), 40)
-    assert (made.rows >= world.X.min(axis=0)).all()
-    assert (made.rows <= world.X.max(axis=0)).all()
-    assert (made.rows == world.X.max(axis=0)).any()
+    assert (made.points >= world.X.min(axis=0)).all()
+    assert (made.points <= world.X.max(axis=0)).all()
+    assert (made.points == world.X.max(axis=0)).any()
 
 
 def test_a_residual_climb_of_the_loss_edits_its_start(world):
     strategy = InterpolationStrategy(residual=True, step=1e-3, n_steps=1, min_distance=None)
     snapshot = world.snapshot()
     made = strategy.query(snapshot, 15)
-    np.testing.assert_allclose(made.rows, world.X[world.labeled[made.starts]], atol=0.1)
+    np.testing.assert_allclose(made.points, world.X[world.labeled[made.starts]], atol=0.1)
 
 
 def test_labelled_generated_points_are_starts_too(world):
     y = np.concatenate([world.y[world.labeled], [3, 4]])
     rows, codes = world.X[-2:] + 0.5, world.codes[-2:]
     snapshot = world.snapshot(
-        y_labeled=y, codes_generated=codes, rows_generated=rows, starts_used=np.zeros(len(y), dtype=bool)
+        y_labeled=y, made=MadePoints(codes, rows), starts_used=np.zeros(len(y), dtype=bool)
     )
     np.testing.assert_array_equal(
-        snapshot.rows_labeled([41, 0, 40]), [rows[1], world.X[world.labeled[0]], rows[0]]
+        snapshot.labeled_rows([41, 0, 40]), [rows[1], world.X[world.labeled[0]], rows[0]]
     )
     strategy = InterpolationStrategy(residual=True, min_distance=None)
-    assert strategy.query(snapshot, 42).rows.shape == (42, 64)
+    assert strategy.query(snapshot, 42).points.shape == (42, 64)
 
 
 @pytest.mark.parametrize("climb", ["loss", "disagreement", "random"])
 def test_a_share_of_random_rows_comes_first(climb, world):
     strategy = InterpolationStrategy(climb=climb, random_share=0.4, n_members=2)
     made = strategy.query(world.snapshot(), 10)
-    assert len(made.ids) == len(set(made.ids)) == 4
+    assert len(made.rows) == len(set(made.rows)) == 4
     assert len(made.codes) == 6
-    assert not set(made.ids) & set(world.labeled)
+    assert not set(made.rows) & set(world.labeled)
     for values in (made.scores, made.starts):
         assert values is None or len(values) == 10
     every = InterpolationStrategy(climb=climb, random_share=1.0).query(world.snapshot(), 10)
-    assert len(every.ids) == 10
+    assert len(every.rows) == 10
     assert len(every.codes) == 0
 
 
@@ -159,25 +156,25 @@ def test_of_many_points_those_are_asked_that_cover_the_features(world):
     )
     places = [np.flatnonzero((every.codes == code).all(axis=1)) for code in made.codes]
     assert all(len(place) == 1 for place in places)
-    np.testing.assert_array_equal(made.rows, every.rows[np.concatenate(places)])
+    np.testing.assert_array_equal(made.points, every.points[np.concatenate(places)])
     centres = world.network.features(world.X[world.labeled])
-    kept, _ = farthest_of_largest(world.network.features(every.rows), centres, 10)
+    kept, _ = farthest_of_largest(world.network.features(every.points), centres, 10)
     np.testing.assert_array_equal(np.concatenate(places), kept)
-    assert snapshot.network_rows == 80 + len(world.labeled)
+    assert snapshot.network.n_rows == 80 + len(world.labeled)
 
 
 def test_rows_and_points_are_chosen_from_together(world):
     common = {"climb": "random", "residual": True, "random_share": 0.5, "min_distance": None}
     made = InterpolationStrategy(n_candidates=100, **common).query(world.snapshot(), 12)
     every = InterpolationStrategy(**common).query(world.snapshot(), 100)
-    assert len(every.ids) == 50
-    features = [world.network.features(rows) for rows in (world.X[every.ids], every.rows)]
+    assert len(every.rows) == 50
+    features = [world.network.features(rows) for rows in (world.X[every.rows], every.points)]
     centres = world.network.features(world.X[world.labeled])
     kept, _ = farthest_of_largest(np.concatenate(features), centres, 12)
-    assert set(made.ids) == set(every.ids[kept[kept < 50]])
+    assert set(made.rows) == set(every.rows[kept[kept < 50]])
     np.testing.assert_array_equal(made.codes, every.codes[kept[kept >= 50] - 50])
-    assert len(made.ids) + len(made.codes) == len(made.scores) == 12
-    assert 0 < len(made.ids) < 12
+    assert len(made.rows) + len(made.codes) == len(made.scores) == 12
+    assert 0 < len(made.rows) < 12
 
 
 @pytest.mark.parametrize("climb", ["disagreement", "random"])
@@ -185,12 +182,12 @@ def test_a_pool_that_is_used_up_still_gives_starts(climb, world):
     taken = np.ones(len(world.X), dtype=bool)
     strategy = InterpolationStrategy(climb=climb, random_share=0.5, n_members=2, residual=True)
     made = strategy.query(world.snapshot(taken=taken), 200)
-    assert made.ids is None
-    assert made.rows.shape == (200, 64)
+    assert made.rows is None
+    assert made.points.shape == (200, 64)
     taken[-3:] = False
     made = strategy.query(world.snapshot(taken=taken), 200)
-    assert len(made.ids) == 3
-    assert made.rows.shape == (197, 64)
+    assert len(made.rows) == 3
+    assert made.points.shape == (197, 64)
 
 
 def test_the_nearest_rows_stand_in_for_refused_points(world):
@@ -198,9 +195,9 @@ def test_the_nearest_rows_stand_in_for_refused_points(world):
     strategy = InterpolationStrategy(on_refusal="nearest")
     made = strategy.query(world.snapshot(refused=refused), 10)
     snapshot = world.snapshot()
-    assert made.ids[[0, 2]].tolist() == snapshot.unlabeled[[5, 9]].tolist()
-    assert made.ids[1] in snapshot.nearest(refused[1:2], 3)[0][0]  # twice the same point: two rows
-    assert len(set(made.ids)) == 3
+    assert made.rows[[0, 2]].tolist() == snapshot.unlabeled[[5, 9]].tolist()
+    assert made.rows[1] in snapshot.latent.nearest(refused[1:2], 3)[0][0]  # twice the same point: two rows
+    assert len(set(made.rows)) == 3
     assert len(made.codes) == 7
     assert len(strategy.query(world.snapshot(refused=refused), 2).rows) == 2
     assert InterpolationStrategy().query(world.snapshot(refused=refused), 10).rows is None
@@ -284,7 +281,7 @@ def test_a_point_that_is_refused_late_is_replaced_then(world_of):
     third = campaign.ask()
     assert sum(not str(id_).startswith("generated") for id_ in third.ids) == 4
     campaign.tell(third.ids, np.asarray([20.0] * 10))
-    assert all(str(id_).startswith("generated") for id_ in campaign.ask().rows)
+    assert all(str(id_).startswith("generated") for id_ in campaign.ask().ids)
 
 
 def test_what_was_asked_is_what_is_trained_on(world_of):

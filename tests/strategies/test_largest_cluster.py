@@ -4,7 +4,7 @@ from sklearn.metrics import pairwise_distances
 
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_regressor
-from skalss.strategies import LargestClusterStrategy
+from skalss.strategies import LargestClusterStrategy, MadePoints
 from skalss.strategies.largest_cluster import farthest_of_largest
 
 
@@ -65,45 +65,44 @@ def test_distances_are_taken_in_the_space(task, space, where, world_of):
     rows, labeled = snapshot.unlabeled, world.labeled
     of = (lambda i: world.codes[i]) if where == "codes" else (lambda i: world.network.features(world.X[i]))
     assert candidates.rows.tolist() == rows[in_a_loop(of(rows), of(labeled), 12)].tolist()
-    assert snapshot.network_rows == (0 if where == "codes" else len(rows) + len(labeled))
+    assert snapshot.network.n_rows == (0 if where == "codes" else len(rows) + len(labeled))
 
 
 def test_looks_at_as_many_rows_as_it_is_told(world):
     snapshot = world.snapshot()
     LargestClusterStrategy(n_candidates=30).query(snapshot, 5)
-    assert snapshot.network_rows == 30 + len(world.labeled)
+    assert snapshot.network.n_rows == 30 + len(world.labeled)
 
 
 def test_of_many_labelled_rows_a_part_is_looked_at(world):
     snapshot = world.snapshot()
     every = world.network.features(world.X[world.labeled])
-    some = snapshot.embed_labeled(limit=15)
-    assert len(some) == snapshot.network_rows == 15
+    some = snapshot.network.labeled_features(limit=15)
+    assert len(some) == snapshot.network.n_rows == 15
     places = [np.flatnonzero((every == row).all(axis=1))[0] for row in some]
     assert (np.diff(places) > 0).all()
-    np.testing.assert_array_equal(world.snapshot().embed_labeled(), every)
+    np.testing.assert_array_equal(world.snapshot().network.labeled_features(), every)
 
 
 def test_generated_points_are_centres_too(world):
     y = np.concatenate([world.y[world.labeled], [3, 4]])
     snapshot = world.snapshot(
         y_labeled=y,
-        codes_generated=world.codes[-2:],
-        rows_generated=world.X[-2:],
+        made=MadePoints(world.codes[-2:], world.X[-2:]),
         starts_used=np.zeros(42, bool),
     )
     expected = world.network.features(np.concatenate([world.X[world.labeled], world.X[-2:]]))
-    np.testing.assert_allclose(snapshot.embed_labeled(), expected, rtol=1e-5, atol=1e-6)
-    assert snapshot.network_rows == 42
+    np.testing.assert_allclose(snapshot.network.labeled_features(), expected, rtol=1e-5, atol=1e-6)
+    assert snapshot.network.n_rows == 42
 
 
 def test_a_network_without_a_last_layer_is_looked_past(world):
     class Headless:
-        head_name_ = None
+        abilities = frozenset()
 
     snapshot = world.snapshot(network=Headless)
     same = LargestClusterStrategy(space="codes").query(world.snapshot(), 10)
-    assert LargestClusterStrategy().query(snapshot, 10).rows.tolist() == same.ids.tolist()
+    assert LargestClusterStrategy().query(snapshot, 10).rows.tolist() == same.rows.tolist()
 
 
 def test_wrong_parameters():

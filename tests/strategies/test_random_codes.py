@@ -5,7 +5,7 @@ from scipy.stats import kstest
 from skalss import AdaptiveLatentSampler
 from skalss.nets import net_regressor
 from skalss.oracles import AnswerKey, FunctionOracle
-from skalss.strategies import RandomCodesStrategy
+from skalss.strategies import Encoded, RandomCodesStrategy
 
 
 def test_normal_codes_have_the_moments_of_the_pool(world):
@@ -24,7 +24,7 @@ def test_a_latin_hypercube_has_one_code_in_each_slice(world):
 
 
 def test_a_single_component(world):
-    snapshot = world.snapshot(latent=lambda: (None, world.codes[:, :1]))
+    snapshot = world.snapshot(latent=lambda: Encoded(None, world.codes[:, :1]))
     for design in ("normal", "latin_hypercube"):
         assert RandomCodesStrategy(design).query(snapshot, 7).codes.shape == (7, 1)
 

@@ -23,6 +23,7 @@ from skalss.strategies import (  # noqa: E402
     make_initial,
     make_strategy,
 )
+from skalss.targets import Classes  # noqa: E402
 
 SERVED = [
     pool.RandomSampling(),
@@ -86,21 +87,21 @@ def test_the_network_is_asked_about_the_right_rows(theirs, ours, space, world):
     snapshot = world.snapshot()
     picked = strategy.query(snapshot, 12).rows
     np.testing.assert_array_equal(picked, UncertaintyStrategy(ours).query(world.snapshot(), 12).rows)
-    assert snapshot.network_rows == 150  # in one pass
+    assert snapshot.network.n_rows == 150  # in one pass
 
 
 @pytest.mark.parametrize("space", ["codes", "features"])
 def test_labelled_rows_are_told_from_candidates(space, world):
     theirs = SkactivemlStrategy(pool.CoreSet(), space=space).query(world.snapshot(), 12)
     ours = CoreSetStrategy(space).query(world.snapshot(), 12)
-    np.testing.assert_array_equal(theirs.ids, ours.ids)
+    np.testing.assert_array_equal(theirs.rows, ours.rows)
     np.testing.assert_allclose(theirs.scores, ours.scores, rtol=1e-3)
 
 
 def test_an_ensemble_is_the_committee(world):
     theirs = SkactivemlStrategy(pool.QueryByCommittee(), space="original").query(world.snapshot(), 12)
     ours = CommitteeStrategy().query(world.snapshot(), 12)
-    np.testing.assert_array_equal(theirs.ids, ours.ids)
+    np.testing.assert_array_equal(theirs.rows, ours.rows)
     np.testing.assert_allclose(theirs.scores, ours.scores, rtol=1e-3)
 
 
@@ -112,14 +113,14 @@ def test_labels_are_numbers_of_classes_and_nan(world):
         return candidates[:n]
 
     names = np.array(list("abcdefghij"))
-    snapshot = world.snapshot(y_labeled=names[world.y[world.labeled]], classes=names)
+    snapshot = world.snapshot(y_labeled=names[world.y[world.labeled]], target=Classes(names))
     strategy = SkactivemlStrategy(Chooses(look), space="original")
     ids = strategy.query(snapshot, 5).rows
     np.testing.assert_array_equal(ids, snapshot.unlabeled[:5])
     np.testing.assert_array_equal(seen["y"][world.labeled], world.y[world.labeled])
     assert np.isnan(seen["y"]).sum() == 110
     assert seen["X"] is world.X or np.shares_memory(seen["X"], world.X)  # no copy of the whole pool
-    assert not snapshot.network_rows
+    assert not snapshot.network.n_rows
 
 
 def test_rows_picked_twice_or_not_to_be_asked_are_replaced(world):
@@ -138,7 +139,7 @@ def test_rows_picked_twice_or_not_to_be_asked_are_replaced(world):
 def test_candidates_are_a_part_of_the_pool(world):
     snapshot = world.snapshot()
     SkactivemlStrategy(pool.UncertaintySampling(), n_candidates=30).query(snapshot, 5)
-    assert world.counting_net.rows == {"outputs": 40 + 30}
+    assert world.counting_net.rows == {"features_and_logits": 40 + 30}
 
 
 @pytest.mark.parametrize("query_strategy", [pool.GreedySamplingX(), pool.TypiClust()], ids=str)

@@ -51,7 +51,7 @@ def test_only_rows_that_may_be_asked_are_scored(world):
 
 def test_scores_in_chunks(world, monkeypatch):
     expected = UncertaintyStrategy("mms").query(world.snapshot(), 20).rows
-    monkeypatch.setattr("skalss.strategies.base.chunk_rows", lambda shape: 7)
+    monkeypatch.setattr("skalss.strategies.network_view.chunk_rows", lambda shape: 7)
     np.testing.assert_array_equal(UncertaintyStrategy("mms").query(world.snapshot(), 20).rows, expected)
 
 
