@@ -15,8 +15,8 @@ from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
-from .network import TaskNet, make_task_model
-from .network.tasknet import copy_task_tags
+from .network import TaskNet, check_task_model, make_task_model
+from .network.tags import copy_task_tags
 from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
@@ -296,6 +296,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Without an "
                 "oracle, y is the answer key; or set oracle= to ask a function or a person."
             )
+        check_task_model(self.estimator)
         if self.oracle is None:
             y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
         campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)

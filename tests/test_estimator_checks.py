@@ -3,6 +3,8 @@
 import pytest
 import sklearn
 import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
@@ -33,8 +35,13 @@ CLASSIFIERS = [
     TaskNet(),
     TaskNet(_selective_net("mms")),
     TaskNet(_selective_net("prune")),
+    AdaptiveLatentSampler(RandomForestClassifier(10), LinearLatent()),
 ]
-REGRESSORS = [AdaptiveLatentSampler(net_regressor(**SHORT), LinearLatent()), TaskNet(net_regressor(**SHORT))]
+REGRESSORS = [
+    AdaptiveLatentSampler(net_regressor(**SHORT), LinearLatent()),
+    TaskNet(net_regressor(**SHORT)),
+    AdaptiveLatentSampler(Ridge(), LinearLatent()),
+]
 # The repr of a set differs between processes, and test workers must agree on the names of tests.
 IDS = [
     "sampler",
@@ -42,8 +49,10 @@ IDS = [
     "TaskNet",
     "TaskNet that chooses rows",
     "TaskNet that prunes rows",
+    "sampler of a forest",
     "sampler of a regressor",
     "TaskNet of a regressor",
+    "sampler of ridge regression",
 ]
 
 # What scikit-learn asks of a classifier or regressor and of no other estimator, in every version we serve.

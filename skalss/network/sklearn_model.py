@@ -16,6 +16,7 @@ from ..targets import BaseTarget, make_target
 from ..utils.scaling import Scaling
 from ..utils.tensors import to_host
 from .epochs import Pseudo
+from .tags import copy_task_tags
 
 
 def _has_probabilities(model: SklearnModel) -> bool:
@@ -62,11 +63,7 @@ class SklearnModel(BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         """Tell which task it serves, by delegation to the estimator."""
-        tags, source = super().__sklearn_tags__(), get_tags(self.estimator)
-        tags.estimator_type = source.estimator_type
-        tags.classifier_tags = source.classifier_tags
-        tags.regressor_tags = source.regressor_tags
-        return tags
+        return copy_task_tags(super().__sklearn_tags__(), self.estimator)
 
     def check(self) -> None:
         """Refuse what is neither a classifier nor a regressor.

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import Tags, get_tags
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
 from torch import Tensor
@@ -34,6 +34,7 @@ from .skorch_net import (
     prepare_net,
     probabilities,
 )
+from .tags import copy_task_tags
 
 
 def _has_probabilities(task_net: TaskNet) -> bool:
@@ -522,17 +523,3 @@ class TaskNet(BaseEstimator):
         pieces = chunks(len(X), chunk_rows(self._row_shape))
         batches = (rows for piece in pieces for rows in self._scaled(X[piece]).split(FORWARD_ROWS))
         return run_to_head(plain_module(self.net_), self.head_name_ or "", batches, pick)
-
-
-def copy_task_tags(tags: Tags, estimator: BaseEstimator) -> Tags:
-    """Copy from `estimator` into `tags` what says which task it serves; None is the default classifier."""
-    try:
-        source = get_tags(net_classifier() if estimator is None else estimator)
-    except (AttributeError, TypeError):  # repr and get_params must work with an invalid parameter
-        return tags
-    tags.estimator_type = source.estimator_type
-    tags.classifier_tags = source.classifier_tags
-    tags.regressor_tags = source.regressor_tags
-    tags.target_tags.required = True
-    tags.input_tags.three_d_array = True
-    return tags
