@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 import skalss
+from skalss import latent, neighbors, oracles, selective, strategies, targets
+from skalss.benchmarks.arms import RandomFarStrategy
+from skalss.benchmarks.ledger_kills import Remembering
+from skalss.campaign.stopping import MaxLabels
+from skalss.selective.base import PoolSelector
+from skalss.selective.hardest import HardestRows
+from skalss.selective.net import SELECTORS
 
 # From the ground up. A room imports only from the floors below its own, or from itself.
 FLOORS = [
@@ -21,6 +28,7 @@ FLOORS = [
     {"benchmarks"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+NO_PUBLIC_NAME = {PoolSelector, MaxLabels, RandomFarStrategy, Remembering}  # bases, and what no user names
 FOREIGN_PRIVATE = {"_exit", "_get_predict_nonlinearity", "_orig_mod", "_optimizers"}  # os, skorch, torch
 
 ROOT = Path(skalss.__file__).parent
@@ -164,3 +172,35 @@ def test_matplotlib_is_imported_only_by_display_and_inside_functions(path):
 )
 def test_imports_are_resolved(source, package, expected):
     assert imported_names(ast.parse(source), package) == expected
+
+
+def subclasses(base):
+    for cls in base.__subclasses__():
+        if cls.__module__.startswith("skalss."):
+            yield cls
+            yield from subclasses(cls)
+
+
+@pytest.mark.parametrize(
+    ("base", "package", "registry"),
+    [
+        (
+            strategies.BaseStrategy,
+            strategies,
+            lambda: {type(make()) for make in strategies.STRATEGIES.values()},
+        ),
+        (targets.BaseTarget, targets, lambda: set(targets.TARGETS)),
+        (neighbors.BaseIndex, neighbors, lambda: set(neighbors.INDEXES.values())),
+        (skalss.StoppingRule, skalss, None),
+        (selective.BaseSelector, selective, lambda: {type(make()) for make in SELECTORS.values()}),
+        (latent.BaseLatentModel, latent, None),
+        (oracles.BaseOracle, oracles, None),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_there_is_exported_and_has_its_name(base, package, registry):
+    found = {cls for cls in subclasses(base) if not cls.__name__.startswith("Base")} - NO_PUBLIC_NAME
+    assert found
+    assert {cls.__name__ for cls in found} <= set(package.__all__)
+    if registry is not None:
+        assert found - {strategies.SkactivemlStrategy} <= registry() | {HardestRows}  # it needs one of theirs

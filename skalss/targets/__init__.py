@@ -21,7 +21,8 @@ def make_target(estimator: BaseEstimator, classes: ArrayLike | None = None) -> B
     Parameters
     ----------
     estimator : estimator
-        A classifier or a regressor, by its tags.
+        A classifier or a regressor, by its tags. One with an attribute `target_type`, a class derived from
+        `BaseTarget`, names another kind of y; so does what it wraps as its `estimator`.
     classes : array-like of shape (n_classes,), default=None
         All labels that may come, where the kind of y has classes; None: any.
 
@@ -41,14 +42,24 @@ def make_target(estimator: BaseEstimator, classes: ArrayLike | None = None) -> B
     Values()
     """
     kind = get_tags(estimator).estimator_type
-    for target in TARGETS:
-        if target.estimator_type == kind:
-            made = target()
-            made.know(classes)
-            return made
-    raise TypeError(
-        f"estimator must be a classifier or a regressor, got {estimator!r}, whose estimator type is {kind!r}."
-    )
+    target = _named_by(estimator) or next((t for t in TARGETS if t.estimator_type == kind), None)
+    if target is None:
+        raise TypeError(
+            f"estimator must be a classifier or a regressor, got {estimator!r}, whose estimator type is "
+            f"{kind!r}."
+        )
+    made = target()
+    made.know(classes)
+    return made
+
+
+def _named_by(estimator: BaseEstimator | None) -> type[BaseTarget] | None:
+    """Return the kind of y that an estimator names, or what it wraps does."""
+    while estimator is not None:
+        if hasattr(estimator, "target_type"):
+            return estimator.target_type
+        estimator = getattr(estimator, "estimator", None)
+    return None
 
 
 def target_of_task(task: str) -> BaseTarget:
