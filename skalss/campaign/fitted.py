@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from ..latent import BaseLatentModel, default_latent_model
 from ..network import TaskModel, make_task_model
+from ..oracles.base import LABELED
 from ..utils.settings import describe
 from .history import History
 from .identity import OUTSIDE
@@ -99,7 +100,10 @@ def restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     network.set_state(state["estimator"])
     latent = state["latent_model"]
     model = None if latent is None else _restore_latent(sampler, latent, len(state["estimator"]["row_shape"]))
-    for name, value in {**state["attributes"], "estimator_": network, "latent_model_": model}.items():
+    attributes = dict(state["attributes"])
+    if "version" not in state:
+        attributes["queries_"]["state"] = attributes["queries_"]["state"].replace("labelled", LABELED)
+    for name, value in {**attributes, "estimator_": network, "latent_model_": model}.items():
         if name.isidentifier() and name.endswith("_") and not name.startswith("_"):
             setattr(sampler, name, value)
 
@@ -121,7 +125,9 @@ def describe_settings(sampler: BaseEstimator) -> dict[str, str]:
     """
     kept = {}
     for name, value in sampler.get_params().items():
-        if name.rpartition("__")[2] not in OUTSIDE and name.partition("__")[0] not in OUTSIDE:
+        parts = name.split("__")
+        private = any(part.startswith("_") for part in parts)  # skorch lists some of its own
+        if not private and parts[-1] not in OUTSIDE and parts[0] not in OUTSIDE:
             # An estimator's parameters are settings of their own.
             named = hasattr(value, "get_params") and not isinstance(value, type)
             kept[name] = type(value).__qualname__ if named else describe(value, weights=False)

@@ -136,6 +136,8 @@ class _Describer:
         if hasattr(value, "get_params"):
             defaults = _defaults(type(value))
             given = {k: self.text(v) for k, v in value.get_params(deep=False).items()}
+            # skorch counts some private attributes as parameters.
+            given = {k: v for k, v in given.items() if not k.startswith("_")}
             kept = {k: v for k, v in given.items() if k not in defaults or v != self.text(defaults[k])}
             return f"{name}({', '.join(f'{k}={kept[k]}' for k in sorted(kept) if k not in self.ignored)})"
         content = vars(value) if hasattr(value, "__dict__") else {}
