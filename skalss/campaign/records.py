@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..oracles import Abstain, Failed
-from ..oracles.base import ABSTAINED, FAILED, LABELED
+from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
 from .questions import GENERATED, POOL, Question
 
 
@@ -46,6 +47,9 @@ class Records:
         self.taken[self.given] = True
         self.failed = np.zeros(self.n_rows, dtype=bool)  # may be asked again, when no other row is left
         self.too_dear = np.zeros(self.n_rows, dtype=bool)  # cost more than what is left
+        # Counted as answers come: stopping rules look at them after each.
+        self._n_answers: Counter[str] = Counter()
+        self._charged: list[float] = []
 
     def ask(self, questions: Iterable[Question], *, first_set: bool = False) -> None:
         """Add the questions of a round as pending."""
@@ -70,6 +74,9 @@ class Records:
         else:
             question.state, question.label, question.charged = LABELED, answer, True
         self.n_paid += question.charged
+        self._n_answers[question.state] += 1
+        if question.charged:
+            self._charged.append(question.cost)
 
     def blocked(self) -> np.ndarray:
         """Rows a strategy must not choose: bool array. Failed rows open up when no other is left."""
@@ -95,7 +102,7 @@ class Records:
 
     def n_bought(self) -> int:
         """Count the labels bought, held out or not."""
-        return sum(q.state == LABELED for q in self.questions)
+        return self.count(LABELED)
 
     def positions(self, *, held_out: bool = False) -> np.ndarray:
         """Pool rows with a label, in training order."""
@@ -128,15 +135,15 @@ class Records:
 
     def count(self, state: str) -> int:
         """Count the questions in a state."""
-        return sum(q.state == state for q in self.questions)
+        return len(self.pending) if state == PENDING else self._n_answers[state]
 
     def cost(self, *, pending: bool = False) -> float:
         """Sum what was charged, exactly, so that the order of the answers does not matter.
 
         With `pending`, what waits for an answer counts, too.
         """
-        waiting = self.pending.values() if pending else ()
-        return math.fsum(q.cost for q in (*(q for q in self.questions if q.charged), *waiting))
+        waiting = [q.cost for q in self.pending.values()] if pending else []
+        return math.fsum(self._charged + waiting)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a question, in the order asked."""

@@ -296,7 +296,15 @@ def make_rules(max_labels: int, stop: StoppingRule | Iterable[StoppingRule]) -> 
     rules = [*failures, MaxLabels(max_labels), *(r for r in rules if not isinstance(r, MaxFailures))]
     for rule in rules:
         rule.check()
+        _rehearse(rule)
     return rules
+
+
+def _rehearse(rule: StoppingRule) -> None:
+    """Ask a rule once before the first label is bought: a mistake in it must not show up later."""
+    reason = rule.reason(Progress())
+    if reason is not None and not isinstance(reason, str):
+        raise TypeError(f"{rule}.reason must return a text or None, got {reason!r}.")
 
 
 def first_reason(rules: Sequence[StoppingRule], progress: Progress) -> str | None:
