@@ -3,16 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import make_blobs
 from sklearn.metrics import cohen_kappa_score, r2_score
 
-from skalss import AdaptiveLatentSampler, Campaign, PredictionsAgree
-from skalss.campaign.agreement import N_ROWS, Agreement, agreement
+from skalss import (
+    AdaptiveLatentSampler,
+    Campaign,
+    PredictionsAgree,
+)
+from skalss.campaign.agreement import N_ROWS, Agreement
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 
-DIGITS, DIGITS_Y = load_digits(return_X_y=True)
-X, Y = DIGITS[:120], DIGITS_Y[:120]
+from .digits import X, Y
+
 BLOBS, BLOBS_Y = make_blobs(300, centers=3, cluster_std=0.3, random_state=0)
 
 
@@ -31,24 +35,6 @@ def make_sampler(net=None, **params):
 
 def easy(**params):
     return make_sampler(net_classifier(max_epochs=40), n_initial=20, max_labels=200, **params)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "task", "expected"),
-    [
-        ([0, 1, 1, 0], [0, 1, 1, 0], "classification", 1.0),
-        ([0, 0, 0], [0, 0, 0], "classification", 1.0),  # kappa is 0/0 here
-        ([0, 0, 0], [1, 1, 1], "classification", 0.0),
-        ([0, 0, 1, 1], [0, 1, 0, 1], "classification", 0.0),
-        (["a", "a", "b", "b"], ["a", "a", "b", "a"], "classification", 0.5),
-        ([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], "regression", 1.0),
-        ([3.0, 3.0, 3.0], [3.0, 3.0, 3.0], "regression", 1.0),
-        ([0.0, 1.0, 2.0], [0.0, 1.0, 1.0], "regression", 0.5),
-        ([0.0, 1.0, 2.0], [5.0, -5.0, 5.0], "regression", 0.0),
-    ],
-)
-def test_agreement(old, new, task, expected):
-    assert agreement(np.array(old), np.array(new), task) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("strategy", ["random", "margin"])

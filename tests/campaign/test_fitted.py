@@ -230,7 +230,7 @@ def test_the_sampler_given_is_not_changed_and_keeps_its_oracle(path):
 
 
 def test_settings_that_change_nothing_may_differ(path):
-    loaded = load(path, random_state=7, verbose=1, device="cpu", latent_model__random_state=3)
+    loaded = load(path, random_state=7, verbose=1, latent_model__random_state=3)
     assert loaded.random_state == 7
     assert loaded.predict(X).shape == (60,)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skalss.campaign.questions import ABSTAINED, FAILED, LABELLED, PENDING, Question
+from skalss.campaign.questions import ABSTAINED, FAILED, LABELED, PENDING, Question
 from skalss.campaign.records import Records
 from skalss.oracles import ABSTAIN, Abstain, Failed
 
@@ -35,7 +35,7 @@ def test_asked_rows_are_pending_and_taken(records):
 @pytest.mark.parametrize(
     ("answer", "state", "charged", "taken"),
     [
-        ("a", LABELLED, True, True),
+        ("a", LABELED, True, True),
         (ABSTAIN, ABSTAINED, True, True),
         (Abstain("why"), ABSTAINED, True, True),
         (Failed("why"), FAILED, False, False),
@@ -47,7 +47,7 @@ def test_what_an_answer_does(records, answer, state, charged, taken):
     records.answer(3, answer)
     asked = records.questions[0]
     assert (asked.state, asked.charged) == (state, charged)
-    assert asked.label == ("a" if state == LABELLED else None)
+    assert asked.label == ("a" if state == LABELED else None)
     assert asked.reason == getattr(answer, "reason", "")
     assert records.taken[3] == taken
     assert records.failed[3] == (state == FAILED)
