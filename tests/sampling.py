@@ -11,14 +11,8 @@ from skalss.latent import LinearLatent
 from skalss.nets import net_classifier
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
-
-
 X, Y = DIGITS[:120], DIGITS_Y[:120]
-
-
 X_TEST, Y_TEST = DIGITS[120:300], DIGITS_Y[120:300]
-
-
 Y_REG = X[:, 20] + 0.1 * X[:, 30]
 
 

@@ -169,7 +169,11 @@ BAD_PARAMETERS = {
             (PredictionsAgree(0), ValueError, r"agreement must lie in \(0, 1\], got 0.*such as 0.99"),
             (PredictionsAgree(99), ValueError, r"agreement must lie in \(0, 1\], got 99"),
             (PredictionsAgree("kappa"), TypeError, "agreement must be a finite number, got 'kappa'"),
-            (PredictionsAgree(0.9, stop=MaxRounds(0)), ValueError, "n_rounds must be a whole number of at least 1"),
+            (
+                PredictionsAgree(0.9, stop=MaxRounds(0)),
+                ValueError,
+                "n_rounds must be a whole number of at least 1",
+            ),
         ]
     },
     **{

@@ -12,14 +12,8 @@ from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
-
-
 X, Y = DIGITS[:120], DIGITS_Y[:120]
-
-
 X_TEST, Y_TEST = DIGITS[120:300], DIGITS_Y[120:300]
-
-
 ONE_STEP = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": False, "min_distance": None}
 
 

@@ -4,15 +4,12 @@ import numpy as np
 import pandas as pd
 
 from skalss import (
-    AdaptiveLatentSampler,
     Ledger,
     MaxFailures,
-    TaskNet,
 )
-from skalss.latent import LinearLatent
-from skalss.nets import net_classifier
 from skalss.oracles import BaseOracle, Failed
 
+from . import digits
 from .digits import Y
 
 NAMES = np.array([f"scan {i}" for i in range(120)])
@@ -47,19 +44,9 @@ class Counting(BaseOracle):
         return Failed("blurred") if self.odd and i % 13 == 0 else Y[i]
 
 
-def make_sampler(ledger=None, net=None, *, warm_start=False, **params):
-    defaults = {
-        "latent_model": LinearLatent(4),
-        "n_initial": 10,
-        "n_per_round": 10,
-        "max_labels": 40,
-        "stop": MaxFailures(100),
-        "random_state": 0,
-        "classes": range(10) if net is None else None,
-    }
-    net = net or net_classifier(max_epochs=3)
-    net = TaskNet(net, warm_start=True) if warm_start else net
-    return AdaptiveLatentSampler(net, ledger=ledger, **{**defaults, **params})
+def make_sampler(ledger=None, net=None, **params):
+    defaults = {"max_labels": 40, "stop": MaxFailures(100), "ledger": ledger}
+    return digits.make_sampler(net, **{**defaults, **params})
 
 
 def weights(sampler):
@@ -76,10 +63,6 @@ def assert_same(first, second):
     columns = [c for c in first.history_ if not c.endswith("_seconds")]
     pd.testing.assert_frame_equal(first.history_[columns], second.history_[columns])
     assert first.stop_reason_ == second.stop_reason_
-
-
-def brightness(rows):
-    return (np.asarray(rows).reshape(len(rows), -1)[:, :32].mean(axis=1) > 4.8).astype(int)
 
 
 def answer_all(path, ids, label=lambda id_: int(Y[id_])):

@@ -19,7 +19,9 @@ from skalss.strategies import (
     NearestNeighborStrategy,
 )
 
-from .ledgers import Counting, Stop, X, Y, answer_all, assert_same, brightness, make_sampler, weights
+from .digits import X, Y
+from .generated import brightness
+from .ledgers import Counting, Stop, answer_all, assert_same, make_sampler, weights
 
 RESUMED = {
     "auto": {},

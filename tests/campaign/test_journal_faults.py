@@ -18,7 +18,8 @@ from skalss import (
 from skalss.ledger.lock import WriterLock
 from skalss.oracles import AnswerKey
 
-from .ledgers import DIGITS, DIGITS_Y, Counting, X, Y, make_sampler
+from .digits import DIGITS, DIGITS_Y, X, Y
+from .ledgers import Counting, make_sampler
 
 # -- answers that cannot be used -------------------------------------------------------------------
 

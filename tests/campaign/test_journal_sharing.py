@@ -17,7 +17,9 @@ from skalss import (
 from skalss.compare import compare_strategies
 from skalss.oracles import Failed
 
-from .ledgers import NAMES, Counting, X, Y, answer_all, brightness, make_sampler
+from .digits import X, Y
+from .generated import brightness
+from .ledgers import NAMES, Counting, answer_all, make_sampler
 
 
 def test_a_second_strategy_buys_only_what_is_new(path):

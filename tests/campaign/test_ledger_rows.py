@@ -16,7 +16,8 @@ from skalss.ledger.store import Store
 from skalss.nets import net_regressor
 from skalss.oracles import AnswerKey
 
-from .ledgers import DIGITS, NAMES, Counting, X, Y, make_sampler
+from .digits import DIGITS, X, Y
+from .ledgers import NAMES, Counting, make_sampler
 
 
 class NeverFitted(LinearLatent):
