@@ -170,7 +170,7 @@ BAD_PARAMETERS = {
             (PredictionsAgree(99), ValueError, r"agreement must lie in \(0, 1\], got 99"),
             (PredictionsAgree("kappa"), TypeError, "agreement must be a finite number, got 'kappa'"),
             (
-                PredictionsAgree(0.9, stop=MaxRounds(0)),
+                PredictionsAgree(0.9, n_rounds=0),
                 ValueError,
                 "n_rounds must be a whole number of at least 1",
             ),

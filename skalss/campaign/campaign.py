@@ -55,6 +55,8 @@ class Campaign:
         ``"max_labels"``, ``"pool exhausted"``, ``"interrupted"``, or what a rule of `stop` says; None while
         there is more to ask. What depends on the network is known when the next batch is asked for, which
         then is empty.
+    parts : Parts
+        What the campaign is made of, for a look inside.
 
     Examples
     --------
@@ -75,7 +77,7 @@ class Campaign:
         self.sampler = clone(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
         data = Data(X, y, labeled, sample_id, X_val, y_val)
-        self._parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
+        self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
         self._rounds = parts.rounds
@@ -154,7 +156,7 @@ class Campaign:
         checked = [self.pool.check_label(answer) for answer in read]
         questions = [self.records.pending[id_] for id_ in ids]
         for question, answer in zip(
-            questions, self._parts.journal.record(questions, checked, annotator), strict=True
+            questions, self.parts.journal.record(questions, checked, annotator), strict=True
         ):
             question.annotator = annotator
             self.records.answer(question.id, answer)
@@ -187,7 +189,7 @@ class Campaign:
             If the ledger cannot be read, or another campaign drives it.
         """
         self.pool.check_attached()
-        while self._parts.journal.round(self.round) and self._rounds.ask():
+        while self.parts.journal.round(self.round) and self._rounds.ask():
             pass
         return self.pending
 
@@ -242,8 +244,8 @@ class Campaign:
         [10, 10, 10]
         """
         if oracle is not None:
-            oracle = check_oracle(oracle, self.pool, self._parts.choosers)
-            self._parts.budget.take_from(oracle)
+            oracle = check_oracle(oracle, self.pool, self.parts.choosers)
+            self.parts.budget.take_from(oracle)
         oracle = self.oracle if oracle is None else oracle
         if oracle is None:
             raise ValueError(
@@ -251,7 +253,7 @@ class Campaign:
                 "oracle to run(), or use ask() and tell()."
             )
         self._rounds.interrupted = self.models.interrupted = False
-        with tqdm(total=self._parts.budget.total(), disable=not self.sampler.verbose, unit="label") as bar:
+        with tqdm(total=self.parts.budget.total(), disable=not self.sampler.verbose, unit="label") as bar:
             bar.update(self.records.n_paid)
             # What an earlier run left open is asked first, under the same ids.
             while batch := self._batch(list(self.records.pending.values()) or self._rounds.ask()):
@@ -298,7 +300,7 @@ class Campaign:
     @property
     def history(self) -> pd.DataFrame:
         """A row for each round, as in the sampler's `history_`."""
-        return self._parts.history.to_frame()
+        return self.parts.history.to_frame()
 
     def network(self) -> TaskModel:
         """Return the network trained on the labels so far; it is trained when there are new ones.
@@ -334,7 +336,7 @@ class Campaign:
         """
         last = self.models.trained if self._rounds.interrupted else None
         if last is None and self.records.labels():
-            self._parts.judge.measure(first_set=self._rounds.is_first_set())
+            self.parts.judge.measure(first_set=self._rounds.is_first_set())
         model = self.models.final() if last is None else last
         self._rounds.stop()
         sampler = clone(self.sampler).set_params(oracle=self._given_oracle)
@@ -342,7 +344,7 @@ class Campaign:
             self.pool,
             self.records,
             self.models,
-            self._parts.history,
+            self.parts.history,
             model=model,
             stop_reason=self.stop_reason,
         )
@@ -357,7 +359,7 @@ class Campaign:
 
     def close(self) -> None:
         """Let the ledger go, for another campaign. It is taken again when this one goes on."""
-        self._parts.journal.close()
+        self.parts.journal.close()
 
     def __enter__(self) -> Self:
         """Return the campaign itself."""
@@ -382,7 +384,7 @@ class Campaign:
         if fault:
             campaign = copy.copy(self)
             campaign.oracle = campaign._given_oracle = None
-            campaign._parts = self._parts._replace(oracle=None)
+            campaign.parts = self.parts._replace(oracle=None)
             warnings.warn(
                 f"{type(self.oracle).__name__} cannot be pickled ({fault}) and was not saved. After "
                 "Campaign.load, pass it to campaign.run(oracle).",
@@ -415,7 +417,7 @@ class Campaign:
         state = saving.read(path)
         campaign = state["campaign"]
         campaign.pool.attach(X)
-        campaign._parts.budget.oracle = campaign.oracle
+        campaign.parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(
                 f"X is not the pool this campaign was made with: its content differs (shape {np.shape(X)}). "

@@ -50,11 +50,11 @@ def old_name_in_ledger(sampler: BaseEstimator) -> str:
 
 def parameters_before(sampler: BaseEstimator) -> dict[str, Any]:
     """Return all parameters as version 0.1.0.dev0 named them, those of `stop` apart."""
-    estimator = sampler.estimator
-    warm = isinstance(estimator, TaskNet) and estimator.warm_start
+    sampler, estimator, warm = clone(sampler).set_params(stop=()), sampler.estimator, False
+    new = ["stop"]
     if isinstance(estimator, TaskNet):
-        sampler = clone(sampler).set_params(estimator=clone(estimator).set_params(warm_start=False))
-    params = sampler.get_params()
-    for name in ("stop", *(["estimator__warm_start"] if isinstance(estimator, TaskNet) else [])):
-        params.pop(name, None)
+        warm = estimator.warm_start
+        sampler.set_params(estimator__warm_start=False)
+        new.append("estimator__warm_start")
+    params = {name: value for name, value in sampler.get_params().items() if name not in new}
     return {**params, "continue_training": warm}

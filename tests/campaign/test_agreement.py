@@ -14,6 +14,7 @@ from skalss import (
 from skalss.campaign.agreement import N_ROWS, Agreement
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
+from skalss.targets import Classes
 
 from .digits import X, Y
 
@@ -100,7 +101,7 @@ def test_networks_of_as_many_labels_are_not_compared():
         campaign.tell(batch.ids, [None] * len(batch))
     assert campaign.stop_reason is None
     assert campaign.history["agreement"].isna().all()
-    assert campaign.agreement.values == []
+    assert campaign.parts.judge.agreement.values == []
 
 
 def test_a_first_set_in_parts_is_not_compared():
@@ -110,7 +111,7 @@ def test_a_first_set_in_parts_is_not_compared():
         campaign.tell(batch.ids, BLOBS_Y[batch.ids])
     campaign.ask()
     assert campaign.history["agreement"].isna().all()
-    assert campaign.agreement.values == []
+    assert campaign.parts.judge.agreement.values == []
 
 
 def test_looking_in_between_changes_nothing():
@@ -146,7 +147,7 @@ def test_through_a_file(in_the_middle, tmp_path):
 @pytest.mark.parametrize("strategy", ["random", "margin", "snn"])
 def test_a_threshold_out_of_reach_buys_the_same_rows(strategy):
     sampler = make_sampler(strategy=strategy, stop=PredictionsAgree(1.0), max_labels=30)
-    watched, plain = sampler.fit(X, Y), make_sampler(strategy=strategy, max_labels=30)
+    watched, plain = sampler.fit(X, Y), make_sampler(strategy=strategy, stop=(), max_labels=30)
     plain.fit(X, Y)
     np.testing.assert_array_equal(watched.labeled_indices_, plain.labeled_indices_)
     np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
@@ -168,13 +169,13 @@ def test_the_same_sample_of_a_large_pool_each_time():
 
     class Pool:
         X = np.arange(3 * N_ROWS)[:, None]
-        task = "classification"
+        target = Classes()
 
         def __len__(self):
             return len(self.X)
 
     seen: list = []
-    rule = Agreement(0.5, Pool(), seed=0)
+    rule = Agreement(Pool(), seed=0)
     values = []
     for n_seen in (10, 20, 20, 30, 40):
         values.append(rule.look(Network(), n_seen))
@@ -182,7 +183,6 @@ def test_the_same_sample_of_a_large_pool_each_time():
     assert np.isnan([values[0], values[2]]).all()
     assert values[1] == values[3] == values[4] == 1.0
     assert rule.values == [1.0] * 3
-    assert rule.reached
     assert all(len(rows) == N_ROWS for rows in seen)
     assert len(seen) == 4
     for rows in seen:

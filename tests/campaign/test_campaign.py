@@ -219,7 +219,7 @@ def test_a_running_campaign_keeps_its_strategy():
     sampler = make_sampler(strategy=NearestNeighborStrategy())
     campaign = Campaign(sampler, X)
     sampler.set_params(strategy__step=7.0)
-    assert campaign.strategy.step == 0.5
+    assert campaign.parts.choosers[1].step == 0.5
 
 
 def test_the_seed_decides_everything():

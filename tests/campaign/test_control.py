@@ -44,9 +44,9 @@ def test_the_share_is_exact(share, n):
     campaign = Campaign(sampler, X)
     while len(batch := campaign.ask(int(rng.integers(1, 20)) if n is None else n)):
         campaign.tell(batch.ids, [None] * len(batch))
-        after = [q.control for q in campaign.records.questions if q.round >= campaign._first_rounds]
+        after = [q.control for q in campaign.records.questions if q.round >= campaign.records.first_rounds]
         assert abs(sum(after) - share * len(after)) <= 0.5 + 1e-9
-    first = campaign.queries.query("round < @campaign._first_rounds")
+    first = campaign.queries.query("round < @campaign.records.first_rounds")
     assert len(first) >= 9
     assert not first["control"].any()
     assert len(campaign.queries) == 110
@@ -72,9 +72,9 @@ def test_control_rows_are_a_sample_of_the_whole_pool_that_no_strategy_may_touch(
         campaign.ask()
         asked = campaign.queries.query("round == 1")
         control, chosen = (asked.loc[asked["control"] == c, "position"].tolist() for c in (True, False))
-        reserved = set(campaign.control.reserved)
+        reserved = set(campaign.parts.judge.control.reserved)
         assert len(reserved) == 8  # half of what comes after the first set
-        assert control == campaign.control.reserved[:3].tolist()
+        assert control == campaign.parts.judge.control.reserved[:3].tolist()
         allowed = sorted(set(range(20)) - reserved)
         assert sorted(first) == allowed[:5]
         assert chosen == allowed[5:8]
@@ -85,7 +85,7 @@ def test_control_rows_are_a_sample_of_the_whole_pool_that_no_strategy_may_touch(
 def test_control_rows_leave_the_stream_of_the_strategy_alone():
     campaign = Campaign(make_sampler(strategy="random"), X)
     answer(campaign, campaign.ask())
-    reserved = campaign.control.reserved
+    reserved = campaign.parts.judge.control.reserved
     free = np.setdiff1d(np.arange(120), [*campaign.queries["position"], *reserved])
     campaign.ask()
     asked = campaign.queries.query("round == 1")
@@ -113,7 +113,7 @@ def test_a_share_of_zero_changes_nothing(strategy):
     np.testing.assert_array_equal(none.predict_proba(X_TEST), default.predict_proba(X_TEST))
     assert not none.queries_["control"].any()
     campaign = Campaign(make_sampler(strategy=strategy, control_share=0), X, Y).run()
-    assert campaign.control._choice is None  # no network is kept, and saved, for nothing
+    assert campaign.parts.judge.control._choice is None  # no network is kept, and saved, for nothing
     assert (none.history_["n_control"] == 0).all()
     scores = ["control_score", "control_low", "control_high", "asked_score", "agreement"]
     assert none.history_[scores].isna().all(axis=None)
@@ -132,7 +132,7 @@ def test_control_rows_are_held_out_and_trained_on_at_the_end(warm_start, trained
     seen = []
     sampler = make_sampler(strategy=Lowest(seen), warm_start=warm_start)
     campaign = Campaign(sampler, X)
-    seen = campaign.strategy.seen
+    seen = campaign.parts.choosers[1].seen
     fitted = drive(campaign)
     control = set(control_of(campaign)["position"])
     assert len(control) == 15

@@ -240,7 +240,7 @@ def test_settings_that_change_nothing_may_differ(path):
     [
         ({"latent_model__n_components": 3}, "latent_model__n_components is 3, and was 2"),
         ({"estimator__max_epochs": 9}, "estimator__max_epochs is 9, and was 2"),
-        ({"estimator__module": LeNet}, "estimator__module is LeNet, and was MLP"),
+        ({"estimator__module": LeNet}, "estimator__module is skalss.nets.LeNet, and was skalss.nets.MLP"),
         ({"estimator__module__dropout": 0.5}, "estimator__module__dropout is 0.5, and was not there"),
         ({"latent_model": LinearLatent(2)}, "latent_model is LinearLatent, and was VAE"),
         ({"max_labels": 41}, "max_labels is 41, and was 40"),

@@ -69,7 +69,7 @@ def test_failures_are_replayed_and_asked_again_as_before(path):
         ).fit(X[:60])
 
     whole = Counting()
-    with pytest.warns(UserWarning, match="max_failures=9"):
+    with pytest.warns(UserWarning, match="Stopped after 1. failed answers"):
         expected = fit(None, whole)
     assert (expected.queries_["state"] == "failed").sum() > 9
     assert expected.queries_["id"].duplicated().sum() > 4  # failed rows, asked again
@@ -80,11 +80,11 @@ def test_failures_are_replayed_and_asked_again_as_before(path):
             with pytest.raises(Stop):
                 fit(path, oracle)
         else:
-            with pytest.warns(UserWarning, match="max_failures=9"):
+            with pytest.warns(UserWarning, match="Stopped after 1. failed answers"):
                 assert_same(fit(path, oracle), expected)
         asked += oracle.asked
     last = Counting()
-    with pytest.warns(UserWarning, match="max_failures=9"):
+    with pytest.warns(UserWarning, match="Stopped after 1. failed answers"):
         assert_same(fit(path, last), expected)
     assert asked + last.asked == whole.asked
 

@@ -66,7 +66,7 @@ def test_answers_that_arrive_together_are_written_together(path, monkeypatch):
 def test_answers_that_cannot_be_written_are_in_a_note(path):
     campaign = Campaign(make_sampler(path, oracle=Counting(odd=False, together=True)), X)
     batch = campaign.ask()
-    store = campaign.ledger._store
+    store = campaign.parts.journal._store
     store._connection.execute("PRAGMA query_only = 1")
     with pytest.raises(LedgerError, match="may not be written to") as caught:
         campaign.run()

@@ -47,8 +47,8 @@ def test_train_on(train_on, n_rows, monkeypatch):
     rows, labels = seen[-1]
     picked = sampler.labeled_indices_
     assert len(rows) == len(labels) == n_rows
-    latent, codes = campaign.models.latent()
-    decoded = latent.inverse_transform(codes[picked])
+    encoded = campaign.models.latent()
+    decoded = encoded.model.inverse_transform(encoded.codes[picked])
     if train_on != "decoded":
         np.testing.assert_array_equal(rows[:30], X[picked])
     if train_on != "original":

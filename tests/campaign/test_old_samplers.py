@@ -10,7 +10,8 @@ from skalss.nets import net_classifier
 
 FILE = Path(__file__).parent / "data" / "version_0_1_0_dev0.skalss"
 X, _ = load_iris(return_X_y=True)
-PREDICTED = [0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0, 2, 2]  # of every tenth row, by the version that wrote the file
+# Of every tenth row, by the version that wrote the file.
+PREDICTED = [*([0] * 8), 2, 2, 0, 0, 0, 2, 2]
 
 
 def test_it_predicts_as_before():

@@ -88,7 +88,7 @@ def test_a_batch_of_generated_points_has_decoded_rows():
     batch = campaign.ask()
     first = set(batch.ids)
     assert len(first) == 10
-    latent, _ = campaign.models.latent()
+    latent = campaign.models.latent().model
     np.testing.assert_allclose(batch.X, latent.inverse_transform(batch.codes), rtol=1e-5, atol=1e-4)
     campaign.tell(batch.ids[::-1], brightness(batch.X[::-1]))
     again = si_sampler(oracle=None)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from skalss.campaign.questions import ABSTAINED, FAILED, LABELED, PENDING, Question
+from skalss.campaign.questions import Question
 from skalss.campaign.records import Records
 from skalss.oracles import ABSTAIN, Abstain, Failed
+from skalss.oracles.base import ABSTAINED, FAILED, LABELED, PENDING
 
 
 def question(position, kind="pool", **fields):

@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 from skalss import (
     TaskNet,
 )
+from skalss.campaign import scoring
 from skalss.campaign.scoring import accuracy_interval
 from skalss.nets import net_classifier
 
@@ -25,30 +26,31 @@ def test_wilsons_interval(n_right, n, low, high):
 
 
 def test_a_bootstrap_passes_each_row_once(monkeypatch):
-    monkeypatch.setattr(control_module, "N_RESAMPLES", 50)
+    monkeypatch.setattr(scoring, "N_RESAMPLES", 50)
     network = TaskNet(net_classifier(max_epochs=3), random_state=0).fit(X, Y)
-    passed, probabilities = [], TaskNet._probabilities
+    passed, predict_proba = [], TaskNet.predict_proba
 
     def counted(self, rows):
         passed.append(len(rows))
-        return probabilities(self, rows)
+        return predict_proba(self, rows)
 
-    def scorer(network, X, y):
+    def loss(network, X, y):
         return -log_loss(y, network.predict_proba(X), labels=network.classes_)
+
+    def interval(function):
+        scorer = scoring.Scorer(function, network.target_)
+        return scorer.interval(network, rows, labels, 0.5, np.random.RandomState(3))
 
     expected, rng = [], np.random.RandomState(3)
     for _ in range(50):
-        rows = rng.randint(50, size=50)
-        expected.append(scorer(network, X_TEST[rows], Y_TEST[rows]))
-    monkeypatch.setattr(TaskNet, "_probabilities", counted)
+        drawn = rng.randint(50, size=50)
+        expected.append(loss(network, X_TEST[drawn], Y_TEST[drawn]))
+    monkeypatch.setattr(TaskNet, "predict_proba", counted)
     rows, labels = X_TEST[:50], Y_TEST[:50]
-    found = bootstrap_interval(scorer, network, rows, labels, np.random.RandomState(3))
-    assert found == pytest.approx(np.percentile(expected, [2.5, 97.5]), rel=1e-5)
+    assert interval(loss) == pytest.approx(np.percentile(expected, [2.5, 97.5]), rel=1e-5)
     assert passed == [50]
     # A scorer that makes rows of its own gets answers for those.
-    found = bootstrap_interval(
-        lambda n, X, y: scorer(n, X + 0.0, y), network, rows, labels, np.random.RandomState(3)
-    )
+    found = interval(lambda network, X, y: loss(network, X + 0.0, y))
     assert found == pytest.approx(np.percentile(expected, [2.5, 97.5]), rel=1e-5)
     assert len(passed) == 51
 

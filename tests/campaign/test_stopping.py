@@ -34,7 +34,7 @@ def test_max_failures_stops(max_failures):
 def test_max_failures_in_fit_warns_and_keeps_what_it_has():
     calls = itertools.count()
     oracle = FunctionOracle(lambda x: Failed("down") if next(calls) > 12 else 1, per_row=True)
-    with pytest.warns(UserWarning, match="more than max_failures=3 failed answers, with 13 labels"):
+    with pytest.warns(UserWarning, match="Stopped after 7 failed answers, with 13 labels.*stop=MaxFailures"):
         sampler = make_sampler(oracle=oracle, stop=MaxFailures(3)).fit(X)
     assert sampler.stop_reason_ == "max_failures"
     assert sampler.n_labels_ == 13
@@ -54,14 +54,14 @@ def test_n_initial_larger_than_the_budget():
 
 
 @pytest.mark.parametrize("max_rounds", [1, 3])
-def test_n_rounds_counts_rounds_after_the_first(n_rounds):
-    sampler = drive(Campaign(make_sampler(stop=MaxRounds(n_rounds), max_labels=500), X))
+def test_rounds_are_counted_after_the_first(max_rounds):
+    sampler = drive(Campaign(make_sampler(stop=MaxRounds(max_rounds), max_labels=500), X))
     assert sampler.stop_reason_ == "max_rounds"
-    assert sampler.n_labels_ == 10 + 10 * n_rounds
-    assert sampler.n_rounds_ == 1 + n_rounds
+    assert sampler.n_labels_ == 10 + 10 * max_rounds
+    assert sampler.n_rounds_ == 1 + max_rounds
 
 
-def test_n_rounds_where_the_first_set_was_given():
+def test_max_rounds_where_the_first_set_was_given():
     y = np.full(120, np.nan)
     y[:10] = Y[:10]
     oracle = FunctionOracle(lambda X: np.zeros(len(X), dtype=int))
@@ -70,7 +70,7 @@ def test_n_rounds_where_the_first_set_was_given():
     assert (sampler.stop_reason_, sampler.n_labels_, sampler.n_rounds_) == ("max_rounds", 20, 2)
 
 
-def test_n_rounds_waits_for_pending_answers():
+def test_max_rounds_waits_for_pending_answers():
     campaign = Campaign(make_sampler(stop=MaxRounds(1)), X)
     answer(campaign, campaign.ask())
     batch = campaign.ask()
@@ -106,7 +106,7 @@ def test_a_first_set_asked_in_parts_keeps_its_way(initial, kind):
 
 
 @pytest.mark.parametrize("scoring", [None, "accuracy", "neg_log_loss"])
-def test_target_score(scoring):
+def test_score_reached(scoring):
     target = 0.5 if scoring != "neg_log_loss" else -2.0
     sampler = make_sampler(
         net_classifier(max_epochs=20),

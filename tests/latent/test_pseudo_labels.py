@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.decomposition import PCA
 
 from skalss.latent.pseudo_labels import LabelSpreader, make_pseudo_labels
-from skalss.strategies import AdaptiveStrategy
+from skalss.targets import Classes, Values
 
 
 def blobs(*centers, n=100, seed=0, std=0.3):
@@ -223,40 +223,38 @@ def test_a_label_that_contradicts_its_copy():
 )
 def test_wrong_parameters_are_refused(params, error, message):
     with pytest.raises(error, match=message):
-        make_pseudo_labels(LabelSpreader(**params), "classification")
+        make_pseudo_labels(LabelSpreader(**params), Classes(), is_default=False)
 
 
 @pytest.mark.parametrize("wrong", ["spreading", LabelSpreader, 3], ids=str)
 def test_what_is_no_spreader_is_refused(wrong):
     with pytest.raises(TypeError, match=r"must be 'auto', 'spread', .*LabelSpreader or None, got "):
-        make_pseudo_labels(wrong, "classification")
+        make_pseudo_labels(wrong, Classes(), is_default=True)
 
 
 @pytest.mark.parametrize("asked", ["spread", LabelSpreader()], ids=str)
 def test_regression_is_refused(asked):
     with pytest.raises(ValueError, match=r"spreads classes, .* regression task\. Set pseudo_labels=None"):
-        make_pseudo_labels(asked, "regression")
+        make_pseudo_labels(asked, Values(), is_default=True)
 
 
 @pytest.mark.parametrize(
-    ("task", "strategy", "is_made"),
+    ("target", "is_default", "taken", "is_made"),
     [
-        ("classification", "auto", True),
-        ("classification", "margin", False),
-        ("classification", AdaptiveStrategy(), False),
-        ("regression", "auto", False),
+        (Classes(), True, True, True),
+        (Classes(), False, True, False),
+        (Classes(), True, False, False),
+        (Values(), True, True, False),
     ],
-    ids=str,
 )
-def test_auto_is_for_classes_and_the_default_strategy(task, strategy, is_made):
-    made = make_pseudo_labels("auto", task, strategy)
-    assert isinstance(made, LabelSpreader) == is_made
-    assert make_pseudo_labels(None, task, strategy) is None
+def test_auto_is_for_classes_the_default_strategy_and_a_network(target, is_default, taken, is_made):
+    settings = {"is_default": is_default, "taken": taken}
+    assert isinstance(make_pseudo_labels("auto", target, **settings), LabelSpreader) == is_made
+    assert make_pseudo_labels(None, target, **settings) is None
 
 
 def test_a_spreader_is_taken_as_it_is():
     spreader = LabelSpreader(keep=0.5)
-    assert make_pseudo_labels(spreader, "classification", "margin") is spreader
-    assert (
-        make_pseudo_labels("spread", "classification", "margin").get_params() == LabelSpreader().get_params()
-    )
+    assert make_pseudo_labels(spreader, Classes(), is_default=False) is spreader
+    made = make_pseudo_labels("spread", Classes(), is_default=False)
+    assert made.get_params() == LabelSpreader().get_params()

@@ -1,0 +1,127 @@
+"""The contract of a kind of y, asked of every one: list a new one here and it is tested."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.metrics import cohen_kappa_score, r2_score
+from sklearn.preprocessing import StandardScaler
+
+from skalss import TaskNet
+from skalss.nets import net_classifier, net_regressor
+from skalss.strategies import STRATEGIES
+from skalss.targets import TARGETS, Classes, Values, make_target, target_of_task
+
+RNG = np.random.default_rng(0)
+KINDS = {  # target, y, an estimator, answers that cannot be
+    "numbers of classes": (Classes(), RNG.integers(3, 7, 60), LogisticRegression(), [[1], None, "a"]),
+    "text": (
+        Classes(),
+        np.array(["cat", "dog", "emu"])[RNG.integers(0, 3, 60)],
+        LogisticRegression(),
+        [3, {}],
+    ),
+    "known classes": (Classes([1, 2, 3]), RNG.integers(1, 3, 60), LogisticRegression(), [4, "1"]),
+    "values": (Values(), 1e3 + RNG.normal(size=60), Ridge(), ["much", None, [1.0], 1j]),
+}
+each = pytest.mark.parametrize(("target", "y", "estimator", "wrong"), KINDS.values(), ids=KINDS)
+
+
+def test_every_kind_is_listed():
+    assert {type(target) for target, *_ in KINDS.values()} == set(TARGETS)
+
+
+@each
+def test_answers_are_passed_or_refused(target, y, estimator, wrong):
+    target = target.fitted(y) if target.classes is None else target
+    for label in y[:5]:
+        assert target.check(label) == label
+    for answer in wrong:
+        with pytest.raises(ValueError, match=r"label .*got|The label"):
+            target.check(answer)
+
+
+@each
+def test_labels_come_back_from_what_a_network_is_trained_on(target, y, estimator, wrong):
+    fitted = target.fitted(y)
+    encoded = fitted.encode(y)
+    assert len(encoded) == len(y)
+    n_outputs = fitted.n_outputs
+    output = np.eye(n_outputs)[encoded] if fitted.has_probabilities else encoded[:, None]
+    assert fitted.width_fault(n_outputs) is None
+    assert "width" in fitted.width_fault(n_outputs - 1 if n_outputs > 1 else 2)
+    decoded = fitted.decode(output)
+    np.testing.assert_array_equal(decoded, y) if fitted.has_probabilities else np.testing.assert_allclose(
+        decoded, y, rtol=1e-6
+    )
+    again = type(target)().set_state(fitted.get_state())
+    np.testing.assert_array_equal(again.decode(output), decoded)
+    assert target.fitted(target.examples()).n_outputs >= 1
+
+
+@each
+def test_labels_come_back_from_a_ledger(target, y, estimator, wrong):
+    for label in y[:5]:
+        back = target.from_text(target.to_text(label))
+        assert back == label
+        assert isinstance(back, type(label.item()))
+
+
+@each
+def test_scores_and_agreements(target, y, estimator, wrong):
+    other = y[::-1]
+    fitted = target.fitted(y)
+    assert fitted.score(y, y) == 1 == fitted.agreement(y, y)
+    assert fitted.agreement(np.repeat(y[:1], 9), np.repeat(y[:1], 9)) == 1  # constant predictions
+    expected = cohen_kappa_score(y, other) if fitted.has_probabilities else max(0, r2_score(y, other))
+    assert fitted.agreement(y, other) == pytest.approx(expected)
+    some = np.r_[y[:30], other[30:]]
+    assert fitted.score(y, some, np.arange(60) < 30) == 1  # only rows that are right count
+
+
+@each
+def test_the_defaults_have_a_name(target, y, estimator, wrong):
+    for name in (target.auto_strategy, target.auto_initial):
+        assert target.task in STRATEGIES[name]().tasks
+    assert not STRATEGIES[target.auto_initial]().needs
+    assert type(target_of_task(target.task)) is type(target)
+
+
+@each
+def test_what_a_model_believes(target, y, estimator, wrong):
+    rows = RNG.normal(size=(len(y), 3))
+    model = estimator.fit(rows, y)
+    believed = target.fitted(y).believed_by(model, rows)
+    expected = model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)
+    np.testing.assert_array_equal(believed, expected)
+
+
+def test_votes_stand_in_for_probabilities():
+    rows, y = RNG.normal(size=(30, 3)), RNG.integers(0, 3, 30)
+    model = RidgeClassifier().fit(rows, y)
+    votes = Classes().fitted(y).believed_by(model, rows)
+    np.testing.assert_array_equal(votes.argmax(axis=1), model.predict(rows))
+    np.testing.assert_array_equal(votes.sum(axis=1), 1)
+
+
+def test_doubt_and_disagreement():
+    P = torch.tensor([[[0.9, 0.1], [0.5, 0.5]], [[0.1, 0.9], [0.5, 0.5]]], dtype=torch.float64)
+    torch.testing.assert_close(Classes().doubt(P[0]), torch.tensor([-0.8, 0.0], dtype=torch.float64))
+    mean = P.mean(dim=0).numpy()
+    expected = np.mean([stats.entropy(member.numpy(), mean, axis=1) for member in P], axis=0)
+    np.testing.assert_allclose(Classes().disagreement(P), expected, atol=1e-12)
+    values = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
+    np.testing.assert_allclose(Values().disagreement(values), [1, 0])
+    with pytest.raises(ValueError, match="strategy='committee'"):
+        Values().doubt(values)
+
+
+def test_an_estimator_has_its_kind():
+    for estimator in (LogisticRegression(), TaskNet(), net_classifier()):
+        assert type(make_target(estimator)) is Classes
+    for estimator in (Ridge(), TaskNet(net_regressor())):
+        assert type(make_target(estimator)) is Values
+    assert make_target(LogisticRegression(), ["b", "a"]).classes.tolist() == ["a", "b"]
+    with pytest.raises(TypeError, match=r"classifier or a regressor, got StandardScaler"):
+        make_target(StandardScaler())

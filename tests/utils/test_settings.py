@@ -1,0 +1,111 @@
+"""The settings of an estimator as text."""
+
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import EarlyStopping
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from skalss import AdaptiveLatentSampler, MaxRounds, TaskNet
+from skalss.latent import LinearLatent, PretrainedLatent
+from skalss.nets import MLP, net_classifier
+from skalss.strategies import UncertaintyStrategy
+from skalss.utils.settings import describe, differing_parameters
+
+X = np.random.default_rng(0).normal(size=(20, 3))
+
+
+def module(seed=0):
+    torch.manual_seed(seed)
+    return nn.Linear(3, 2)
+
+
+ALIKE = {  # made twice, each is the same
+    "array": lambda: np.arange(4),
+    "tensor": lambda: torch.ones(2),
+    "partial": lambda: partial(sorted, reverse=True),
+    "class": lambda: MLP,
+    "set": lambda: {"b", "a", "c"},
+    "mapping": lambda: {"a": [1, 2.5, None]},
+    "module": module,
+    "net": lambda: net_classifier(MLP, callbacks=[EarlyStopping()], train_split=ValidSplit(4)),
+    "task net": lambda: TaskNet(net_classifier()),
+    "pipeline": lambda: make_pipeline(StandardScaler(), Ridge()),
+    "frozen": lambda: FrozenEstimator(LinearLatent(2, random_state=0).fit(X)),
+    "rule": lambda: [MaxRounds(8)],
+}
+OTHER = {
+    "array": np.arange(4.0),
+    "tensor": torch.zeros(2),
+    "partial": partial(sorted, reverse=False),
+    "class": nn.Linear,
+    "set": {"b", "a"},
+    "mapping": {"a": [1, 2.5, 0]},
+    "module": module(seed=1),
+    "net": net_classifier(MLP, callbacks=[EarlyStopping(patience=2)], train_split=ValidSplit(4)),
+    "task net": TaskNet(net_classifier(), warm_start=True),
+    "pipeline": make_pipeline(StandardScaler(), Ridge(2.0)),
+    "frozen": FrozenEstimator(LinearLatent(2, random_state=0).fit(2 * X)),
+    "rule": [MaxRounds(9)],
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_equal_settings_have_equal_texts_and_others_another(kind):
+    first, second = ALIKE[kind](), ALIKE[kind]()
+    assert describe(first) == describe(second)
+    assert describe(first) != describe(OTHER[kind])
+    assert " at 0x" not in describe(first)
+
+
+def test_texts_are_the_same_in_any_process():
+    code = (
+        "from skalss.utils.settings import describe; from skalss import TaskNet; from skalss.nets import *;"
+        "print(describe([TaskNet(net_classifier(LeNet, lr=.1)), {'x', 'y'}, 3.0]))"
+    )
+    texts = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+    assert len(texts) == 1
+
+
+def test_only_what_differs_from_a_default_counts():
+    assert describe(UncertaintyStrategy("margin")) == describe(
+        UncertaintyStrategy("margin", n_candidates=None)
+    )
+    assert "n_candidates" not in describe(UncertaintyStrategy("margin"))
+    sampler = AdaptiveLatentSampler(strategy="margin", n_initial=50, ledger="a.ledger", max_labels=70)
+    assert differing_parameters(sampler, ["ledger"]) == {"strategy": "margin", "max_labels": 70}
+    assert differing_parameters(AdaptiveLatentSampler()) == {}
+
+
+def test_what_is_ignored_is_ignored_at_any_depth():
+    first = TaskNet(net_classifier(verbose=1), device="cpu", random_state=0)
+    second = TaskNet(net_classifier(verbose=0), device="auto", random_state=np.random.RandomState(3))
+    ignored = ["device", "random_state", "verbose"]
+    assert describe(first, ignored) == describe(second, ignored)
+    assert describe(first) != describe(second)
+
+
+def test_weights_count_unless_they_are_to_be_read_from_a_file():
+    first, second = PretrainedLatent(module(0)), PretrainedLatent(module(1))
+    assert describe(first) != describe(second)
+    assert describe(first, weights=False) == describe(second, weights=False)
+    assert describe(clone(first)) == describe(first)
+
+
+def test_what_holds_itself_is_named_once():
+    inside: list = [1]
+    inside.append(inside)
+    assert describe(inside) == "[1, ...]"
