@@ -7,8 +7,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skalss import AdaptiveLatentSampler
 
 
-@parametrize_with_checks(
-    [AdaptiveLatentSampler(RandomForestClassifier(10)), AdaptiveLatentSampler(Ridge())]
-)
+@parametrize_with_checks([AdaptiveLatentSampler(RandomForestClassifier(10)), AdaptiveLatentSampler(Ridge())])
 def test_estimator_check(estimator, check):
     check(estimator)

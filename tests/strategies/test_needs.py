@@ -113,7 +113,8 @@ def test_a_strategy_works_or_is_refused_with_those_that_work(model, task, world_
         n_refused += 1
         with pytest.raises(ValueError, match="needs .*, which .* does not have. Choose one of") as error:
             check_needs(strategy, abilities, world.network)
-        named = str(error.value).partition("Choose one of [")[2].partition("]")[0].replace("'", "").split(", ")
+        listed = str(error.value).partition("Choose one of [")[2].partition("]")[0]
+        named = listed.replace("'", "").split(", ")
         for name in named:
             check_needs(make_strategy(name, task), abilities, world.network)
         others = {name for name in NAMED if task in NAMED[name]().tasks} - set(named)
