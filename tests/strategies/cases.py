@@ -39,7 +39,7 @@ PLAIN_CLIMB = {"step": 1.0, "n_steps": 1, "stop_at_flip": False, "start_once": F
 # They ask what is trained, and any classifier or regressor can answer.
 POOL_STRATEGIES_OF_ANY_MODEL = [
     AdaptiveStrategy(),
-    CommitteeStrategy(n_members=2, n_candidates=15),
+    CommitteeStrategy(n_members=2),
     LargestClusterStrategy(),
     UncertaintyStrategy("margin"),
     *SKACTIVEML_ANY_MODEL,
@@ -48,10 +48,10 @@ POOL_STRATEGIES = [
     *POOL_STRATEGIES_OF_ANY_MODEL,
     RandomStrategy(),
     AdaptiveStrategy(n_candidates=15, power=0),
-    NearestNeighborStrategy(),
+    NearestNeighborStrategy(n_steps=3),
     NearestNeighborStrategy(**PLAIN_CLIMB),
-    NearestNeighborStrategy(step=1e-3, min_distance=0.3),
-    NearestNeighborStrategy(n_steps=2, min_distance=1e6),  # refuses every row
+    NearestNeighborStrategy(step=1e-3, n_steps=1, min_distance=0.3),
+    NearestNeighborStrategy(n_steps=1, min_distance=1e6),  # refuses every row
     KMeansStrategy(),
     KMeansStrategy(n_candidates=15),
     TypicalStrategy(),
@@ -61,7 +61,7 @@ POOL_STRATEGIES = [
     CoreSetStrategy(n_candidates=20),
     BadgeStrategy(),
     BadgeStrategy(n_candidates=15),
-    CommitteeStrategy(),
+    CommitteeStrategy(n_members=2, n_candidates=15),
     LargestClusterStrategy(n_candidates=15),
     LargestClusterStrategy(space="codes"),
     *SKACTIVEML,
@@ -71,10 +71,10 @@ POOL_STRATEGIES = [
 POINT_STRATEGIES_OF_ANY_MODEL = [InterpolationStrategy(climb="random", residual=True, n_candidates=60)]
 POINT_STRATEGIES = [
     *POINT_STRATEGIES_OF_ANY_MODEL,
-    InterpolationStrategy(),
+    InterpolationStrategy(n_steps=3),
     InterpolationStrategy(**PLAIN_CLIMB),
-    InterpolationStrategy(n_steps=2, min_distance=1e6),
-    InterpolationStrategy(residual=True),
+    InterpolationStrategy(n_steps=1, min_distance=1e6),
+    InterpolationStrategy(n_steps=2, residual=True),
     InterpolationStrategy(climb="disagreement", n_members=2, n_steps=3, residual=True),
     InterpolationStrategy(climb="disagreement", n_members=2, n_steps=2),
     InterpolationStrategy(climb="random", on_refusal="nearest"),
@@ -85,7 +85,7 @@ STRATEGIES = POOL_STRATEGIES + POINT_STRATEGIES
 
 
 def each(strategies, of_any_model=()):
-    """Run a test over strategies, their tasks, and the models that a strategy is tested with."""
+    """Run a test over strategies and their tasks with a network, and over some with other models."""
     cases = [(s, task, "net") for s in strategies for task in sorted(s.tasks)]
     for model in ("forest", "linear"):
         cases += [(s, task, model) for s in of_any_model for task in sorted(s.tasks)]

@@ -59,7 +59,7 @@ def test_query_returns_distinct_rows_that_may_be_asked(strategy, task, model, wo
 @each_point_strategy
 def test_query_returns_distinct_points(strategy, task, model, world_of):
     world = world_of(task, model)
-    for n in (1, 7, 41, 150):
+    for n in (1, 7, 41, 90):
         candidates = strategy.query(world.snapshot(), n)
         assert candidates.rows is None
         assert candidates.codes.shape == (n, 4)
