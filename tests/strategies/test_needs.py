@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from skalss import AdaptiveLatentSampler, TaskNet
+from skalss.nets import net_regressor
 from skalss.network import SklearnModel, make_task_model
 from skalss.strategies import STRATEGIES as NAMED
 from skalss.strategies import (
@@ -141,6 +142,15 @@ def test_the_error_says_what_is_missing_and_whose(strategy, missing):
     model = make_task_model(LogisticRegression(C=3.0))
     with pytest.raises(ValueError, match=rf"{missing}, which LogisticRegression\(C=3.0\) does not have"):
         check_needs(strategy, frozenset(), model)
+
+
+def test_only_strategies_for_the_task_are_named():
+    """A network of values without a last linear layer has scores, which no strategy for classes may use."""
+    abilities = frozenset({"logits", "gradient"})
+    with pytest.raises(ValueError, match="Choose one of") as error:
+        check_needs(CoreSetStrategy("features"), abilities, TaskNet(net_regressor()))
+    assert "'snn'" in str(error.value)
+    assert "'margin'" not in str(error.value)
 
 
 @pytest.mark.parametrize("model", [TaskNet(), SklearnModel(LogisticRegression())], ids=str)
