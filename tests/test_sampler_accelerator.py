@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from skalss import (
-    AdaptiveLatentSampler,
-    TaskNet,
-)
+from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LevelSetLatent, LinearLatent
 from skalss.nets import net_classifier, net_regressor
 from skalss.oracles import FunctionOracle
-from skalss.strategies import (
-    InterpolationStrategy,
-)
+from skalss.strategies import InterpolationStrategy
 
 from .sampling import X_TEST, X, Y, make_sampler
 

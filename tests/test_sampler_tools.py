@@ -3,22 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skalss import (
-    TaskNet,
-)
+from skalss import TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import MLP, LeNet, net_classifier
 from skalss.oracles import AnswerKey
 from skalss.selective import EarlyDropLR, MarginMonitor, SelectiveNetClassifier
-from skalss.strategies import (
-    NearestNeighborStrategy,
-)
+from skalss.strategies import NearestNeighborStrategy
 
 from .sampling import DIGITS, X_TEST, Y_TEST, X, Y, make_sampler
 
@@ -170,3 +166,16 @@ def test_folds_without_an_oracle_are_answered_from_their_own_y():
     first, second = result["estimator"]
     assert set(first.queries_["label"]) <= set(range(10, 20))
     assert set(second.queries_["label"]) <= set(range(10))
+
+
+def test_a_clone_asks_the_same_oracle():
+    class Locked(AnswerKey):
+        def __deepcopy__(self, memo):
+            raise AssertionError("copied")
+
+    key = Locked(Y)
+    sampler = make_sampler(oracle=key)
+    again = clone(clone(sampler))
+    assert again.oracle is sampler.oracle is key
+    assert again.latent_model is not sampler.latent_model
+    assert again.fit(X).n_labels_ == 30
