@@ -73,6 +73,7 @@ def test_parameters_of_a_task_net_are_reached_too():
     assert len(sampler.fit(X, Y).estimator_.net_.history) == 2
 
 
+@pytest.mark.slow
 def test_cross_validation_in_two_processes():
     sampler = make_sampler()
     here = cross_validate(sampler, X, Y, cv=2, error_score="raise")["test_score"]
