@@ -143,14 +143,14 @@ BAD_PARAMETERS = {
         ]
     },
     "max_labels=None": ({"max_labels": None}, TypeError, "max_labels must be a whole number.* got None"),
-    "stop": ({"stop": "max_rounds"}, TypeError, "stop must be a StoppingRule or several .* got 'max_rounds'"),
-    "stop, a class": ({"stop": MaxRounds}, TypeError, "stop must be a StoppingRule or several of them, got"),
+    "stop": ({"stop": "max_rounds"}, TypeError, "stop must be a stopping rule or several.*got 'max_rounds'"),
+    "stop, a class": ({"stop": MaxRounds}, TypeError, "stop must be a stopping rule or several of them.*got"),
     "stop, a number": (
         {"stop": [3]},
         TypeError,
-        r"stop must hold stopping rules, such as MaxRounds\(8\), got 3",
+        r"stop must be a stopping rule or several of them, such as MaxRounds\(8\), got 3",
     ),
-    "stop, a class among them": ({"stop": [MaxRounds]}, TypeError, "stop must hold stopping rules"),
+    "stop, a class among them": ({"stop": [MaxRounds]}, TypeError, "stop must be a stopping rule"),
     **{
         f"stop={rule!r}": ({"stop": rule}, error, message)
         for rule, error, message in [
