@@ -3,10 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from skalss import (
-    AdaptiveLatentSampler,
-    TaskNet,
-)
+from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier
 

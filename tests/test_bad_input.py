@@ -133,24 +133,24 @@ BAD_PARAMETERS = {
             error,
             rf"{name} must be a whole number of at least 1.* got {value!r}",
         )
-        for name in ("n_initial", "n_per_round", "max_labels")
-        for value, error in [
-            (0, ValueError),
-            (-3, ValueError),
-            (2.5, TypeError),
-            ("7", TypeError),
-            (True, TypeError),
+        for name, value, error in [
+            ("n_initial", 0, ValueError),
+            ("n_initial", "7", TypeError),
+            ("n_per_round", -3, ValueError),
+            ("n_per_round", 2.5, TypeError),
+            ("max_labels", 0, ValueError),
+            ("max_labels", True, TypeError),
         ]
     },
     "max_labels=None": ({"max_labels": None}, TypeError, "max_labels must be a whole number.* got None"),
-    "stop": ({"stop": "max_rounds"}, TypeError, "stop must be a StoppingRule or several .* got 'max_rounds'"),
-    "stop, a class": ({"stop": MaxRounds}, TypeError, "stop must be a StoppingRule or several of them, got"),
+    "stop": ({"stop": "max_rounds"}, TypeError, "stop must be a stopping rule or several.*got 'max_rounds'"),
+    "stop, a class": ({"stop": MaxRounds}, TypeError, "stop must be a stopping rule or several of them.*got"),
     "stop, a number": (
         {"stop": [3]},
         TypeError,
-        r"stop must hold stopping rules, such as MaxRounds\(8\), got 3",
+        r"stop must be a stopping rule or several of them, such as MaxRounds\(8\), got 3",
     ),
-    "stop, a class among them": ({"stop": [MaxRounds]}, TypeError, "stop must hold stopping rules"),
+    "stop, a class among them": ({"stop": [MaxRounds]}, TypeError, "stop must be a stopping rule"),
     **{
         f"stop={rule!r}": ({"stop": rule}, error, message)
         for rule, error, message in [

@@ -9,17 +9,11 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skalss import (
-    AdaptiveLatentSampler,
-    TaskNet,
-)
+from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 from skalss.oracles import AnswerKey, FunctionOracle
-from skalss.strategies import (
-    InterpolationStrategy,
-    NearestNeighborStrategy,
-)
+from skalss.strategies import InterpolationStrategy, NearestNeighborStrategy
 
 from .sampling import X_TEST, Y_REG, Y_TEST, X, Y, label_of, make_sampler
 

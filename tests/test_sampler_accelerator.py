@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from skalss import (
-    AdaptiveLatentSampler,
-    TaskNet,
-)
+from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LevelSetLatent, LinearLatent
 from skalss.nets import net_classifier, net_regressor
 from skalss.oracles import FunctionOracle
-from skalss.strategies import (
-    InterpolationStrategy,
-)
+from skalss.strategies import InterpolationStrategy
 
 from .sampling import X_TEST, X, Y, make_sampler
 
@@ -25,13 +20,21 @@ def test_on_an_accelerator(strategy):
     sampler = make_sampler(strategy=strategy, train_on="both").fit(X, Y)
     module = sampler.estimator_.net_.module_
     assert {p.device.type for p in module.parameters()} == {accelerator.type}
-    assert sampler.latent_model_._device.type == accelerator.type
+    assert sampler.latent_model_.decode(torch.zeros(1, 4)).device.type == accelerator.type
     assert isinstance(sampler.predict_proba(X_TEST), np.ndarray)
-    on_cpu = make_sampler(strategy=strategy).fit(X, Y)
-    assert {p.device.type for p in on_cpu.estimator_.net_.module_.parameters()} == {"cpu"}
-    # The sampler's device overrules its parts'.
-    parts = make_sampler(TaskNet(net_classifier(max_epochs=3))).fit(X, Y)
-    assert parts.estimator_.device_.type == accelerator.type
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("of_net", "of_latent"), [("cpu", "cpu"), ("cpu", "auto"), ("auto", "cpu")])
+def test_each_part_is_where_it_says(of_net, of_latent):
+    net = TaskNet(net_classifier(max_epochs=3), device=of_net)
+    sampler = make_sampler(net, strategy="snn", latent_model=LinearLatent(4, device=of_latent))
+    sampler.fit(X, Y)
+    accelerator = torch.accelerator.current_accelerator().type
+    assert sampler.estimator_.device_.type == (accelerator if of_net == "auto" else "cpu")
+    codes = torch.zeros(1, 4)
+    assert sampler.latent_model_.decode(codes).device.type == (accelerator if of_latent == "auto" else "cpu")
+    assert sampler.n_labels_ == 30
 
 
 @pytest.mark.gpu

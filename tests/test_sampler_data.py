@@ -7,9 +7,7 @@ import torch
 from sklearn.base import is_regressor
 from sklearn.frozen import FrozenEstimator
 
-from skalss import (
-    AdaptiveLatentSampler,
-)
+from skalss import AdaptiveLatentSampler
 from skalss.latent import VAE, ConvVAE, LinearLatent
 from skalss.latent.rows import is_memory_mapped
 from skalss.nets import LeNet, net_classifier, net_regressor

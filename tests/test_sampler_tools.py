@@ -3,24 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skalss import (
-    TaskNet,
-)
+from skalss import TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import MLP, LeNet, net_classifier
 from skalss.oracles import AnswerKey
 from skalss.selective import EarlyDropLR, MarginMonitor, SelectiveNetClassifier
-from skalss.strategies import (
-    NearestNeighborStrategy,
-)
+from skalss.strategies import NearestNeighborStrategy
 
-from .sampling import DIGITS, X_TEST, Y_TEST, X, Y, make_sampler
+from .sampling import DIGITS, X_TEST, Y_TEST, X, Y, label_of, make_sampler
 
 
 def test_pipeline():
@@ -77,6 +73,7 @@ def test_parameters_of_a_task_net_are_reached_too():
     assert len(sampler.fit(X, Y).estimator_.net_.history) == 2
 
 
+@pytest.mark.slow
 def test_cross_validation_in_two_processes():
     sampler = make_sampler()
     here = cross_validate(sampler, X, Y, cv=2, error_score="raise")["test_score"]
@@ -170,3 +167,19 @@ def test_folds_without_an_oracle_are_answered_from_their_own_y():
     first, second = result["estimator"]
     assert set(first.queries_["label"]) <= set(range(10, 20))
     assert set(second.queries_["label"]) <= set(range(10))
+
+
+def test_a_clone_asks_the_same_oracle():
+    class Person:
+        def __call__(self, rows):
+            return label_of(rows)
+
+        def __deepcopy__(self, memo):
+            raise AssertionError("another would be asked in place of the user's own")
+
+    person = Person()
+    sampler = make_sampler(oracle=person)
+    again = clone(clone(sampler))
+    assert again.oracle is sampler.oracle is person
+    assert again.latent_model is not sampler.latent_model
+    assert again.fit(X).n_labels_ == 30

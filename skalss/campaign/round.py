@@ -80,6 +80,7 @@ class Rounds:
             return []
         questions = self.write(self.choose(n), earlier[:n])
         self.collect(reused=True)
+        self.stop()  # the points made may not fit the budget
         return questions
 
     def write(self, questions: list[Question], earlier: list[Request]) -> list[Question]:

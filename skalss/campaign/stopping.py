@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -283,14 +284,13 @@ def make_rules(max_labels: int, stop: StoppingRule | Iterable[StoppingRule]) -> 
     TypeError, ValueError
         If one is no rule, or has a wrong parameter.
     """
-    if isinstance(stop, type | str) or not (hasattr(stop, "reason") or isinstance(stop, Iterable)):
-        raise TypeError(f"stop must be a StoppingRule or several of them, got {stop!r}.")
-    rules: list[StoppingRule] = list(stop) if isinstance(stop, Iterable) else [stop]
+    one = isinstance(stop, StoppingRule | type | str) or not isinstance(stop, Iterable)
+    rules: list[Any] = [stop] if one else list(stop)
     for rule in rules:
-        if isinstance(rule, type) or not hasattr(rule, "reason"):
+        if not isinstance(rule, StoppingRule):
             raise TypeError(
-                f"stop must hold stopping rules, such as MaxRounds(8), got {rule!r}. Derive one of your own "
-                "from skalss.StoppingRule."
+                f"stop must be a stopping rule or several of them, such as MaxRounds(8), got {rule!r}. "
+                "Derive one of your own from skalss.StoppingRule."
             )
     failures = [rule for rule in rules if isinstance(rule, MaxFailures)] or [MaxFailures()]
     rules = [*failures, MaxLabels(max_labels), *(r for r in rules if not isinstance(r, MaxFailures))]

@@ -91,10 +91,8 @@ class BaseTarget(ABC):
         ValueError
         """
 
-    def know(self, labels: ArrayLike | None) -> None:
+    def know(self, labels: ArrayLike | None) -> None:  # noqa: B027 (most kinds have nothing to know)
         """Take these as all labels that may come, where that limits what may be answered."""
-        return
-        return
 
     @abstractmethod
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:

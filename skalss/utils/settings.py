@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import numbers
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -106,6 +106,8 @@ class _Describer:
             value = value.item()
         if value is None or isinstance(value, str | bytes | numbers.Number):
             return repr(value)
+        if inspect.ismethod(value):
+            return f"{self.text(value.__self__)}.{value.__name__}"
         if isinstance(value, type) or inspect.isroutine(value):
             return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', repr(value))}"
         if id(value) in self.inside:
@@ -122,7 +124,8 @@ class _Describer:
         if isinstance(value, set | frozenset):
             return f"{{{', '.join(sorted(map(self.text, value)))}}}"
         if isinstance(value, Mapping):
-            return f"{{{', '.join(f'{self.text(key)}: {self.text(item)}' for key, item in value.items())}}}"
+            pairs = [f"{self.text(key)}: {self.text(item)}" for key, item in value.items()]
+            return f"{{{', '.join(sorted(pairs))}}}"  # equal ones may differ in their order
         if isinstance(value, np.ndarray | Tensor):
             return _of_array(np.ascontiguousarray(to_host(value)))
         if isinstance(value, partial):
@@ -140,8 +143,8 @@ class _Describer:
             given = {k: v for k, v in given.items() if not k.startswith("_")}
             kept = {k: v for k, v in given.items() if k not in defaults or v != self.text(defaults[k])}
             return f"{name}({', '.join(f'{k}={kept[k]}' for k in sorted(kept) if k not in self.ignored)})"
-        content = vars(value) if hasattr(value, "__dict__") else {}
-        return f"{name}({self.text(dict(sorted(content.items())))})" if content else name
+        content = _content(value)
+        return f"{name}({self._list(content)})" if content else name
 
     def _list(self, values: Iterable[object]) -> str:
         return ", ".join(map(self.text, values))
@@ -166,8 +169,22 @@ def _defaults(cls: type) -> dict[str, Any]:
     return found
 
 
+def _content(value: object) -> list[object]:
+    """Return what would be pickled of a value: all that it is, nothing that it only remembers."""
+    try:
+        reduced = value.__reduce_ex__(4)
+    except Exception:  # no value that cannot be pickled says so in the same way
+        return [vars(value)] if getattr(value, "__dict__", None) else []
+    if isinstance(reduced, str):
+        return [reduced]
+    _, args, *state = reduced
+    state = [list(part) if isinstance(part, Iterator) else part for part in state if part is not None]
+    return [arg for arg in args if arg is not type(value)] + state
+
+
 def _of_array(array: np.ndarray) -> str:
-    content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+    by_value = array.dtype.hasobject or array.dtype.names  # the bytes are addresses, or have gaps
+    content = repr(array.tolist()).encode() if by_value else array.tobytes()
     return f"array {array.dtype} {array.shape} {_digest(content)}"
 
 

@@ -22,3 +22,9 @@ def trained(monkeypatch):
 
     monkeypatch.setattr(TaskNet, "fit_rows", note)
     return seen
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Bootstraps of 60 draws: what an interval is does not depend on their number."""
+    monkeypatch.setattr("skalss.campaign.scoring.N_RESAMPLES", 60)

@@ -4,10 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
 
-from skalss import (
-    AdaptiveLatentSampler,
-    TaskNet,
-)
+from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 

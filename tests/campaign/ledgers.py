@@ -3,10 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from skalss import (
-    Ledger,
-    MaxFailures,
-)
+from skalss import Ledger, MaxFailures
 from skalss.oracles import BaseOracle, Failed
 
 from . import digits

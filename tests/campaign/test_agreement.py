@@ -6,11 +6,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.metrics import cohen_kappa_score, r2_score
 
-from skalss import (
-    AdaptiveLatentSampler,
-    Campaign,
-    PredictionsAgree,
-)
+from skalss import AdaptiveLatentSampler, Campaign, PredictionsAgree
 from skalss.campaign.agreement import N_ROWS, Agreement
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor

@@ -135,6 +135,7 @@ def test_control_rows_are_paid_too():
 
 
 @pytest.mark.parametrize("max_cost", [21.0, 23.5, 30.0])
+@pytest.mark.filterwarnings("error:.*found nothing to ask")
 def test_generated_points_are_paid(max_cost):
     X2 = np.random.RandomState(0).randn(40, 3)
     sampler = AdaptiveLatentSampler(

@@ -5,11 +5,7 @@ import pickle
 
 import pytest
 
-from skalss import (
-    Campaign,
-    OracleAnswerError,
-    OracleError,
-)
+from skalss import Campaign, OracleAnswerError, OracleError
 from skalss.oracles import AnswerKey, BaseOracle, FunctionOracle
 
 from .digits import X, Y, assert_same_run, make_sampler

@@ -3,22 +3,20 @@
 import numpy as np
 import pytest
 
-from skalss import (
-    Campaign,
-    MaxFailures,
-)
+from skalss import Campaign, MaxFailures
 from skalss.oracles import ABSTAIN, Failed, FunctionOracle
-from skalss.strategies import (
-    NearestNeighborStrategy,
-)
+from skalss.strategies import NearestNeighborStrategy
 
 from .digits import X_TEST, X, Y, answer, assert_same_run, drive, make_sampler, regressor
 
 # -- ask and tell ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sizes", [[10], [1] * 10, [3, 7], [9, 1]], ids=str)
-@pytest.mark.parametrize("strategy", ["snn", "random", "entropy"])
+@pytest.mark.parametrize(
+    ("strategy", "sizes"),
+    [("snn", [10]), ("snn", [1] * 10), ("random", [3, 7]), ("entropy", [1] * 10), ("entropy", [9, 1])],
+    ids=str,
+)
 def test_partial_and_out_of_order_answers_give_the_same_campaign(strategy, sizes):
     expected = drive(Campaign(make_sampler(strategy=strategy), X))
     campaign = Campaign(make_sampler(strategy=strategy), X)
@@ -245,8 +243,9 @@ def test_abstained_rows_are_never_asked_again():
     assert (sampler.queries_["state"] == "abstained").sum() == 40
 
 
-@pytest.mark.parametrize("strategy", ["random", "snn", "entropy"])
-@pytest.mark.parametrize("n_per_round", [7, 10, 40])
+@pytest.mark.parametrize(
+    ("strategy", "n_per_round"), [("random", 7), ("random", 40), ("snn", 10), ("snn", 40), ("entropy", 7)]
+)
 def test_failed_rows_are_asked_again_only_when_nothing_else_is_left(strategy, n_per_round):
     sampler = make_sampler(
         strategy=strategy,
@@ -280,8 +279,9 @@ def test_only_charged_failures_are_paid():
     assert sampler.queries_["charged"].tolist() == [False] * 3 + [True] * 7
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("strategy", ["random", "snn"])
+@pytest.mark.parametrize(
+    ("strategy", "seed"), [("random", 0), ("random", 1), ("random", 2), ("snn", 3), ("snn", 4)]
+)
 def test_the_budget_is_never_exceeded(strategy, seed):
     """Whatever is answered, and however much is asked at a time."""
     rng = np.random.default_rng(seed)

@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skalss import (
-    Campaign,
-)
+from skalss import Campaign
 from skalss.campaign.models import Models
 from skalss.campaign.scoring import accuracy_interval
 from skalss.nets import net_classifier, net_regressor

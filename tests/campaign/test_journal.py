@@ -5,19 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
-from skalss import (
-    Campaign,
-    Ledger,
-    LedgerError,
-    LedgerMismatchError,
-    MaxFailures,
-    PredictionsAgree,
-)
+from skalss import Campaign, Ledger, LedgerError, LedgerMismatchError, MaxFailures, PredictionsAgree
 from skalss.nets import net_regressor
 from skalss.oracles import AnswerKey, FunctionOracle
-from skalss.strategies import (
-    NearestNeighborStrategy,
-)
+from skalss.strategies import NearestNeighborStrategy
 
 from .digits import X, Y
 from .generated import brightness

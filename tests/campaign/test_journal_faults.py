@@ -16,6 +16,7 @@ from skalss import (
     OracleError,
 )
 from skalss.ledger.lock import WriterLock
+from skalss.ledger.store import Store
 from skalss.oracles import AnswerKey
 
 from .digits import DIGITS, DIGITS_Y, X, Y
@@ -63,16 +64,18 @@ def test_answers_that_arrive_together_are_written_together(path, monkeypatch):
     assert sizes == [100, 100, 50, 20]
 
 
-def test_answers_that_cannot_be_written_are_in_a_note(path):
+def test_answers_that_cannot_be_written_are_in_a_note(path, monkeypatch):
+    def full(*args):
+        raise LedgerError("The disk is full.")
+
     campaign = Campaign(make_sampler(path, oracle=Counting(odd=False, together=True)), X)
     batch = campaign.ask()
-    store = campaign.parts.journal._store
-    store._connection.execute("PRAGMA query_only = 1")
-    with pytest.raises(LedgerError, match="may not be written to") as caught:
-        campaign.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "add", full)
+        with pytest.raises(LedgerError, match="disk is full") as caught:
+            campaign.run()
     assert f" {batch.ids[0]}: {Y[batch.ids[0]]}, " in caught.value.__notes__[0]
     assert campaign.records.n_paid == 0
-    store._connection.execute("PRAGMA query_only = 0")
     assert campaign.run().stop_reason == "max_labels"
     campaign.close()
 

@@ -9,11 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from skalss import (
-    Campaign,
-    Ledger,
-    LedgerMismatchError,
-)
+from skalss import Campaign, Ledger, LedgerMismatchError
 from skalss.compare import compare_strategies
 from skalss.oracles import Failed
 

@@ -4,11 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skalss import (
-    Campaign,
-    Ledger,
-    LedgerMismatchError,
-)
+from skalss import Campaign, Ledger, LedgerMismatchError
 from skalss.campaign.ledger_rows import check_same_rows
 from skalss.latent import LinearLatent
 from skalss.ledger.lock import WriterLock

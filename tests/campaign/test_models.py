@@ -5,9 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from skalss import (
-    Campaign,
-)
+from skalss import Campaign
 from skalss.latent import LinearLatent
 from skalss.oracles import FunctionOracle
 

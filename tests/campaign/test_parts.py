@@ -4,15 +4,11 @@ import re
 
 import pytest
 
-from skalss import (
-    Campaign,
-)
+from skalss import Campaign
 from skalss.latent import LinearLatent
 from skalss.nets import net_regressor
 from skalss.oracles import AnswerKey, FunctionOracle
-from skalss.strategies import (
-    InterpolationStrategy,
-)
+from skalss.strategies import InterpolationStrategy
 
 from .digits import ONE_STEP, X, Y, make_sampler
 from .generated import brightness
@@ -26,8 +22,15 @@ class CountedLatent(LinearLatent):
         return super().fit(X, y)
 
 
-@pytest.mark.parametrize("oracle", [None, AnswerKey(Y), FunctionOracle(brightness, labels_new_points=False)])
-@pytest.mark.parametrize("strategy", ["si", InterpolationStrategy(**ONE_STEP)], ids=["ours", "published"])
+@pytest.mark.parametrize(
+    ("strategy", "oracle"),
+    [
+        ("si", None),
+        ("si", AnswerKey(Y)),
+        (InterpolationStrategy(**ONE_STEP), FunctionOracle(brightness, labels_new_points=False)),
+    ],
+    ids=["no oracle", "key", "function"],
+)
 def test_si_with_a_lookup_is_refused_before_anything_trains(oracle, strategy):
     CountedLatent.n_fits = 0
     sampler = make_sampler(strategy=strategy, oracle=oracle, latent_model=CountedLatent(4))

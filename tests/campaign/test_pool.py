@@ -9,8 +9,9 @@ from skalss.oracles import AnswerKey
 from .digits import X, Y, make_sampler
 
 
-@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
-@pytest.mark.parametrize("strings", [False, True])
+@pytest.mark.parametrize(
+    ("missing", "strings"), [(np.nan, False), (np.nan, True), (None, True), (pd.NA, False)], ids=str
+)
 def test_given_labels_are_free(missing, strings):
     labels = np.array([f"digit {i}" for i in Y]) if strings else Y
     y = labels.astype(object)

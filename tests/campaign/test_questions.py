@@ -4,13 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skalss import (
-    Campaign,
-)
+from skalss import Campaign
 from skalss.oracles import FunctionOracle
-from skalss.strategies import (
-    InterpolationStrategy,
-)
+from skalss.strategies import InterpolationStrategy
 
 from .digits import ONE_STEP, X, Y, answer, make_sampler, regressor
 from .generated import brightness, si_sampler

@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from skalss import (
-    Campaign,
-)
-from skalss.strategies import (
-    BaseStrategy,
-    Candidates,
-)
+from skalss import Campaign
+from skalss.strategies import BaseStrategy, Candidates
 
 from .digits import X, Y, answer, make_sampler
 
@@ -40,6 +35,35 @@ def test_a_strategy_that_breaks_its_contract_is_told_so(function, fault):
     assert len(campaign.pending) == 0
 
 
+@pytest.mark.parametrize(
+    ("candidates", "fault"),
+    [
+        (Candidates(rows=None), "neither rows nor codes"),
+        (Candidates(rows=np.array([90, 91]), codes=np.zeros((1, 4))), "codes, but its generates_points is"),
+        (Candidates(rows=np.array([0.5])), "a row that is labelled, pending or not in the pool"),
+    ],
+)
+def test_candidates_that_fit_no_strategy(candidates, fault):
+    class Returns(BaseStrategy):
+        needs = frozenset()
+
+        def query(self, snapshot, n):
+            return candidates
+
+    campaign = Campaign(make_sampler(initial=Returns()), X)
+    with pytest.raises(ValueError, match=rf"Returns\(\) returned {fault}"):
+        campaign.ask()
+    assert campaign.round == 0
+
+
+def test_fewer_candidates_than_asked_for_are_taken():
+    campaign = Campaign(make_sampler(strategy=Picks(lambda s, n: s.unlabeled[: n // 2])), X)
+    answer(campaign, campaign.ask())
+    assert len(campaign.ask()) == 5
+
+
 def test_a_strategy_that_has_no_more_to_ask_ends_the_run():
     campaign = Campaign(make_sampler(strategy=Picks(lambda s, n: np.array([], dtype=int))), X, Y)
-    assert campaign.run().finish().n_labels_ == 10
+    with pytest.warns(UserWarning, match="found nothing to ask; stopped before the budget was used up"):
+        campaign.run()
+    assert campaign.finish().n_labels_ == 10

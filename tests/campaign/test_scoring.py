@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from skalss import (
-    TaskNet,
-)
+from skalss import TaskNet
 from skalss.campaign import scoring
 from skalss.campaign.scoring import accuracy_interval
 from skalss.nets import net_classifier
+from skalss.targets import Classes, Values
 
 from .control_rows import make_sampler
 from .digits import X_TEST, Y_TEST, X, Y
@@ -69,3 +68,55 @@ def broken(network, X, y):
 def test_a_fault_of_a_scorer_is_not_hidden():
     with pytest.raises(ValueError, match="a fault of the scorer"):
         make_sampler(scoring=broken, classes=[0, 1]).fit(X, Y % 2)
+
+
+class Constant:
+    """Predicts the class that it knows first."""
+
+    classes_ = np.array([0, 1])
+
+    def predict(self, X):
+        return np.zeros(len(X), dtype=int)
+
+    def score(self, X, y):
+        return np.mean(self.predict(X) == y)
+
+
+def needs_both(network, X, y):
+    if len(np.unique(y)) < 2:
+        raise ValueError("only one class")
+    return network.score(X, y)
+
+
+def test_a_score_that_cannot_be_is_nan_only_where_the_rows_lack_a_class():
+    scorer, rows = scoring.Scorer(needs_both, Classes()), np.zeros((4, 1))
+    assert scorer.score(Constant(), rows, np.array([0, 0, 0, 1])) == 0.75
+    assert np.isnan(scorer.score(Constant(), rows, np.zeros(4, dtype=int)))
+    with pytest.raises(ValueError, match="only one class"):
+        scorer(Constant(), rows, np.zeros(4, dtype=int))  # of rows of the user's own
+    with pytest.raises(ValueError, match="a fault of the scorer"):
+        scoring.Scorer(broken, Classes()).score(Constant(), rows, np.array([0, 0, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("function", "target", "is_accuracy"),
+    [(None, Classes(), True), ("accuracy", Classes(), True), ("neg_log_loss", Classes(), False)]
+    + [(None, Values(), False), (needs_both, Classes(), False)],
+)
+def test_only_an_accuracy_has_wilsons_interval(function, target, is_accuracy):
+    assert scoring.Scorer(function, target).is_accuracy == is_accuracy
+
+
+def test_draws_without_a_score_are_left_out_of_a_bootstrap():
+    rows, y = np.zeros((4, 1)), np.array([0, 0, 0, 1])
+    scorer = scoring.Scorer(needs_both, Classes())
+    low, high = scorer.interval(Constant(), rows, y, 0.75, np.random.RandomState(0))
+    assert 0.25 <= low <= high <= 0.75
+    same = np.zeros(4, dtype=int)
+    assert np.isnan(scorer.interval(Constant(), rows, same, np.nan, np.random.RandomState(0))).all()
+
+
+@pytest.mark.parametrize("wrong", [3, ["accuracy"]], ids=str)
+def test_what_is_no_scorer(wrong):
+    with pytest.raises(TypeError, match="scoring must be the name of a scorer, a callable"):
+        scoring.Scorer(wrong, Classes())

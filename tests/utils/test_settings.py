@@ -3,8 +3,10 @@
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -12,13 +14,14 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 
 from skalss import AdaptiveLatentSampler, MaxRounds, TaskNet
 from skalss.latent import LinearLatent, PretrainedLatent
-from skalss.nets import MLP, net_classifier
+from skalss.nets import MLP, LeNet, net_classifier
 from skalss.strategies import UncertaintyStrategy
 from skalss.utils.settings import describe, differing_parameters
 
@@ -30,6 +33,13 @@ def module(seed=0):
     return nn.Linear(3, 2)
 
 
+class WithSlots:
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
 ALIKE = {  # made twice, each is the same
     "array": lambda: np.arange(4),
     "tensor": lambda: torch.ones(2),
@@ -37,6 +47,13 @@ ALIKE = {  # made twice, each is the same
     "class": lambda: MLP,
     "set": lambda: {"b", "a", "c"},
     "mapping": lambda: {"a": [1, 2.5, None]},
+    "range": lambda: range(10),
+    "path": lambda: Path("a"),
+    "dtype": lambda: torch.float32,
+    "slots": lambda: WithSlots(1),
+    "series": lambda: pd.Series([1, 2, 3]),
+    "method": lambda: Ridge(2.0).fit,
+    "fitted trees": lambda: FrozenEstimator(DecisionTreeRegressor(random_state=0).fit(X, X[:, 0])),
     "module": module,
     "net": lambda: net_classifier(MLP, callbacks=[EarlyStopping()], train_split=ValidSplit(4)),
     "task net": lambda: TaskNet(net_classifier()),
@@ -51,6 +68,13 @@ OTHER = {
     "class": nn.Linear,
     "set": {"b", "a"},
     "mapping": {"a": [1, 2.5, 0]},
+    "range": range(5),
+    "path": Path("b"),
+    "dtype": torch.float64,
+    "slots": WithSlots(2),
+    "series": pd.Series([1, 2, 4]),
+    "method": Ridge(3.0).fit,
+    "fitted trees": FrozenEstimator(DecisionTreeRegressor(random_state=0).fit(X, X[:, 1])),
     "module": module(seed=1),
     "net": net_classifier(MLP, callbacks=[EarlyStopping(patience=2)], train_split=ValidSplit(4)),
     "task net": TaskNet(net_classifier(), warm_start=True),
@@ -68,16 +92,23 @@ def test_equal_settings_have_equal_texts_and_others_another(kind):
     assert " at 0x" not in describe(first)
 
 
+def test_use_and_order_change_no_text():
+    index = pd.Index([1, 2])
+    before = describe(index)
+    assert index.is_unique  # pandas remembers it
+    assert index.get_indexer([1]) == [0]
+    assert describe(index) == before
+    assert describe({"a": 1, "b": 2}) == describe({"b": 2, "a": 1})
+
+
 def test_texts_are_the_same_in_any_process():
     code = (
         "from skalss.utils.settings import describe; from skalss import TaskNet; from skalss.nets import *;"
         "print(describe([TaskNet(net_classifier(LeNet, lr=.1)), {'x', 'y'}, 3.0]))"
     )
-    texts = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    }
-    assert len(texts) == 1
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    here = describe([TaskNet(net_classifier(LeNet, lr=0.1)), {"x", "y"}, 3.0])
+    assert there.strip() == here
 
 
 def test_only_what_differs_from_a_default_counts():
