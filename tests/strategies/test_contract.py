@@ -46,7 +46,7 @@ def test_query_returns_distinct_rows_that_may_be_asked(strategy, task, model, wo
     taken = world.taken.copy()
     taken[np.flatnonzero(~taken)[::11]] = True  # pending
     n_free = int((~taken).sum())
-    for n in (1, 7, n_free, 1000):
+    for n in (1, 7, n_free + 1):
         candidates = strategy.query(world.snapshot(taken=taken), n)
         assert isinstance(candidates, Candidates)
         assert candidates.codes is None
@@ -99,21 +99,7 @@ def test_the_seed_decides(strategy, task, model, world_of):
 
 @each_strategy
 def test_a_query_leaves_everything_else_alone(strategy, task, model, world_of):
-    world = world_of(task, model)
-    codes, predicted = world.codes.copy(), world.network.predict(world.X)
-    state = pickle.dumps(vars(strategy))
-    np.random.seed(3)  # noqa: NPY002 - the legacy generator is what must not move
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    strategy.query(world.snapshot(), 10)
-    assert torch.equal(torch.get_rng_state(), before)
-    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
-    assert pickle.dumps(vars(strategy)) == state
-    np.testing.assert_array_equal(world.codes, codes)
-    np.testing.assert_array_equal(world.network.predict(world.X), predicted)
-
-
-@each_strategy
-def test_read_only_arrays_will_do(strategy, task, model, world_of):
+    """Arrays are read-only: a strategy that writes into one raises."""
     world = world_of(task, model)
     codes, labeled, y = world.codes.copy(), world.labeled.copy(), world.y[world.labeled].copy()
     taken, used = world.taken.copy(), np.zeros(len(labeled), dtype=bool)
@@ -126,9 +112,14 @@ def test_read_only_arrays_will_do(strategy, task, model, world_of):
         taken=taken,
         starts_used=used,
     )
-    expected, got = strategy.query(world.snapshot(), 10), strategy.query(snapshot, 10)
-    for a, b in zip(expected, got, strict=True):
-        np.testing.assert_array_equal(a, b)
+    predicted, state = world.network.predict(world.X), pickle.dumps(vars(strategy))
+    np.random.seed(3)  # noqa: NPY002 - the legacy generator is what must not move
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    strategy.query(snapshot, 10)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    assert pickle.dumps(vars(strategy)) == state
+    np.testing.assert_array_equal(world.network.predict(world.X), predicted)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
