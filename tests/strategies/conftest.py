@@ -1,12 +1,17 @@
 """Snapshots of small campaigns."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from skalss import TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
+from skalss.network import make_task_model
 from skalss.strategies import Encoded, make_snapshot
 from skalss.targets import Classes, Values
 
@@ -14,10 +19,18 @@ DIGITS, DIGITS_Y = load_digits(return_X_y=True)
 N_ROWS = 150
 N_LABELED = 40
 CLASSES = np.arange(10)
+MODELS = {
+    ("net", "classification"): TaskNet(net_classifier(max_epochs=10), device="cpu"),
+    ("net", "regression"): TaskNet(net_regressor(max_epochs=10), device="cpu"),
+    ("forest", "classification"): RandomForestClassifier(5),
+    ("forest", "regression"): RandomForestRegressor(5),
+    ("linear", "classification"): LogisticRegression(C=1e-3, tol=0.01),
+    ("linear", "regression"): Ridge(),
+}
 
 
 class CountingNet:
-    """Passes calls on to a TaskNet and counts the rows the network is asked about."""
+    """Passes calls on to a task model and counts the rows that it is asked about."""
 
     def __init__(self, network):
         self.network, self.rows = network, {}
@@ -36,28 +49,26 @@ class CountingNet:
 
 
 class World:
-    """A pool, its codes, and a network trained on a few of its rows."""
+    """A pool, its codes, and a task model trained on a few of its rows."""
 
-    def __init__(self, task, n_rows=N_ROWS, n_labeled=N_LABELED):
-        rng = np.random.RandomState(0)
+    def __init__(self, task, model="net"):
         self.task = task
-        self.X = DIGITS[:n_rows]
-        self.y = DIGITS_Y[:n_rows] if task == "classification" else self.X[:, 20] + 0.1 * self.X[:, 30]
+        self.X = DIGITS[:N_ROWS]
+        self.y = DIGITS_Y[:N_ROWS] if task == "classification" else self.X[:, 20] + 0.1 * self.X[:, 30]
         self.latent_model = LinearLatent(4, random_state=0).fit(self.X)
         self.codes = self.latent_model.transform(self.X)
         self.encoded = Encoded(self.latent_model, self.codes)
         self.target = Classes(CLASSES) if task == "classification" else Values()
-        self.labeled = rng.permutation(n_rows)[:n_labeled]
-        self.taken = np.isin(np.arange(n_rows), self.labeled)
+        self.labeled = np.random.RandomState(0).permutation(N_ROWS)[:N_LABELED]
+        self.taken = np.isin(np.arange(N_ROWS), self.labeled)
+        self.estimator = MODELS[model, task]
         self.network = self.train(self.labeled, seed=0)
         self.counting_net = CountingNet(self.network)
         self.members = {}
 
     def train(self, rows, seed):
-        net = net_classifier if self.task == "classification" else net_regressor
-        network = TaskNet(net(max_epochs=10), device="cpu", random_state=seed)
-        classes = CLASSES if self.task == "classification" else None
-        return network.partial_fit(self.X[rows], self.y[rows], classes=classes)
+        made = make_task_model(self.estimator).set_params(random_state=seed)
+        return made.fit_rows(self.X[rows], self.y[rows], target=self.target)
 
     def member(self, number):
         """Return a member of a committee, trained at the first call."""
@@ -80,16 +91,23 @@ class World:
         X = overrides.pop("X", self.X)
         return make_snapshot(X, labeled, y_labeled, **{**settings, **overrides})
 
+    def large_snapshot(self, n_rows=1500, **overrides):
+        """Return a snapshot of the same state with a larger pool."""
+        encoded = Encoded(self.latent_model, self.latent_model.transform(DIGITS[:n_rows]))
+        return self.snapshot(X=DIGITS[:n_rows], latent=lambda: encoded, **overrides)
 
-_WORLDS = {task: World(task) for task in ("classification", "regression")}
+
+@cache
+def _world(task, model):
+    return World(task, model)
 
 
 @pytest.fixture
 def world_of():
-    """Return the world of a task."""
+    """Return the world of a task, which all tests share and none may change."""
 
-    def find(task):
-        world = _WORLDS[task]
+    def find(task, model="net"):
+        world = _world(task, model)
         world.counting_net.rows.clear()
         return world
 
@@ -99,8 +117,3 @@ def world_of():
 @pytest.fixture
 def world(world_of):
     return world_of("classification")
-
-
-@pytest.fixture
-def make_world():
-    return World

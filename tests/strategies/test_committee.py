@@ -64,19 +64,10 @@ def test_asks_where_predicted_values_differ(world_of):
     np.testing.assert_array_equal(world.X[candidates.rows, 20], largest)
 
 
-def test_each_member_looks_at_the_rows_drawn_and_is_trained_once(world):
-    trained = []
-
-    def member(number):
-        trained.append(number)
-        return world.member(number)
-
-    snapshot = world.snapshot(member=member)
+def test_each_member_looks_at_the_rows_drawn(world):
+    snapshot = world.snapshot()
     CommitteeStrategy(n_members=3, n_candidates=30).query(snapshot, 5)
     assert snapshot.network.n_rows == 3 * 30
-    assert trained == [0, 1, 2]
-    CommitteeStrategy(n_members=4, n_candidates=30).query(snapshot, 5)
-    assert trained == [0, 1, 2, 3]
     assert world.counting_net.rows == {}  # the network itself is not needed
 
 
@@ -87,11 +78,6 @@ def test_wrong_parameters():
         TypeError, match="n_candidates must be a whole number of at least 1, or None, got 0.5"
     ):
         CommitteeStrategy(n_candidates=0.5).check()
-
-
-def test_a_snapshot_without_a_committee(world):
-    with pytest.raises(ValueError, match="made without a committee; pass member="):
-        CommitteeStrategy().query(world.snapshot(member=None), 5)
 
 
 # -- in a campaign --------------------------------------------------------------------------------

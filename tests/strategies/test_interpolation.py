@@ -2,53 +2,45 @@
 
 import numpy as np
 import pytest
-import torch
 
-from skalss import AdaptiveLatentSampler, Campaign
-from skalss.nets import net_regressor
-from skalss.oracles import Abstain, FunctionOracle
 from skalss.strategies import Encoded, InterpolationStrategy, MadePoints
 from skalss.strategies.largest_cluster import farthest_of_largest
 
-N_MEMBERS = 3
+from .cases import PLAIN_CLIMB
+from .measures import N_MEMBERS, disagreement_of, loss_of, to_labelled
 
 
-def disagreement_of(world, rows):
-    """What the committee says of rows, by its public predictions."""
-    members = [world.member(i) for i in range(N_MEMBERS)]
-    name = "predict_proba" if world.task == "classification" else "predict"
-    beliefs = torch.as_tensor(np.array([getattr(m, name)(rows) for m in members]).astype(float))
-    return world.target.disagreement(beliefs).numpy()
+def test_asks_for_harder_points_than_it_starts_from(world):
+    snapshot = world.snapshot()
+    candidates = InterpolationStrategy(**PLAIN_CLIMB).query(snapshot, 20)
+    y = snapshot.y_labeled[candidates.starts]
+    start = snapshot.latent.labeled_codes()[candidates.starts]
+    assert loss_of(world, candidates.codes, y).mean() > loss_of(world, start, y).mean()
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_forward_equals_predictions(task, world_of):
-    world = world_of(task)
-    name = "predict_proba" if task == "classification" else "predict"
-    found = world.network.forward(torch.as_tensor(world.X[:9])).detach().numpy()
-    np.testing.assert_allclose(found, getattr(world.network, name)(world.X[:9]), rtol=1e-4, atol=1e-6)
+def test_min_distance_of_points(world):
+    snapshot = world.snapshot()
+    labeled, smallest = snapshot.latent.labeled_codes(), 0.6 * snapshot.latent.spread()
+    candidates = InterpolationStrategy(**{**PLAIN_CLIMB, "min_distance": 0.6}).query(snapshot, 10)
+    assert to_labelled(candidates.codes, labeled).min() > smallest * 0.999
+    free = InterpolationStrategy(**PLAIN_CLIMB).query(world.snapshot(), 40)
+    assert to_labelled(free.codes, labeled).min() < smallest
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-@pytest.mark.parametrize("residual", [False, True])
-def test_the_gradient_of_disagreement_agrees_with_finite_differences(task, residual, world_of):
-    world = world_of(task)
-    snapshot, Z = world.snapshot(), world.codes[:4].astype(np.float32)
-    edited = (world.X[4:8], world.codes[4:8]) if residual else None
-    gradient, apart = snapshot.network.disagreement_gradient(Z, N_MEMBERS, edited=edited)
+def test_more_points_than_starts(world):
+    snapshot = world.snapshot(labeled=world.labeled[:3])
+    candidates = InterpolationStrategy(**PLAIN_CLIMB).query(snapshot, 50)
+    assert len(np.unique(candidates.codes, axis=0)) == 50
+    assert set(candidates.starts) == {0, 1, 2}
 
-    def at(Z):
-        rows = snapshot.latent.decode(Z) if edited is None else snapshot.latent.edit(*edited, Z)
-        return disagreement_of(world, rows)
 
-    np.testing.assert_allclose(apart, at(Z), rtol=1e-3)
-    direction = np.random.default_rng(0).normal(size=Z.shape).astype(np.float32)
-    step = 1e-2
-    slope = (at(Z + step * direction) - at(Z - step * direction)) / (2 * step)
-    np.testing.assert_allclose(
-        (gradient * direction).sum(axis=1), slope, rtol=0.1, atol=0.02 * np.abs(slope).max()
-    )
-    assert snapshot.network.n_rows == 3 * N_MEMBERS * 4
+def test_points_that_never_leave_their_start_are_made_anyway(world):
+    """Every labelled row is flipped from the start, so no climb moves."""
+    wrong = (world.y[world.labeled] + 1) % 10
+    snapshot = world.snapshot(y_labeled=wrong)
+    candidates = InterpolationStrategy(stop_at_flip=True).query(snapshot, 10)
+    assert len(np.unique(candidates.codes, axis=0)) == 10
+    assert to_labelled(candidates.codes, snapshot.latent.labeled_codes()).min() > 0
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -123,12 +115,7 @@ def test_a_residual_climb_of_the_loss_edits_its_start(world):
 def test_labelled_generated_points_are_starts_too(world):
     y = np.concatenate([world.y[world.labeled], [3, 4]])
     rows, codes = world.X[-2:] + 0.5, world.codes[-2:]
-    snapshot = world.snapshot(
-        y_labeled=y, made=MadePoints(codes, rows), starts_used=np.zeros(len(y), dtype=bool)
-    )
-    np.testing.assert_array_equal(
-        snapshot.labeled_rows([41, 0, 40]), [rows[1], world.X[world.labeled[0]], rows[0]]
-    )
+    snapshot = world.snapshot(y_labeled=y, made=MadePoints(codes, rows))
     strategy = InterpolationStrategy(residual=True, min_distance=None)
     assert strategy.query(snapshot, 42).points.shape == (42, 64)
 
@@ -226,67 +213,3 @@ def test_the_nearest_rows_stand_in_for_refused_points(world):
 def test_wrong_parameters(params, error, message):
     with pytest.raises(error, match=message):
         InterpolationStrategy(**params).check()
-
-
-# -- in a campaign --------------------------------------------------------------------------------
-
-
-def bright(rows):
-    """A simulator that refuses dark points made by the decoder."""
-    rows = np.asarray(rows)
-    return [
-        Abstain("too dark") if r[20] < 5 and not np.allclose(r, np.round(r)) else float(r[20]) for r in rows
-    ]
-
-
-def make_campaign(world, **params):
-    settings = {
-        "strategy": InterpolationStrategy(
-            climb="random", step=2.0, n_steps=1, residual=True, on_refusal="nearest"
-        ),
-        "oracle": FunctionOracle(bright),
-        "n_initial": 10,
-        "n_per_round": 10,
-        "max_labels": 50,
-        "random_state": 0,
-        "latent_model": world.latent_model,
-    }
-    return Campaign(AdaptiveLatentSampler(net_regressor(max_epochs=2), **{**settings, **params}), world.X)
-
-
-def test_each_refused_point_is_replaced_once_by_a_row_and_paid_once(world_of):
-    world = world_of("regression")
-    queries = make_campaign(world).run().queries
-    assert len(queries) == 50  # refused ones are paid, too
-    assert queries["id"].is_unique
-    by_round = queries.groupby("round")
-    refused = by_round.apply(lambda part: (part["state"] == "abstained").sum(), include_groups=False)
-    rows = by_round.apply(lambda part: (part["kind"] == "pool").sum(), include_groups=False)
-    assert refused.sum() > 4
-    assert rows.tolist()[1:] == [0, *refused.tolist()[1:-1]]
-    assert (queries.query("state == 'abstained'")["kind"] == "generated").all()
-
-
-def test_a_point_that_is_refused_late_is_replaced_then(world_of):
-    world = world_of("regression")
-    campaign = make_campaign(world, oracle=None)
-    first = campaign.ask()
-    campaign.tell(first.ids, np.asarray(first.X)[:, 20])
-    batch = campaign.ask()
-    campaign.tell(batch.ids[:6], np.asarray(batch.X)[:6, 20])
-    later = campaign.ask()
-    assert [str(id_).startswith("generated") for id_ in later.ids] == [True] * 10
-    campaign.tell(batch.ids[6:], [None] * 4)
-    campaign.tell(later.ids, np.asarray(later.X)[:, 20])
-    third = campaign.ask()
-    assert sum(not str(id_).startswith("generated") for id_ in third.ids) == 4
-    campaign.tell(third.ids, np.asarray([20.0] * 10))
-    assert all(str(id_).startswith("generated") for id_ in campaign.ask().ids)
-
-
-def test_what_was_asked_is_what_is_trained_on(world_of):
-    world = world_of("regression")
-    sampler = make_campaign(world).run().finish()
-    made = sampler.queries_.query("kind == 'generated' and state == 'labeled'")
-    assert len(sampler.X_generated_) == len(made)
-    np.testing.assert_allclose(sampler.X_generated_[:, 20], made["label"].astype(float), rtol=1e-5)

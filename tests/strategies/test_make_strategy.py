@@ -15,12 +15,14 @@ from skalss.strategies import (
     RandomStrategy,
     TypicalStrategy,
     UncertaintyStrategy,
+    is_auto,
     make_initial,
     make_strategy,
 )
 
 NAMES = {
     "auto": AdaptiveStrategy,
+    "adaptive": AdaptiveStrategy,
     "kmeans": KMeansStrategy,
     "typical": TypicalStrategy,
     "coreset": CoreSetStrategy,
@@ -36,6 +38,8 @@ NAMES = {
     "entropy": UncertaintyStrategy,
     "least_confident": UncertaintyStrategy,
 }
+
+FOR_CLASSES = {"adaptive", "badge", "mms", "margin", "entropy", "least_confident"}
 
 
 @pytest.mark.parametrize(("name", "kind"), NAMES.items())
@@ -68,20 +72,20 @@ def test_what_is_no_strategy(strategy):
         make_strategy(strategy)
 
 
-@pytest.mark.parametrize("strategy", ["mms", "margin", "entropy", "least_confident", UncertaintyStrategy()])
+@pytest.mark.parametrize("strategy", [*sorted(FOR_CLASSES), UncertaintyStrategy()])
 def test_a_strategy_for_classes_is_refused_for_regression(strategy):
     with pytest.raises(
         ValueError,
-        match=r"UncertaintyStrategy\(.*\) serves classification, got a regression task\. "
+        match=r"Strategy\(.*\) serves classification, got a regression task\. "
         r"Choose one of \['auto', 'committee', 'coreset', 'kmeans', 'lcmd', 'random', 'random_codes', 'si', "
         r"'snn', 'typical'\]",
     ):
         make_strategy(strategy, "regression")
 
 
-@pytest.mark.parametrize("name", ["auto", "random", "snn", "si", "committee", "lcmd"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FOR_CLASSES])
 def test_these_serve_regression(name):
-    make_strategy(name, "regression")
+    assert "regression" in make_strategy(name, "regression").tasks
 
 
 def test_wrong_parameters_are_found_before_anything_runs():
@@ -93,6 +97,13 @@ def test_wrong_parameters_are_found_before_anything_runs():
 
 def test_auto_is_lcmd_for_values():
     assert isinstance(make_strategy("auto", "regression"), LargestClusterStrategy)
+    assert isinstance(make_strategy("auto"), AdaptiveStrategy)  # of any task
+
+
+def test_auto_is_a_name():
+    assert is_auto("auto")
+    assert not is_auto("adaptive")
+    assert not is_auto(AdaptiveStrategy())
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,23 @@ def _fit(world, strategy, y, **params):
 
 
 @pytest.mark.parametrize("query_strategy", SERVED, ids=str)
-@pytest.mark.parametrize("space", ["codes", "features", "original"])
-def test_in_a_campaign_with_text_labels(query_strategy, space, world):
-    strategy = SkactivemlStrategy(query_strategy, n_candidates=60, space=space, n_members=2)
+def test_each_space_serves_and_the_seed_decides(query_strategy, world):
+    names = np.array(list("abcdefghij"))
+    state = {"y_labeled": names[world.y[world.labeled]], "target": Classes(names)}
     before = str(query_strategy), vars(query_strategy).keys()
+    for space in ("codes", "features", "original"):
+        strategy = SkactivemlStrategy(query_strategy, n_candidates=60, space=space, n_members=2)
+        rows = strategy.query(world.snapshot(**state), 10).rows
+        assert len(set(rows)) == 10
+        np.testing.assert_array_equal(strategy.query(world.snapshot(**state), 10).rows, rows)
+    assert (str(query_strategy), vars(query_strategy).keys()) == before
+
+
+@pytest.mark.parametrize("query_strategy", [pool.Badge(), pool.QueryByCommittee()], ids=str)
+def test_in_a_campaign_with_text_labels(query_strategy, world):
+    strategy = SkactivemlStrategy(query_strategy, n_candidates=60, n_members=2)
     fitted = _fit(world, strategy, world.y.astype(str))
     assert fitted.n_labels_ == len(set(fitted.labeled_indices_)) == 40
-    assert (str(query_strategy), vars(query_strategy).keys()) == before
     again = _fit(world, strategy, world.y.astype(str))
     np.testing.assert_array_equal(fitted.labeled_indices_, again.labeled_indices_)
 

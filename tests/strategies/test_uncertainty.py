@@ -21,7 +21,7 @@ def _by_hand(world, score, rows):
     everyone = np.arange(len(rows))
     if score == "margin":
         return P[everyone, first] - P[everyone, second]
-    weight = world.network.net_.module_.head.weight.detach().numpy().astype(float)
+    weight = world.network.head_weight().astype(float)
     gap = logits[everyone, first] - logits[everyone, second]
     return gap / np.linalg.norm(weight[first] - weight[second], axis=1)
 
@@ -47,12 +47,6 @@ def test_mms_and_margin_scores_are_in_their_unit(world):
 def test_only_rows_that_may_be_asked_are_scored(world):
     UncertaintyStrategy("entropy").query(world.snapshot(), 5)
     assert world.counting_net.rows == {"logits": 110}
-
-
-def test_scores_in_chunks(world, monkeypatch):
-    expected = UncertaintyStrategy("mms").query(world.snapshot(), 20).rows
-    monkeypatch.setattr("skalss.strategies.network_view.chunk_rows", lambda shape: 7)
-    np.testing.assert_array_equal(UncertaintyStrategy("mms").query(world.snapshot(), 20).rows, expected)
 
 
 def test_mms_without_a_last_layer_names_the_way_out(world):
