@@ -21,8 +21,8 @@ def make_sampler(net=None, *, warm_start=False, **params):
         "max_labels": 30,
         "random_state": 0,
     }
-    net = net or net_classifier(max_epochs=3)
-    net = TaskNet(net, warm_start=True) if warm_start else net
+    if net is None or warm_start:
+        net = TaskNet(net or net_classifier(max_epochs=3), warm_start=warm_start, min_epoch_rows=64)
     return AdaptiveLatentSampler(net, **{**defaults, **params})
 
 

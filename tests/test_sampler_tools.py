@@ -27,7 +27,7 @@ def test_pipeline():
 
 
 def test_grid_search_reaches_every_part():
-    sampler = make_sampler(strategy=NearestNeighborStrategy())
+    sampler = make_sampler(net_classifier(max_epochs=3), strategy=NearestNeighborStrategy())
     grid = {"estimator__lr": [1e-7, 0.02], "latent_model__n_components": [2, 3], "strategy__step": [0.5, 1.0]}
     search = GridSearchCV(sampler, grid, cv=2, error_score="raise").fit(X, Y)
     assert search.best_params_["estimator__lr"] == 0.02

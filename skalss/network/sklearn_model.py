@@ -129,6 +129,7 @@ class SklearnModel(BaseEstimator):
         for name, value in self.target_.fitted_attributes.items():
             setattr(self, name, value)
         one_class = self.target_.has_probabilities and len(np.unique(y)) < 2
+        self.target_.encode(y)  # refuses labels of no class that may come
         self.estimator_ = DummyClassifier() if one_class else self._seeded()
         self.estimator_.fit(_flat(X), y)
         return self
@@ -191,9 +192,13 @@ class SklearnModel(BaseEstimator):
 
         Returns
         -------
-        logits : float32 array of shape (n_samples, n_classes)
+        logits : float32 array of shape (n_samples, n_outputs)
+            At least two columns, as a network has: a class that is not known yet has the least.
         """
-        return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float32).tiny)).astype(np.float32)
+        known = self.predict_proba(X)
+        P = np.zeros((len(known), self.target_.n_outputs))
+        P[:, : known.shape[1]] = known
+        return np.log(np.maximum(P, np.finfo(np.float32).tiny)).astype(np.float32)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classifier, or the R² of a regressor.

@@ -186,8 +186,9 @@ def check_needs(strategy: BaseStrategy, abilities: frozenset[str], model: BaseEs
     able = [name for name, make in STRATEGIES.items() if not make().needs - abilities - {"labels"}]
     able = sorted(name for name in able if task in STRATEGIES[name]().tasks)
     named = model.estimator if model.estimator is not None else model
+    needed = " and ".join(_NEEDS.get(name, repr(name)) for name in missing)
     raise ValueError(
-        f"{strategy} needs {' and '.join(_NEEDS[name] for name in missing)}, which {named} does not have. "
+        f"{strategy} needs {needed}, which {named} does not have. "
         f"Choose one of {able}, or a network, such as skalss.nets.net_classifier(module), whose module ends "
         "with a linear layer."
     )

@@ -24,7 +24,8 @@ def make_sampler(net=None, *, warm_start=False, **params):
         "classes": range(10) if net is None else None,
     }
     net = net or net_classifier(max_epochs=3)
-    net = TaskNet(net, warm_start=True) if warm_start else net
+    if warm_start or not isinstance(net, TaskNet):
+        net = TaskNet(net, warm_start=warm_start, min_epoch_rows=64)  # short epochs of pseudo-labelled rows
     return AdaptiveLatentSampler(net, **{**defaults, **params})
 
 

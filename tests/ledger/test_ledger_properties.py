@@ -73,7 +73,7 @@ ANSWERS = st.one_of(PLAIN, ODD)
 SOME_IDS = st.one_of(st.sampled_from(IDS), ANSWERS)
 
 
-@examples(350)
+@examples(175)
 @given(id_=SOME_IDS, label=ANSWERS, annotator=st.text(max_size=5), cost=st.floats())
 def test_an_answer_is_recorded_or_refused(path, id_, label, annotator, cost):
     with Ledger(path) as ledger:
@@ -134,7 +134,7 @@ TABLES = st.one_of(
 )
 
 
-@examples(300)
+@examples(150)
 @given(content=TABLES)
 def test_a_table_is_read_or_refused(path, tmp_path, content):
     sheet = tmp_path / "sheet.csv"
@@ -163,7 +163,7 @@ TOLD = st.one_of(
 )
 
 
-@examples(270)
+@examples(135)
 @given(told=TOLD)
 def test_answers_are_told_or_refused_as_a_whole(campaign, told):
     records, path = campaign.records, campaign.sampler.ledger
@@ -194,7 +194,7 @@ STEPS = st.lists(
 )
 
 
-@examples(80)
+@examples(40)
 @given(steps=STEPS)
 def test_any_order_of_calls_loses_nothing_and_asks_nothing_twice(tmp_path_factory, steps):
     path = tmp_path_factory.mktemp("ledger") / "task.ledger"

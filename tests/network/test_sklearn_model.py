@@ -150,7 +150,6 @@ def test_labels_are_checked_by_the_estimator():
         SklearnModel(FOREST).fit(X, Y[:5])
 
 
-@pytest.mark.xfail(reason="the label is put into the column of another class", strict=True)
 def test_a_label_outside_the_classes_is_refused():
     with pytest.raises(ValueError, match="outside classes"):
         SklearnModel(FOREST).fit_rows(X, Y, target=Classes([0, 9]))

@@ -156,19 +156,7 @@ def test_one_class_so_far_is_no_error(estimator, strategy):
     assert sampler.predict_proba(X)[0].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        "committee",
-        "kmeans",
-        *(
-            pytest.param(
-                name, marks=pytest.mark.xfail(reason="class scores have a single column", strict=True)
-            )
-            for name in ("auto", "margin", "entropy", "least_confident")
-        ),
-    ],
-)
+@pytest.mark.parametrize("strategy", ["committee", "kmeans", "auto", "margin", "entropy", "least_confident"])
 def test_one_class_so_far_is_no_error_where_no_other_is_known(strategy):
     oracle = FunctionOracle(lambda rows: ["b"] * len(rows))
     sampler = make_sampler(strategy=strategy, oracle=oracle, max_labels=30).fit(X)

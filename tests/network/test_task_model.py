@@ -187,16 +187,7 @@ def test_every_class_that_may_come_has_a_probability(name):
         np.testing.assert_array_equal(classes[P.argmax(axis=1)], model.predict(X))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "net",
-        pytest.param(
-            "forest",
-            marks=pytest.mark.xfail(reason="its class scores have a single column", strict=True),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", ["net", "forest"])
 def test_one_class_so_far_leaves_room_for_another(name):
     """Class scores of one column would say nothing of which row is hard, and no strategy takes them."""
     X, ones = CASES[name][1], np.ones(90, dtype=int)

@@ -84,7 +84,7 @@ def handled(answer):
     return not (answer is None or (isinstance(answer, float) and math.isnan(answer)))
 
 
-@settings(max_examples=380, deadline=None)
+@settings(max_examples=190, deadline=None)
 @given(
     items=st.lists(returned, max_size=6),
     per_row=st.booleans(),
@@ -114,7 +114,7 @@ def test_an_oracle_alone(items, per_row, retries, charge):
     assert all(handled(answer) for _, answer in arrived)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     items=st.lists(returned, max_size=8),
     per_row=st.booleans(),

@@ -159,7 +159,6 @@ def test_a_model_that_can_do_everything_is_not_refused(model):
         check_needs(make_strategy(name), ALL, model)
 
 
-@pytest.mark.xfail(reason="check_needs looks only known abilities up", raises=KeyError, strict=True)
 def test_an_unknown_need_is_named():
     class Psychic(RandomStrategy):
         needs = frozenset({"labels", "foresight"})
