@@ -56,23 +56,23 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``set_params(estimator__lr=...)`` or a grid search, pass such a net instead of None. A
         ``TaskNet(net, warm_start=True)`` goes on from the last round's weights in each round. A forest, a
         Pipeline, or any other estimator of scikit-learn works with the strategies that need neither features
-        nor gradients of a network, ``"auto"`` among them.
+        nor gradients of a network, ``"auto"`` among them; a classifier must have `predict_proba` for it.
     latent_model : latent model, default=None
         Fitted on the pool when a strategy or `train_on` first needs it. None: ``VAE()``, or ``ConvVAE()``
         for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
     strategy : str or BaseStrategy, default="auto"
         How rows are chosen: ``"snn"``, ``"si"``, ``"random"``, ``"mms"``, ``"margin"``, ``"entropy"``,
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
-        ``"lcmd"``, ``"random_codes"`` or an
-        object, whose parameters a grid search reaches as ``strategy__step`` and so on. ``"auto"``: the best
-        we have for the task, today `AdaptiveStrategy` for classes and `LargestClusterStrategy` for values.
+        ``"lcmd"``, ``"random_codes"`` or an object, whose parameters a grid search reaches as
+        ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today `AdaptiveStrategy`
+        for classes and `LargestClusterStrategy` for values.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="auto"
         How the first rows are chosen, before there are labels: ``"random"``; from the codes alone
         ``"kmeans"``, ``"typical"`` or ``"coreset"``; points made of ``"random_codes"``; or a strategy whose
-        `needs_labels` is False.
-        ``"auto"``: ``"kmeans"`` with a classifier and ``strategy="auto"``, otherwise ``"random"``.
+        `needs` are empty. ``"auto"``: ``"kmeans"`` with a classifier and ``strategy="auto"``, otherwise
+        ``"random"``.
     n_initial : int, default=50
         Rows labelled before the strategy takes over, those that are known from the start among them.
     n_per_round : int, default=50
@@ -374,8 +374,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        P : float32 array of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
+        P : float array of shape (n_samples, n_classes)
+            In float32 where a network is trained. Columns in the order of `classes_`.
         """
         X = self._check_rows(X)
         return self.estimator_.predict_proba(X)

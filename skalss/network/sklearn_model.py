@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted, check_random_state, check_X_y
 
 from ..targets import BaseTarget, make_target
 from ..utils.scaling import Scaling
@@ -97,7 +97,8 @@ class SklearnModel(BaseEstimator):
         self : SklearnModel
         """
         self.check()
-        return self.fit_rows(np.asarray(to_host(X)), np.asarray(to_host(y)))
+        given = to_host(X), to_host(y)
+        return self.fit_rows(*check_X_y(*given, dtype=None, allow_nd=True, ensure_all_finite="allow-nan"))
 
     def fit_rows(
         self,

@@ -99,7 +99,7 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
             names = ["auto", *sorted(STRATEGIES)]
             raise ValueError(f"strategy must be one of {names} or a BaseStrategy, got {strategy!r}.")
         strategy = STRATEGIES[name]()
-    if not hasattr(strategy, "query") or isinstance(strategy, type):
+    if not isinstance(strategy, BaseStrategy):
         raise TypeError(
             f"strategy must be one of {['auto', *sorted(STRATEGIES)]} or a BaseStrategy object, got "
             f"{strategy!r}."
@@ -179,7 +179,7 @@ def check_needs(strategy: BaseStrategy, abilities: frozenset[str], model: BaseEs
     ValueError
         With the strategies that would do.
     """
-    missing = sorted(strategy.needs - abilities - {"labels"})
+    missing = sorted(frozenset(strategy.needs) - abilities - {"labels"})
     if not missing:
         return
     task = make_target(model).task

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 
 from ..latent import LabelSpreader
 from ..network import TaskModel
@@ -151,7 +152,7 @@ def make_snapshot(
     starts_used: np.ndarray | None = None,
     member: Callable[[int], TaskModel] | None = None,
     known_structure: Callable[[], float | None] | None = None,
-    random_state: np.random.RandomState | int = 0,
+    random_state: np.random.RandomState | int | None = 0,
     device: torch.device | str = "cpu",
 ) -> Snapshot:
     """Return the snapshot of a campaign, or of a state made up to try a strategy.
@@ -182,7 +183,7 @@ def make_snapshot(
         Trains the committee's model of a number; None: there is no committee.
     known_structure : callable, default=None
         Returns the structure of the codes that the training of the network found, or None.
-    random_state : RandomState or int, default=0
+    random_state : RandomState, int or None, default=0
     device : torch.device or str, default="cpu"
         Where a strategy may compute.
 
@@ -197,7 +198,7 @@ def make_snapshot(
     target = Classes() if target is None else target
     if len(y_labeled):
         target = target.fitted(y_labeled)
-    rng = np.random.RandomState(random_state) if isinstance(random_state, int) else random_state
+    rng = check_random_state(random_state)
     codes_view = LatentView(
         latent,
         X=X,

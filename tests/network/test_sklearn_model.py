@@ -153,3 +153,17 @@ def test_labels_are_checked_by_the_estimator():
 def test_a_label_outside_the_classes_is_refused():
     with pytest.raises(ValueError, match="outside classes"):
         SklearnModel(FOREST).fit_rows(X, Y, target=Classes([0, 9]))
+
+
+@pytest.mark.parametrize(
+    ("X_", "y_", "message"),
+    [
+        (X, None, "requires y to be passed"),
+        (X[:0], Y[:0], "Found array with 0 sample"),
+        (X, Y[:5], "inconsistent"),
+    ],
+    ids=["no y", "no rows", "too few labels"],
+)
+def test_rows_and_labels_are_checked(X_, y_, message):
+    with pytest.raises(ValueError, match=message):
+        SklearnModel(FOREST).fit(X_, y_)

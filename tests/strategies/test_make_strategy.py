@@ -130,3 +130,12 @@ def test_how_the_first_rows_are_chosen(initial, strategy, task, kind):
 def test_what_needs_labels_cannot_come_first(initial):
     with pytest.raises(ValueError, match="initial.*kmeans"):
         make_initial(initial)
+
+
+def test_what_only_looks_like_a_strategy_is_refused():
+    class Looks:
+        def query(self, snapshot, n):
+            return None
+
+    with pytest.raises(TypeError, match="or a BaseStrategy object, got"):
+        make_strategy(Looks(), "classification")
