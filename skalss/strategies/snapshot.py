@@ -161,7 +161,7 @@ def make_snapshot(
     ----------
     X : array of shape (n_rows, ...)
         The pool.
-    labeled : int array of shape (n_labeled_rows,)
+    labeled : int array of shape (n_labeled_rows,), or bool array of shape (n_rows,)
         Rows with a label.
     y_labeled : array of shape (n_labeled,)
         Their labels, then those of made points.
@@ -191,7 +191,8 @@ def make_snapshot(
     -------
     snapshot : Snapshot
     """
-    labeled, device = np.asarray(labeled, dtype=np.intp), torch.device(device)
+    labeled, device = np.asarray(labeled), torch.device(device)
+    labeled = np.flatnonzero(labeled) if labeled.dtype == bool else labeled.astype(np.intp)
     if taken is None:
         taken = np.zeros(len(X), dtype=bool)
         taken[labeled] = True

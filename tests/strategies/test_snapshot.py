@@ -54,6 +54,13 @@ def test_defaults(world):
     assert type(bare(world, target=Values()).target) is Values
 
 
+def test_a_mask_names_the_same_rows(world):
+    mask = np.isin(np.arange(len(world.X)), world.labeled)
+    made = make_snapshot(world.X, mask, world.y[mask], latent=refuse, network=refuse)
+    assert made.labeled.tolist() == np.flatnonzero(mask).tolist()
+    assert made.unlabeled.tolist() == np.flatnonzero(~mask).tolist()
+
+
 def test_the_target_knows_classes_that_no_label_has(world):
     target = bare(world, target=Classes(range(12))).target
     assert target.n_classes == 12
