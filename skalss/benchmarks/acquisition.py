@@ -27,7 +27,7 @@ CHUNK = 20_000
 
 
 def write_pool(path: Path, scene: Scene, codes: np.ndarray) -> np.ndarray:
-    """Decode the codes to a file; give it as a memory map."""
+    """Decode the codes to a file; return it as a memory map."""
     pool = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(codes), *SHAPE))
     for piece in chunks(len(codes), CHUNK):
         pool[piece] = (255 * scene.latent_model.inverse_transform(codes[piece])).astype(np.uint8)

@@ -27,7 +27,7 @@ def load_data(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
 
 def timed(function: Callable[[], Any], clock: str = "wall") -> tuple[Any, float]:
-    """Run `function`; give its result and its seconds."""
+    """Run `function`; return its result and its seconds."""
     start = CLOCKS[clock]()
     result = function()
     return result, CLOCKS[clock]() - start

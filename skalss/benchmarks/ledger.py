@@ -28,7 +28,7 @@ from .common import CLOCKS, conditions, make_parser, markdown_table, middle
 
 
 def told(n_answers: int, at_once: int, folder: Path) -> float:
-    """Tell a campaign answers, so many at once; give answers a second, of its seconds in `tell`."""
+    """Tell a campaign answers, so many at once; return answers a second, of its seconds in `tell`."""
     X = np.random.default_rng(0).random((n_answers, 64))
     sampler = AdaptiveLatentSampler(
         strategy="random", n_initial=n_answers, max_labels=n_answers, ledger=folder / "told", random_state=0
@@ -49,7 +49,7 @@ def told(n_answers: int, at_once: int, folder: Path) -> float:
 
 
 def synced(n_times: int, folder: Path) -> float:
-    """Write and sync a page so often; give the times a second."""
+    """Write and sync a page so often; return the times a second."""
     with (folder / "page").open("wb") as file:
         start = time.perf_counter()
         for _ in range(n_times):
@@ -70,7 +70,7 @@ class Pair:
         self.n_labels, self.n_per_round = min(n_labels, len(data.X)), n_per_round
 
     def fit(self, seed: int, ledger: Path | None) -> tuple[dict[str, float], np.ndarray]:
-        """Fit; give the seconds of each clock and the rows bought."""
+        """Fit; return the seconds of each clock and the rows bought."""
         sampler = AdaptiveLatentSampler(
             latent_model=LinearLatent(16),
             n_per_round=self.n_per_round,
@@ -83,7 +83,7 @@ class Pair:
         return {name: clock() - start[name] for name, clock in CLOCKS.items()}, sampler.labeled_indices_
 
     def ratios(self, seed: int) -> dict[str, float]:
-        """Run both, the first of them in turn; give the seconds with a ledger over those without."""
+        """Run both, the first of them in turn; return the seconds with a ledger over those without."""
         runs = {}
         with tempfile.TemporaryDirectory() as folder:
             for ledger in [None, Path(folder) / "ledger"][:: 1 if seed % 2 else -1]:

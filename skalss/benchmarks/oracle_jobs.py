@@ -41,7 +41,7 @@ def simulation(milliseconds: float, wait: bool) -> Callable[[Any], float]:
 
 
 def ask(n_jobs: int, n_rows: int, simulate: Callable[[Any], float]) -> float:
-    """Ask all rows; give the seconds."""
+    """Ask all rows; return the seconds."""
     X, ids = np.arange(n_rows, dtype=float)[:, None], np.arange(n_rows)
     oracle = FunctionOracle(simulate, per_row=True, n_jobs=n_jobs)
     answers, seconds = timed(lambda: dict(oracle.label(X, ids)))

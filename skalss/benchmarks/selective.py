@@ -156,7 +156,7 @@ def settings(job: Job, data: Data) -> dict[str, Any]:
 
 
 def run(job: Job, data: Data, net_name: str) -> dict[str, Any]:
-    """Train once; give the row for the CSV file."""
+    """Train once; return the row for the CSV file."""
     data, arm, module = vary(data, job.variant, job.seed), ARMS[job.arm], NETS[net_name]
     if arm.plain:
         shape = {"input_dim": int(np.prod(data.X.shape[1:])), "input_shape": data.X.shape[1:]}

@@ -28,7 +28,7 @@ MAKERS: dict[str, Any] = {
 
 
 def train(name: str, seed: int, n_epochs: int, clock: str) -> tuple[Any, float]:
-    """Train; give the net and the seconds of its fit."""
+    """Train; return the net and the seconds of its fit."""
     data: Any = load_digits_pool()
     torch.manual_seed(seed)
     net = MAKERS[name](

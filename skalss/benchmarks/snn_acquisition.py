@@ -87,7 +87,7 @@ class Scene:
         )
 
     def query(self, codes: np.ndarray, n: int, seed: int) -> float:
-        """Query `n` rows; give the seconds."""
+        """Query `n` rows; return the seconds."""
         snapshot = self.snapshot(codes, seed)
         candidates, seconds = timed(lambda: NearestNeighborStrategy().query(snapshot, n), self.clock)
         assert candidates.rows is not None
@@ -95,7 +95,7 @@ class Scene:
         return seconds
 
     def score(self, block: torch.Tensor, n_rows: int, batch_size: int, bf16: bool = False) -> float:
-        """Pass `n_rows` images through the network, a block again and again; give the seconds."""
+        """Pass `n_rows` images through the network, a block again and again; return the seconds."""
         module = self.network.net_.module_.eval()
 
         def forward() -> None:
@@ -126,7 +126,7 @@ def memory_of_query(options: Namespace) -> float:
 
 
 def measure_memory(options: Namespace) -> float:
-    """Query once in this process; give the growth of its peak memory in MiB."""
+    """Query once in this process; return the growth of its peak memory in MiB."""
     scene = Scene(options.components, options.labeled, options.seed)
     small, _ = scene.codes(options.labeled + 10 * options.queries, options.seed)
     scene.query(small, options.queries, options.seed)  # loads the libraries' parts
@@ -137,7 +137,7 @@ def measure_memory(options: Namespace) -> float:
 
 
 def _reset_peak() -> int:
-    """Make the peak start at what is resident now, where the system can; give it in bytes."""
+    """Make the peak start at what is resident now, where the system can; return it in bytes."""
     # Elsewhere the growth is that of the highest peak so far, which is at most the growth from here.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

@@ -35,7 +35,7 @@ Pair = tuple[nn.Module, nn.Module]  # encoder, decoder
 
 
 def fit_skalss(X: np.ndarray, seed: int, n_epochs: int, batch_size: int, dtype: str) -> Pair:
-    """Fit `VAE`; give its encoder and decoder."""
+    """Fit `VAE`; return its encoder and decoder."""
     vae = VAE(
         N_COMPONENTS,
         hidden_layer_sizes=HIDDEN,
@@ -98,7 +98,7 @@ def unit_range(X: np.ndarray) -> Tensor:
 
 
 def timed(fit: Callable[[], Pair]) -> tuple[Pair, float]:
-    """Run `fit`; give its result and its wall-clock seconds."""
+    """Run `fit`; return its result and its wall-clock seconds."""
     start = time.perf_counter()
     pair = fit()
     return pair, time.perf_counter() - start

@@ -215,7 +215,7 @@ class Campaign:
         return self
 
     def rounds(self, oracle: Any = None) -> Iterator[Batch]:
-        """Run, and give each batch after it was answered, to look at the campaign in between.
+        """Run, and yield each batch after it was answered, to look at the campaign in between.
 
         Parameters
         ----------

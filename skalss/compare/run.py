@@ -238,7 +238,7 @@ def _run(
     scorers: dict[str, Any],
     named: dict[str, Any],
 ) -> pd.DataFrame:
-    """Run one campaign; give a row for each round after which there was a label."""
+    """Run one campaign; return a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])
     campaign = _campaign(sampler, X, y)
     scorer = Scorer(sampler.scoring, campaign.pool.target)

@@ -101,7 +101,7 @@ class Trainer:
     device: torch.device
 
     def run(self) -> list[dict[str, float]]:
-        """Train, leave the best weights in the network, and give one record per epoch."""
+        """Train, leave the best weights in the network, and return one record per epoch."""
         train, valid = self._split()
         # The same noise every epoch, so that losses on the held-out rows compare.
         valid_noise = torch.randn(len(valid), self.n_components)

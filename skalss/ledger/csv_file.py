@@ -80,7 +80,7 @@ def read(path: str | os.PathLike) -> list[Entry]:
 
 
 def record(entries: Iterable[Entry], store: Store, book: Book, annotator: str) -> int:
-    """Add the answers that are new; give their number."""
+    """Add the answers that are new; return their number."""
     lines: list[tuple[Any, ...]] = []
     seen: dict[int, tuple[Any, ...]] = {}
     failed = set()

@@ -191,7 +191,7 @@ class Store:
         self.book, self._last = Book(), dict.fromkeys(TABLES, 0)
 
     def add(self, table: str, lines: Iterable[tuple[Any, ...]]) -> list[int]:
-        """Add lines, given without their number; give the numbers."""
+        """Add lines, given without their number; return the numbers."""
         kind: Any = TABLES[table]
         numbered = [kind(number, *line) for number, line in enumerate(lines, self._last_number(table) + 1)]
         marks = ", ".join("?" * (len(kind._fields) + 1))

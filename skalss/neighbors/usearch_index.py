@@ -13,8 +13,8 @@ _LOOKED_AT_BUILDING = 64  # half the library's default: half its seconds, with a
 class UsearchIndex(BaseApproximateIndex):
     """Walks a graph that links each code with near ones (HNSW).
 
-    It is slow to build, one code at a time on one thread, and then the fastest to search: for campaigns of
-    very many rounds. Among hundreds of codes that are equal it may find only some.
+    It is slow to build, one code at a time on one thread: for campaigns of very many rounds. Among hundreds
+    of codes that are equal it may find only some.
 
     Parameters
     ----------

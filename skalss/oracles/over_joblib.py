@@ -34,7 +34,7 @@ def over_joblib(
     catch: tuple[type[BaseException], ...],
     n_jobs: int,
 ) -> Outcomes:
-    """Make the calls through the active backend, and give each outcome as it comes.
+    """Make the calls through the active backend, and yield each outcome as it comes.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def in_workers(
     n_jobs: int,
     timeout: float | None,
 ) -> Outcomes:
-    """Make the calls in worker processes, and give each outcome as it comes.
+    """Make the calls in worker processes, and yield each outcome as it comes.
 
     Parameters
     ----------

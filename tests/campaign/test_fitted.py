@@ -101,7 +101,7 @@ every_case = pytest.mark.parametrize("case", CASES)
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """Give (sampler, loaded, X) of a case, fitted and saved once."""
+    """Return (sampler, loaded, X) of a case, fitted and saved once."""
     torch.manual_seed(0)
     known = {}
 

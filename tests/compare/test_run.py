@@ -22,7 +22,7 @@ def results():
 
 
 def rows_asked(campaigns):
-    """Give the positions asked in each campaign, keyed by strategy and seed."""
+    """Return the positions asked in each campaign, keyed by strategy and seed."""
     return {(c.sampler.strategy, c.sampler.random_state): c.queries["position"].to_numpy() for c in campaigns}
 
 

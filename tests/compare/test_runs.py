@@ -25,7 +25,7 @@ def csv(kept, tmp_path):
 
 
 def ran(campaigns):
-    """Give strategy and seed of each campaign, in order."""
+    """Return strategy and seed of each campaign, in order."""
     return [(c.sampler.strategy, c.sampler.random_state) for c in campaigns]
 
 

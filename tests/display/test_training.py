@@ -54,7 +54,7 @@ def labels(ax):
 
 
 def drawn(ax, label):
-    """Give the values of the line with some label."""
+    """Return the values of the line with some label."""
     (line,) = (line for line in ax.lines if line.get_label() == label)
     return np.asarray(line.get_ydata(), dtype=float)
 

@@ -17,7 +17,7 @@ def blobs(*centers, n=100, seed=0, std=0.3):
 
 
 def spread(Z, y, labelled, spreader=None):
-    """Spread the labels of some rows over the others; give the result and the true labels of its rows."""
+    """Spread the labels of some rows over the others; return the result and the true labels of its rows."""
     others = np.setdiff1d(np.arange(len(Z)), labelled)
     found = (spreader or LabelSpreader()).spread(Z[labelled], y[labelled], Z[others])
     return found, y[others[found.rows]]

@@ -29,7 +29,7 @@ def examples(number):
 
 
 def refusal(call, *arguments, **options):
-    """Give the text of the ValueError that the call raises; None if it raises none."""
+    """Return the text of the ValueError that the call raises; None if it raises none."""
     try:
         call(*arguments, **options)
     except ValueError as error:

@@ -110,7 +110,7 @@ class Rows(Callback):
 
 
 def train(net, pseudo=PSEUDO, n=60, y=Y, min_rows=None):
-    """Train on from where the net is; give it, the rows of each epoch, and those held out."""
+    """Train on from where the net is; return it, the rows of each epoch, and those held out."""
     if not net.initialized_:
         torch.manual_seed(0)
         net.set_params(callbacks=[("rows", Rows())]).initialize()

@@ -84,7 +84,7 @@ def make_net():
 
 @pytest.fixture
 def weights_of():
-    """Give a copy of the weights and buffers of a fitted net."""
+    """Return a copy of the weights and buffers of a fitted net."""
     return lambda net: {name: value.clone() for name, value in net.module_.state_dict().items()}
 
 

@@ -50,7 +50,7 @@ def gap(net):
 
 
 def fit_monitored(net, X, y, watch=None, **params):
-    """Fit with a monitor that does not warn; give the records of the epochs."""
+    """Fit with a monitor that does not warn; return the records of the epochs."""
     callbacks = [("monitor", MarginMonitor(warn=False)), *([] if watch is None else [("watch", watch)])]
     net.set_params(callbacks=callbacks, **params)
     net.fit(X, y)
