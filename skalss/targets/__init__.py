@@ -33,7 +33,7 @@ def make_target(estimator: BaseEstimator, classes: ArrayLike | None = None) -> B
     Raises
     ------
     TypeError
-        If it says of itself that it is neither.
+        If it says of itself that it is neither, or if `target_type` is no kind of y.
 
     Examples
     --------
@@ -47,6 +47,10 @@ def make_target(estimator: BaseEstimator, classes: ArrayLike | None = None) -> B
         raise TypeError(
             f"estimator must be a classifier or a regressor, got {estimator!r}, whose estimator type is "
             f"{kind!r}."
+        )
+    if not (isinstance(target, type) and issubclass(target, BaseTarget)):
+        raise TypeError(
+            f"target_type must be a class derived from skalss.targets.BaseTarget, got {target!r}."
         )
     made = target()
     made.know(classes)

@@ -125,3 +125,12 @@ def test_an_estimator_has_its_kind():
     assert make_target(LogisticRegression(), ["b", "a"]).classes.tolist() == ["a", "b"]
     with pytest.raises(TypeError, match=r"classifier or a regressor, got StandardScaler"):
         make_target(StandardScaler())
+
+
+@pytest.mark.parametrize("wrong", ["angles", float], ids=str)
+def test_a_target_type_that_is_no_kind_of_y_is_refused(wrong):
+    class Named(Ridge):
+        target_type = wrong
+
+    with pytest.raises(TypeError, match="target_type must be a class derived from .*BaseTarget, got"):
+        make_target(Named())
