@@ -67,7 +67,7 @@ def positions_in(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def first_twin(ids: np.ndarray) -> Any:
-    """Return the first id that was there before, None if each differs; 1, 1.0 and True are one, as in a dict."""
+    """Return the first id that was there before, or None; 1, 1.0 and True are one, as in a dict."""
     if ids.dtype != object and pd.Index(ids).is_unique:
         return None
     found: set[Any] = set()
@@ -83,7 +83,7 @@ def _column(ids: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must be a sequence with one id for each row, got {ids!r}.")
     if isinstance(ids, pd.DataFrame) and ids.shape[1] == 1:
         ids = ids.iloc[:, 0]
-    if np.ma.is_masked(ids):
+    if isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
         raise ValueError(f"{name} is a masked array in which ids are missing; give each row one.")
     ids = to_host(ids)
     if isinstance(getattr(ids, "dtype", None), pd.api.extensions.ExtensionDtype):
