@@ -107,6 +107,8 @@ class Journal:
     def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str]):
         self.path, self.pool, self.names = ledger.path, pool, names
         check_ids(pool.ids)
+        for label in () if pool.target.classes is None else pool.target.classes.tolist():
+            to_json(label)  # before anything is bought: what a file cannot keep is refused
         self._rows = {"task": pool.target.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
         self._pool_key = key_of_pool(pool)
         self._number: int | None = None  # of the campaign in the file
@@ -141,6 +143,8 @@ class Journal:
         """
         store = self._open()
         with store.writing() as book:
+            if self.pool.target.classes is not None:
+                store.keep_classes(self.pool.target.classes.tolist())
             for line in book.campaigns:
                 if self._is_ours(line) and line.seed == seed:
                     self._number = line.number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +13,9 @@ import pandas as pd
 from ..oracles import Failed
 from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
-from .answers import check_cost, check_told, to_line
+from .answers import check_cost, check_told, target_for, to_line
 from .book import Book
+from .csv_answers import CsvAnswers
 from .store import Store
 from .tables import Item
 
@@ -86,9 +88,9 @@ class Ledger:
         """
         id_json, cost = to_json(id_, "id"), check_cost(cost)
         store = self._open()
-        answer = check_told(label, store.target, id_)
         with store.writing() as book:
             item = self._item(book, id_json, id_)
+            answer = check_told(label, target_for(store, item.number), id_)
             requests: list[int | None] = [request.number for request in book.waiting(item.number)]
             if not isinstance(answer, Failed):
                 requests = requests[-1:] or [None]
@@ -182,7 +184,12 @@ class Ledger:
         store = self._open()
         entries = csv_file.read(path)
         with store.writing() as book:
-            return csv_file.record(entries, store, book, annotator)
+            answers = CsvAnswers(entries, store, book, annotator)
+            n_recorded = answers.record()
+            for why, ids in answers.notes.items():
+                more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+                warnings.warn(f"{path}: the ids {ids[:10]}{more} {why}.", UserWarning, stacklevel=2)
+        return n_recorded
 
     # -- the file ---------------------------------------------------------------------------------
 
