@@ -98,6 +98,19 @@ class Book:
         """Return every answer to an item, in the order in which they came."""
         return self._answers_of.get(item, [])
 
+    def annotators(self, item: int) -> dict[str, Answer]:
+        """Return the latest label or abstention of each annotator of an item."""
+        return {line.annotator: line for line in self.answers_of(item) if line.state != FAILED}
+
+    def is_asked(self, item: int) -> bool:
+        """Whether a campaign has asked about an item."""
+        return item in self._requests_of
+
+    def replace_item(self, line: Item) -> None:
+        """Take a line for the item of the same number."""
+        self._item_of.pop(self.items[line.number - 1].id, None)
+        self.items[line.number - 1] = self._item_of[line.id] = line
+
     def labels_of_others(self, item: int) -> list[str]:
         """Return the labels, as text in the file, that other items have."""
         known = self._known.get(item)

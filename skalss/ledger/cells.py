@@ -11,6 +11,7 @@ TYPES = {kind.__name__: kind for kind in SCALARS}
 BOOLS = {"true": True, "false": False}
 NO_LABEL = {"none", "na", "n/a", "#n/a", "nan", "null", "nat", "<na>"}
 MARK = "'"
+_STARTS = "=+-@＝＋－＠" + MARK
 _DIGITS = 6  # that a program shows at least of a long number
 
 
@@ -18,7 +19,7 @@ def guard(text: str) -> str:
     """Return text in a form that no program takes for a formula, nor for an empty cell.
 
     An apostrophe goes before text that starts with one or with ``= + - @``, that has blanks, tabs or line
-    ends at its ends, or that is empty. `unguard` takes it away.
+    ends at its ends, that is empty, or that pandas reads as missing. `unguard` takes it away.
 
     Examples
     --------
@@ -36,7 +37,7 @@ def unguard(cell: str) -> str:
 
 
 def _needs_guard(text: str) -> bool:
-    return text.strip() != text or not text or text[0] in "=+-@＝＋－＠" + MARK
+    return text.strip() != text or not text or text[0] in _STARTS or text.lower() in NO_LABEL
 
 
 def looks_like(value: Any, cell: str) -> bool:

@@ -16,6 +16,7 @@ from . import csv_file, frames
 from .answers import check_cost, check_told, target_for, to_line
 from .book import Book
 from .csv_answers import CsvAnswers
+from .errors import LedgerError
 from .store import Store
 from .tables import Item
 
@@ -130,7 +131,9 @@ class Ledger:
             A row for each question of each campaign, in the order asked, with the answer that counts, and
             then a row for each answered item that no campaign here has asked. Columns: `id`, `kind` (pool
             or generated), `content` (hash of the row), `state` (pending, labeled, abstained, failed),
-            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `campaign`, `seed`, `round`,
+            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `n_annotators`, who gave a
+            label or an abstention, and `disagree`, whether their last ones differ (what counts is the
+            latest, whoever gave it; `history` has all); `campaign`, `seed`, `round`,
             `strategy`, `score`, `control`, `asked_at`, `version`; and for generated points `code` and
             `row`. Times are UTC.
         """
@@ -215,8 +218,20 @@ class Ledger:
         self.close()
 
     def __repr__(self) -> str:
-        """Show the path."""
-        return f"Ledger({str(self.path)!r})"
+        """Show the path and how many questions it holds."""
+        return f"Ledger({str(self.path)!r}, {self._summary()})"
+
+    def _summary(self) -> str:
+        was_open = self._store is not None and self._store.usable
+        try:
+            book = self._open().book
+            n_pending = sum(book.answer_to(request) is None for request in book.requests)
+            return f"{len(book.requests)} questions, {n_pending} pending"
+        except LedgerError:
+            return "no ledger to read" if self.path.exists() else "no file yet"
+        finally:
+            if not was_open:
+                self.close()
 
     def __sklearn_clone__(self) -> Self:
         """Return the ledger itself."""

@@ -18,7 +18,7 @@ from ..utils.scalars import from_json, to_json
 from .book import Book
 from .errors import LedgerError, LedgerMismatchError, damaged, explaining
 from .opening import check_format, check_path, is_empty, limited, pragma
-from .tables import APPLICATION_ID, FORMAT, FROM_FILE, SCHEMA, TABLES
+from .tables import APPLICATION_ID, FORMAT, FROM_FILE, SCHEMA, TABLES, Item
 from .values import seal
 from .watch import Watch, lost
 
@@ -198,6 +198,14 @@ class Store:
             f"INSERT INTO {table} VALUES ({marks})", [(*line, seal(line)) for line in numbered]
         )
         return [line.number for line in numbered]
+
+    def set_aside(self, item: Item) -> None:
+        """Give an item that nobody asked for an id of its own: its content is that of another row."""
+        text = f"{from_json(item.id)!r}, another row ({item.content})"
+        line = item._replace(id=to_json(text, "id"))
+        change = "UPDATE items SET id = ?, seal = ? WHERE number = ?"
+        self._connection.execute(change, (line.id, seal(line), line.number))
+        self.book.replace_item(line)
 
     def refresh(self) -> Book:
         """Read what was added since, by whichever process."""

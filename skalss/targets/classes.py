@@ -75,8 +75,8 @@ class Classes(BaseTarget):
             near = nearest(answer, self._known)
             hint = "" if near is None else f"Did you mean {near!r}? "
             raise ValueError(
-                f"The label {_shown(answer)} is outside classes: {sorted(self._known)}. {hint}Name every label "
-                "in classes=, or answer None for rows that are none of them."
+                f"The label {_shown(answer)} is outside classes: {sorted(self._known)}. {hint}Name every "
+                "label in classes=, or answer None for rows that are none of them."
             )
         is_text = isinstance(answer, str)
         if self._text not in (None, is_text):

@@ -204,6 +204,6 @@ def test_a_ledger_is_a_setting_like_an_oracle(path, asked):
     assert clone(make_sampler(ledger)).ledger is ledger
     assert make_ledger(ledger) is ledger
     assert make_ledger(None) is None
-    assert repr(ledger) == f"Ledger({str(path)!r})"
+    assert repr(ledger) == f"Ledger({str(path)!r}, 6 questions, 5 pending)"
     for other in (pickle.loads(pickle.dumps(ledger)), copy.deepcopy(ledger), make_ledger(str(path))):
         assert other.to_frame()["label"][0] == 1
