@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..ledger.csv_file import READ, plain_name
 from ..ledger.values import content_of
 from ..oracles.base import PENDING
 from ..strategies import BaseStrategy, Candidates, Snapshot
@@ -82,14 +83,15 @@ class Batch:
         Returns
         -------
         frame : DataFrame
-            Columns `id`, `round`, `score`, the features, and `label`. A feature of one of these names gets
-            the prefix ``feature_``.
+            Columns `id`, `round`, `score`, the features, and `label`. A feature of one of these names, or of
+            one that `Ledger.read_csv` reads, such as `state` or `cost`, gets the prefix ``feature_``.
         """
         frame = pd.DataFrame({"id": self.ids, "round": self.round, "score": self.scores})
         if features and np.ndim(self.X) == 2:
             columns = self.X if hasattr(self.X, "iloc") else pd.DataFrame(self.X).add_prefix("x")
-            taken = {*frame.columns, "label"}
-            columns = columns.rename(columns={c: f"feature_{c}" for c in columns.columns if c in taken})
+            taken = {*frame.columns, *READ}
+            same = [c for c in columns.columns if plain_name(str(c)) in taken]
+            columns = columns.rename(columns={c: f"feature_{c}" for c in same})
             frame = pd.concat([frame, columns.reset_index(drop=True)], axis=1)
         return frame.assign(label=None)
 

@@ -102,14 +102,16 @@ def _head(path: str | os.PathLike) -> tuple[list[str], str, int, str]:
             header = [cells for _, cells in zip(range(skipped + 1), reader, strict=False)][skipped:]
         except csv.Error:
             continue  # quotes that fit another separator
-        found.append((len({_plain(name) for name in next(iter(header), [])} & set(READ)), header, separator))
+        found.append(
+            (len({plain_name(name) for name in next(iter(header), [])} & set(READ)), header, separator)
+        )
     _, header, separator = max(found, key=lambda choice: choice[0], default=(0, [], ","))
     return (header[0] if header else []), separator, skipped, text
 
 
 def _names(path: str | os.PathLike, header: list[str]) -> list[str]:
     """Return the columns by the names that are read; refuse a header that does not name each once."""
-    names = [_plain(name) for name in header]
+    names = [plain_name(name) for name in header]
     missing = [name for name in TYPED if name not in names]
     if missing:
         raise ValueError(
@@ -118,11 +120,11 @@ def _names(path: str | os.PathLike, header: list[str]) -> list[str]:
         )
     twice = next((name for name in READ if names.count(name) > 1), None)
     if twice:
-        same = [name for name in header if _plain(name) == twice]
+        same = [name for name in header if plain_name(name) == twice]
         raise ValueError(f"{path} has the column {twice!r} more than once: {same}. Keep one of them.")
     return names
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return the name of a column without what differs between programs and people."""
     return "_".join(name.replace("\ufeff", "").strip().strip('"').strip().lower().replace("-", " ").split())

@@ -65,8 +65,10 @@ class Ledger:
         """Record an answer; it is on the disk when this returns.
 
         It serves every campaign that waits for this row, or will ask for it. Answering again corrects: the
-        latest label or abstention counts from the next time that a campaign asks, the earlier ones stay in
-        `history`.
+        latest label or abstention counts, whoever gave it, from the next time that a campaign asks or looks
+        at what is pending; the earlier ones stay in `history`, and `to_frame` shows where annotators
+        `disagree`. Where no campaign named its classes, a text that is new but almost an earlier label
+        brings a warning.
 
         Parameters
         ----------
@@ -83,7 +85,8 @@ class Ledger:
         Raises
         ------
         ValueError
-            If the id was never asked, the label is of another kind, or a failure is told where nobody waits.
+            If the id was never asked, the label is none of the classes that campaigns named, or of another
+            kind, or a failure is told where nobody waits. Then nothing is recorded.
         LedgerError
             If there is no ledger, or it cannot be written.
         """
@@ -152,7 +155,9 @@ class Ledger:
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write `to_frame` to a CSV file, with a column for the types of ids and labels.
 
-        Codes and rows of generated points are left out.
+        Codes and rows of generated points are left out. Text that a spreadsheet program takes for a formula
+        (it starts with ``= + - @``), that has blanks at its ends, is empty or means "missing" to pandas gets
+        an apostrophe ahead of it, which `read_csv` takes away.
 
         Parameters
         ----------
@@ -166,23 +171,30 @@ class Ledger:
         Parameters
         ----------
         path : str or path
-            A table with the columns `id` and `label`, as `to_csv` or a spreadsheet writes it. An empty
-            label is no answer yet. Further columns that are read: `state` (``abstained`` is an answer
-            without a label; ``failed`` counts where a question waits), `reason`, `annotator`, `cost`,
-            `charged`, `id_type`, `label_type` (int, float, bool or str; None: what fits the ids and labels
-            that are there), and, for ids that were never asked here, `content` and `kind`.
+            A table in UTF-8 or UTF-16 with the columns `id` and `label`, as `to_csv` or a spreadsheet
+            program writes it: separated by commas, semicolons or tabs, in any order, the header in any case.
+            A label is an answer or a correction, whatever the state beside it; an empty cell is none, and
+            the class ``''`` is written as an apostrophe. A label is one of the classes where the ledger
+            knows them, as they are written: "007", "NA" and "1e5" are read as such. Where it knows none,
+            `label_type` (int, float, bool or str) says what a label is; without it, the type is that of the
+            other labels, or else numbers where all labels are written as Python writes numbers, and text.
+            Further columns that are read: `state` (``abstained`` is an answer without a label; ``failed``
+            counts where a question waits), `reason`, `annotator`, `cost`, `charged`, `id_type`,
+            `answered_at` (a line that says what was recorded then says nothing new), and `content`, which
+            proves an id that a program has changed, and with `kind` one that was never asked here.
         annotator : str, default=""
             Who answered, where the file does not say.
 
         Returns
         -------
         n_recorded : int
-            Answers that were new. Those that are known already are passed over.
+            Answers that were new. Those that are known already are passed over; of other lines that are, a
+            warning names the ids and the reason.
 
         Raises
         ------
         ValueError
-            With the line of the file that cannot be read.
+            With the line of the file that cannot be read, or the column that is missing or there twice.
         """
         store = self._open()
         entries = csv_file.read(path)

@@ -50,9 +50,10 @@ def test_a_table_of_images_leaves_them_out():
 
 
 def test_columns_with_the_names_of_ours():
-    frame = pd.DataFrame(X[:, :3], columns=["id", "label", "c"])
+    frame = pd.DataFrame(X[:, :4], columns=["id", "label", "c", "State"])
     asked = Campaign(make_sampler(), frame).ask().to_frame()
-    assert asked.columns.tolist() == ["id", "round", "score", "feature_id", "feature_label", "c", "label"]
+    features = ["feature_id", "feature_label", "c", "feature_State"]
+    assert asked.columns.tolist() == ["id", "round", "score", *features, "label"]
     assert asked["label"].isna().all()
 
 
