@@ -246,6 +246,7 @@ class Campaign:
         if oracle is not None:
             oracle = check_oracle(oracle, self.pool, self.parts.choosers)
             self.parts.budget.take_from(oracle)
+            self.parts.budget.rehearse()
         oracle = self.oracle if oracle is None else oracle
         if oracle is None:
             raise ValueError(

@@ -24,6 +24,7 @@ from .questions import GENERATED
 from .records import Records
 
 TRAIN_ON = ("original", "decoded", "both")
+LATENT_ROWS = 16  # of a rehearsal
 
 
 class Models:
@@ -77,18 +78,42 @@ class Models:
 
     # -- before anything is bought ----------------------------------------------------------------
 
-    def rehearse(self) -> frozenset[str]:
-        """Pass two rows through an untrained network: no label is bought for one that does not fit.
+    def rehearse(self, X: np.ndarray, y: np.ndarray) -> TaskModel:
+        """Train a copy of the network for a moment: no label is bought for one that fails.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Rows of the pool.
+        y : array of shape (n_samples,)
+            Made-up labels.
 
         Returns
         -------
-        abilities : frozenset of str
-            Of the network.
+        trial : TaskModel
         """
-        abilities = self.template.rehearse(self.pool.X[:2], self.pool.target)
-        if self.given_latent_model is not None:
-            self._check_latent_model(self.given_latent_model)
-        return abilities
+        pseudo = None if self.spreader is None else Pseudo(X[:2], y[:2], self.spreader.until)
+        with noticing_ctrl_c():
+            return self.template.rehearse(X, y, self.pool.target, pseudo=pseudo)
+
+    def rehearse_latent(self, *, used: bool) -> None:
+        """Fit a copy of the latent model to a few rows, where the codes of the pool will be used.
+
+        Parameters
+        ----------
+        used : bool
+            Whether a strategy looks at them.
+        """
+        given = self.given_latent_model
+        if given is not None:
+            self._check_latent_model(given)
+        used = used or self.spreader is not None or self.train_on != "original"
+        model = default_latent_model(self.pool.X.ndim) if given is None else given
+        if used and isinstance(model, BaseLatentModel):
+            trial = clone(model)
+            if "random_state" in trial.get_params(deep=False):
+                trial.set_params(random_state=0)
+            trial.rehearse(np.asarray(self.pool.X[:LATENT_ROWS]))
 
     def _check_latent_model(self, model: BaseEstimator) -> None:
         missing = [name for name in ("fit", "transform", "decode") if not hasattr(model, name)]

@@ -61,6 +61,10 @@ class AdaptiveStrategy(BaseStrategy):
         check_number("power", self.power, zero=True)
         check_share("min_structure", self.min_structure)
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` hard rows that differ.
 

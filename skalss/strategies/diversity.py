@@ -45,6 +45,10 @@ class KMeansStrategy(BaseStrategy):
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("n_candidates", self.n_candidates)
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows near the centres of clusters.
 
@@ -99,6 +103,10 @@ class TypicalStrategy(BaseStrategy):
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("max_clusters", self.max_clusters)
         check_positive_int("n_candidates", self.n_candidates)
+
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` typical rows.
@@ -168,6 +176,10 @@ class CoreSetStrategy(BaseStrategy):
             raise ValueError(f"space must be 'codes' or 'features', got {self.space!r}.")
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
+
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Whether distances are taken between codes."""
+        return self.space == "codes"
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows far from each other and from the labelled ones.

@@ -123,6 +123,10 @@ class InterpolationStrategy(BaseClimbStrategy):
             check_positive_int("n_candidates", self.n_candidates, also="None")
         check_members(self.n_members)
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Make harder points; rows of the pool come first, where there are any.
 

@@ -62,6 +62,10 @@ class LargestClusterStrategy(BaseStrategy):
         if self.space not in SPACES:
             raise ValueError(f"space must be one of {SPACES}, got {self.space!r}.")
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Whether distances are taken between codes."""
+        return self.space == "codes" or (self.space == "auto" and "features" not in abilities)
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows.
 
