@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
 from ..targets import BaseTarget
+from ..utils.ids import first_twin, id_array
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.tensors import chunk_rows, chunks, to_host
 
@@ -205,13 +206,10 @@ class _RowCheck(BaseEstimator):
 
 
 def _checked_ids(sample_id: ArrayLike, n_rows: int) -> np.ndarray:
-    ids = column_or_1d(sample_id, dtype=None)
+    ids = id_array(sample_id)
     if len(ids) != n_rows:
         raise ValueError(f"sample_id has {len(ids)} entries, X has {n_rows} rows; give each row one id.")
-    index = pd.Index(ids)
-    if index.hasnans or not index.is_unique:
-        example = index[index.duplicated() | index.isna()][0]
-        raise ValueError(
-            f"sample_id must hold a different id for each row, got {example!r} missing or twice."
-        )
+    twin = first_twin(ids)
+    if twin is not None:
+        raise ValueError(f"sample_id must hold a different id for each row, got {twin!r} missing or twice.")
     return ids
