@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from ..latent.pseudo_labels import make_pseudo_labels
+from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
 from ..network import check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
@@ -171,12 +171,9 @@ def _rows_of_first_training(
 
 
 def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int) -> Models:
-    spreader = make_pseudo_labels(
-        s.pseudo_labels,
-        pool.target,
-        is_default=is_auto(s.strategy),
-        taken=make_task_model(s.estimator).takes_pseudo_labels,
-    )
+    is_default, taken = is_auto(s.strategy), make_task_model(s.estimator).takes_pseudo_labels
+    case = {"is_default": is_default, "taken": taken}
+    spreader = make_pseudo_labels(s.pseudo_labels, pool.target, **case)
     return Models(
         pool,
         records,
@@ -185,6 +182,7 @@ def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, se
         latent_model=s.latent_model,
         train_on=s.train_on,
         spreader=spreader,
+        no_spreader="" if spreader else reason_for_none(s.pseudo_labels, pool.target, **case),
         seed=seed,
     )
 
