@@ -16,7 +16,7 @@ from ..utils.checks import check_number, check_positive_int
 from ..utils.devices import resolve_device, resolve_dtype
 from ..utils.scaling import Scaling, centred, fit_scaling
 from ..utils.seeds import seeded
-from ..utils.tensors import as_tensor, load_module_state, module_state
+from ..utils.tensors import as_tensor, check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .elbo import Trainer, VaeNet, kl_divergence
 from .rows import Rows
@@ -102,6 +102,9 @@ class BaseVAE(BaseLatentModel):
     def _take_own_state(self, state: dict[str, Any]) -> None:
         for name in _SAVED:
             setattr(self, name, state[name])
+        if (self._shape, self._n_features_out) != (self._network_shape(self._row_shape), self.n_components):
+            raise ValueError(f"The saved rows of shape {self._shape} do not fit {self}.")
+        check_weights_fit(lambda: self._build(self._shape), state["net"])
         self._device = resolve_device(self.device)
         with seeded(0, self._device):
             net = self._build(self._shape).to(self._device)

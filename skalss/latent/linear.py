@@ -106,6 +106,9 @@ class LinearLatent(BaseLatentModel):
             {name: state["learned"][name] for name in _PCA_LEARNED if name in state["learned"]}
         )
         self.n_components_ = self._n_features_out
+        shape = np.shape(self.pca_.components_)
+        if shape != (self._n_features_out, math.prod(self._row_shape)) or len(self.pca_.mean_) != shape[1]:
+            raise ValueError(f"The saved components of shape {shape} do not fit rows of {self._row_shape}.")
         self._take_components()
 
     def _batch_rows(self, n_features: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from typing import Any, Self
@@ -12,16 +13,26 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
+from skorch import NeuralNet
 from torch import Tensor
 
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_positive_int, checked_shape
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.seeds import seeded
-from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, load_module_state, module_state, to_host
+from ..utils.tensors import (
+    as_numpy,
+    as_tensor,
+    check_weights_fit,
+    chunk_rows,
+    chunks,
+    load_module_state,
+    module_state,
+    to_host,
+)
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
 from .rehearsal import keep_inside, rehearsing
@@ -33,11 +44,14 @@ from .skorch_net import (
     encoded_as,
     first_output,
     is_binary,
+    made_module,
     plain_module,
     prepare_net,
     probabilities,
 )
 from .tags import copy_task_tags
+
+_MOST_TRIED = 2**22  # values of a row that a file of an older version may name
 
 
 def _has_probabilities(task_net: TaskNet) -> bool:
@@ -291,15 +305,18 @@ class TaskNet(BaseEstimator):
 
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
-        estimator = net_classifier() if self.estimator is None else self.estimator
         shape = tuple(rows.shape[1:])
         with explaining(f"The net cannot be built for rows of shape {shape}"):
-            self.net_ = prepare_net(estimator, shape, self.target_, self.device_).initialize()
+            self.net_ = self._prepared_net(shape).initialize()
         module = plain_module(self.net_).eval()
         with explaining(f"The module cannot take rows of shape {shape}"), torch.no_grad():
             output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
+
+    def _prepared_net(self, row_shape: tuple[int, ...]) -> NeuralNet:
+        estimator = net_classifier() if self.estimator is None else self.estimator
+        return prepare_net(estimator, row_shape, self.target_, self.device_)
 
     # -- prediction -------------------------------------------------------------------------------
 
@@ -438,6 +455,8 @@ class TaskNet(BaseEstimator):
             "n_features_in": self.n_features_in_,
             "feature_names_in": getattr(self, "feature_names_in_", None),
             "row_shape": self._row_shape,
+            "output_shape": list(self._output_shape),
+            "head_name": self.head_name_,
             "scaling": self.scaling_,
             "module": module_state(plain_module(self.net_)),
             "criterion": module_state(self.net_.criterion_),
@@ -445,17 +464,36 @@ class TaskNet(BaseEstimator):
         }
 
     def set_state(self, state: dict[str, Any]) -> Self:
-        """Become the network that `state` was taken of."""
+        """Become the network that `state` was taken of.
+
+        Raises
+        ------
+        ValueError
+            If its weights do not fit the net.
+        """
         self.random_state, self.n_features_in_ = state["random_state"], state["n_features_in"]
         if state["feature_names_in"] is not None:
             self.feature_names_in_ = state["feature_names_in"]
-        self._row_shape, self.scaling_ = state["row_shape"], state["scaling"]
+        self._row_shape = checked_shape("row_shape", state["row_shape"])
+        self.scaling_ = state["scaling"]
         self._set_target(make_target(self).set_state(state))
         self.device_ = resolve_device(self.device)
         with seeded(0, self.device_):
-            self._start_net(torch.zeros(2, *self._row_shape, device=self.device_))
+            net = self._prepared_net(self._row_shape)
+            check_weights_fit(lambda: made_module(net), state["module"])
+            if "head_name" in state:
+                self.net_ = net.initialize()
+                self.head_name_, self._output_shape = state["head_name"], torch.Size(state["output_shape"])
+            else:  # of 0.1.0.dev0
+                if math.prod(self._row_shape) > _MOST_TRIED:
+                    raise ValueError(
+                        f"The file holds rows of shape {self._row_shape}, too large to be tried."
+                    )
+                self._start_net(torch.zeros(2, *self._row_shape, device=self.device_))
         load_module_state(plain_module(self.net_), state["module"])
         load_module_state(self.net_.criterion_, state["criterion"])
+        if self.head_name_ is not None:
+            self.head_weight()  # raises where the file names no layer
         return self
 
     # -- gradients --------------------------------------------------------------------------------
