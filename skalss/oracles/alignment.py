@@ -67,6 +67,8 @@ def places(names: pd.Index, wanted: pd.Index) -> np.ndarray:
     flags = {names.inferred_type == "boolean", wanted.inferred_type == "boolean"}  # True is 1 to pandas
     if len(flags) > 1 or names.nlevels != wanted.nlevels or not names.is_unique:
         return np.full(len(wanted), -1)
+    if names.dtype.kind != wanted.dtype.kind:  # whole numbers and floats would meet as floats
+        names, wanted = names.astype(object), wanted.astype(object)
     return np.asarray(names.get_indexer(wanted))
 
 
@@ -80,11 +82,10 @@ def matched(names: pd.Index, wanted: pd.Index | None) -> np.ndarray | None:
 
 def column(values: object) -> list[Any]:
     """Return an array-like of any library as a list of its entries; masked ones are None."""
-    values = to_host(values)
     if isinstance(values, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(values)
         return [None if mask.all() else value for value, mask in zip(values.data, hidden, strict=True)]
-    return list(values)  # type: ignore[call-overload]
+    return list(to_host(values))
 
 
 def one_a_row(answers: object, rows: object, ids: np.ndarray, who: str) -> list[Any]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..utils.tensors import to_host
-from .alignment import column, matched, named, names_of, places
+from ..utils.ids import first_twin, id_array, positions_in
+from .alignment import column, matched, named, names_of
 from .base import ABSTAIN, BaseOracle
 
 
@@ -119,26 +119,24 @@ class AnswerKey(BaseOracle):
         found = named(self.y)
         return column(self.y) if found is None else found.values
 
-    def _ids(self) -> pd.Index | None:
+    def _ids(self) -> np.ndarray | None:
         """Return the id of each label; None where these are positions."""
         found, n_labels = named(self.y), len(self._labels())
         if self.sample_id is None:
-            return None if found is None or found.counted else found.names
-        ids, beside = to_host(self.sample_id), named(self.sample_id)
+            return None if found is None or found.counted else id_array(found.names, "The index of y")
+        ids, beside = id_array(self.sample_id), named(self.sample_id)
         if len(ids) != n_labels:
             raise ValueError(f"AnswerKey got {n_labels} labels and {len(ids)} ids; give each label one id.")
         order = None if found is None or beside is None else matched(beside.names, found.names)
-        return pd.Index(ids if order is None else [ids[place] for place in order], tupleize_cols=False)
+        return ids if order is None else ids[order]
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
         known = self._ids()
-        known = pd.RangeIndex(len(self._labels())) if known is None else known
-        if not known.is_unique:
-            raise ValueError(
-                f"AnswerKey got the id {known[known.duplicated()][0]!r} twice; give each label "
-                "an id of its own."
-            )
-        positions = places(known, pd.Index(np.asarray(ids)))
+        known = np.arange(len(self._labels())) if known is None else known
+        twin = first_twin(known)
+        if twin is not None:
+            raise ValueError(f"AnswerKey got the id {twin!r} twice; give each label an id of its own.")
+        positions = positions_in(known, id_array(ids, "ids"))
         if (positions < 0).any():
             unknown = np.asarray(ids)[positions < 0]
             raise ValueError(

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from ..utils.columns import to_scalar
 from ..utils.tensors import to_host
 from .alignment import named
 
@@ -189,13 +190,7 @@ def _pairs(arrived: object) -> list[tuple[Any, Any]]:
                 f"label must yield (id, answer), or a list of such tuples, got {arrived!r:.200}. Yield "
                 "zip(ids, answers, strict=True) for answers in the order of the ids."
             )
-    return [(_plain_id(id_), answer) for id_, answer in pairs]
-
-
-def _plain_id(id_: object) -> Any:
-    """Return the number that a tensor or array of no dimension holds; all else as it is."""
-    on_host = to_host(id_)
-    return on_host.item() if isinstance(on_host, np.ndarray) and on_host.ndim == 0 else id_
+    return [(to_scalar(id_), answer) for id_, answer in pairs]
 
 
 def read_told(value: object, id_: Hashable) -> Any:
@@ -235,9 +230,11 @@ def read_answer(value: object) -> Any:
     >>> read_answer("cat")
     'cat'
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).all():
+        return ABSTAIN
     value = to_host(value)
     if isinstance(value, np.ndarray) and value.size == 1:
-        value = None if np.ma.getmaskarray(value).all() else value.item()
+        value = value.item()
     if isinstance(value, Abstain):
         return value if value.reason else ABSTAIN
     if isinstance(value, Failed):

@@ -115,7 +115,7 @@ def check_costs(costs: object, ids: Any, X: object = None) -> np.ndarray:
 def _as_floats(values: Any) -> np.ndarray:
     values = to_host(values)
     try:
-        array = np.ma.filled(values.astype(float), np.nan) if np.ma.isMA(values) else np.asarray(values)
+        array = np.asarray(values)
         texts = array.dtype == object and any(isinstance(v, str | bytes | bool) for v in array.ravel())
         if array.dtype.kind not in "iufO" or texts:
             raise ValueError("NumPy would read a number into it")
