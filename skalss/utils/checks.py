@@ -6,6 +6,8 @@ import math
 import numbers
 from collections.abc import Sequence
 
+import numpy as np
+
 
 def check_positive_int(name: str, value: object, *, also: str = "") -> None:
     """Refuse what is not a whole number of at least 1."""
@@ -20,6 +22,20 @@ def check_count(name: str, value: object) -> None:
     """Refuse what is not a whole number of at least 0."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Refuse what is neither True nor False, such as their names."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}.")
+
+
+def is_finite(value: numbers.Real) -> bool:
+    """Whether a number is neither NaN nor infinite, also as a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
@@ -45,8 +61,8 @@ def check_real(name: str, value: object, *, also: str = "") -> None:
     allowed = "a finite number" + (f", or {also}" if also else "")
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+    if not is_finite(value):
+        raise ValueError(f"{name} must be {allowed}, got {value!r:.50}.")
 
 
 def check_number(name: str, value: object, *, zero: bool = False, also: str = "") -> None:
@@ -54,8 +70,8 @@ def check_number(name: str, value: object, *, zero: bool = False, also: str = ""
     allowed = f"a finite number {'of at least' if zero else 'above'} 0" + (f", or {also}" if also else "")
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+    if not is_finite(value) or value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {allowed}, got {value!r:.50}.")
 
 
 def check_share(name: str, value: float) -> None:
