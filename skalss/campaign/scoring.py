@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from functools import wraps
 
@@ -15,6 +14,7 @@ from sklearn.metrics import get_scorer
 
 from ..network import TaskModel
 from ..targets import BaseTarget
+from ..utils.surroundings import ignoring
 
 N_RESAMPLES = 500  # of the bootstrap
 ScorerFunction = Callable[[TaskModel, ArrayLike, ArrayLike], float]
@@ -52,8 +52,7 @@ class Scorer:
     def score(self, network: TaskModel, X: np.ndarray, y: np.ndarray) -> float:
         """Return the score; NaN where the rows lack a class, or hold a new one, and the scorer needs it."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UndefinedMetricWarning)  # NaN says it
+            with ignoring(UndefinedMetricWarning):  # NaN says it
                 return self(network, X, y)
         except ValueError:
             if np.array_equal(np.unique(y), getattr(network, "classes_", np.unique(y))):

@@ -18,7 +18,8 @@ from ..targets import BaseTarget, make_target
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.seeds import seeded
+from ..utils.seeds import drawing_own, seeded
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, load_module_state, module_state, to_host
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
@@ -159,6 +160,7 @@ class TaskNet(BaseEstimator):
             target.know(classes)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
+    @usual_numerics()
     def fit_rows(
         self,
         X,
@@ -210,6 +212,7 @@ class TaskNet(BaseEstimator):
                 self.net_.partial_fit(*drawn)
         return self
 
+    @usual_numerics()
     def rehearse(self, X, target: BaseTarget) -> frozenset[str]:
         """Pass rows through an untrained copy of the net, which raises if its output does not fit the task.
 
@@ -270,9 +273,12 @@ class TaskNet(BaseEstimator):
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
         estimator = net_classifier() if self.estimator is None else self.estimator
-        self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), self.target_, self.device_).initialize()
-        module = plain_module(self.net_).eval()
-        with torch.no_grad():
+        self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), self.target_, self.device_)
+        with drawing_own(), torch.no_grad():
+            self.net_.initialize()
+            # A module that was made under another default dtype computes in float32, too.
+            module = plain_module(self.net_).float().eval()
+            self.net_.criterion_.float()
             output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
@@ -436,6 +442,7 @@ class TaskNet(BaseEstimator):
 
     # -- gradients --------------------------------------------------------------------------------
 
+    @usual_numerics()
     def loss_gradient(
         self, decode: Callable[[Tensor], Tensor], Z: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -476,6 +483,7 @@ class TaskNet(BaseEstimator):
             predictions.append(self.target_.decode(decisions(self.net_, scores)))
         return np.concatenate(gradients), np.concatenate(predictions)
 
+    @usual_numerics()
     def forward(self, rows: Tensor) -> Tensor:
         """Predict, differentiably with respect to the rows.
 
@@ -512,10 +520,12 @@ class TaskNet(BaseEstimator):
     def _in_chunks(self, X: np.ndarray, function: Callable[[Tensor], Any]) -> list[Any]:
         return [function(self._scaled(X[piece])) for piece in chunks(len(X), chunk_rows(self._row_shape))]
 
+    @usual_numerics()
     def _predicted(self, X: np.ndarray) -> np.ndarray:
         """Return the net's own prediction: probabilities of all its outputs, or standardised values."""
         return np.concatenate(self._in_chunks(X, self.net_.predict_proba))
 
+    @usual_numerics()
     def _at_head(
         self, X: np.ndarray, pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
     ) -> tuple[np.ndarray, ...]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..utils.checks import check_positive_int
+from ..utils.tensors import as_numpy, as_tensor
 from .base import BaseStrategy, Candidates, check_members
 from .diversity import draw
 from .snapshot import Snapshot
@@ -66,6 +67,6 @@ class CommitteeStrategy(BaseStrategy):
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         predictions = snapshot.network.committee(some, self.n_members)
-        apart = snapshot.target.disagreement(torch.as_tensor(predictions, dtype=torch.float64)).numpy()
+        apart = as_numpy(snapshot.target.disagreement(as_tensor(predictions).double()), dtype=torch.float64)
         most = np.argsort(-apart, kind="stable")[:n]
         return Candidates(rows=some[most], scores=apart[most])

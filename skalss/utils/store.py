@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .files import writing
 from .scaling import Scaling
+from .surroundings import usual_numerics
 
 FORMAT = 1
 KIND = "skalss sampler"
@@ -48,6 +49,7 @@ def write(path: str | os.PathLike, state: dict[str, Any]) -> None:
         file.write(save(tensors, metadata=header))
 
 
+@usual_numerics()
 def read(path: str | os.PathLike) -> dict[str, Any]:
     """Read a state back.
 
