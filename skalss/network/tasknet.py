@@ -22,7 +22,8 @@ from ..utils.checks import check_positive_int, checked_shape
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.seeds import seeded
+from ..utils.seeds import drawing_own, seeded
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import (
     as_numpy,
     as_tensor,
@@ -176,6 +177,7 @@ class TaskNet(BaseEstimator):
             target.know(classes)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
+    @usual_numerics()
     def fit_rows(
         self,
         X,
@@ -234,6 +236,7 @@ class TaskNet(BaseEstimator):
         with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
             self.net_.partial_fit(*drawn, **fit_params)
 
+    @usual_numerics()
     def rehearse(self, X, y, target: BaseTarget, *, pseudo: Pseudo | None = None) -> Self:
         """Train an untrained copy for one epoch: what fails here fails before a label is bought.
 
@@ -306,11 +309,14 @@ class TaskNet(BaseEstimator):
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
         shape = tuple(rows.shape[1:])
-        with explaining(f"The net cannot be built for rows of shape {shape}"):
-            self.net_ = self._prepared_net(shape).initialize()
-        module = plain_module(self.net_).eval()
-        with explaining(f"The module cannot take rows of shape {shape}"), torch.no_grad():
-            output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
+        with drawing_own(), torch.no_grad():
+            with explaining(f"The net cannot be built for rows of shape {shape}"):
+                self.net_ = self._prepared_net(shape).initialize()
+            # A module that was made under another default dtype computes in float32, too.
+            module = plain_module(self.net_).float().eval()
+            self.net_.criterion_.float()
+            with explaining(f"The module cannot take rows of shape {shape}"):
+                output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
 
@@ -498,6 +504,7 @@ class TaskNet(BaseEstimator):
 
     # -- gradients --------------------------------------------------------------------------------
 
+    @usual_numerics()
     def loss_gradient(
         self, decode: Callable[[Tensor], Tensor], Z: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -538,6 +545,7 @@ class TaskNet(BaseEstimator):
             predictions.append(self.target_.decode(decisions(self.net_, scores)))
         return np.concatenate(gradients), np.concatenate(predictions)
 
+    @usual_numerics()
     def forward(self, rows: Tensor) -> Tensor:
         """Predict, differentiably with respect to the rows.
 
@@ -574,10 +582,12 @@ class TaskNet(BaseEstimator):
     def _in_chunks(self, X: np.ndarray, function: Callable[[Tensor], Any]) -> list[Any]:
         return [function(self._scaled(X[piece])) for piece in chunks(len(X), chunk_rows(self._row_shape))]
 
+    @usual_numerics()
     def _predicted(self, X: np.ndarray) -> np.ndarray:
         """Return the net's own prediction: probabilities of all its outputs, or standardised values."""
         return np.concatenate(self._in_chunks(X, self.net_.predict_proba))
 
+    @usual_numerics()
     def _at_head(
         self, X: np.ndarray, pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
     ) -> tuple[np.ndarray, ...]:

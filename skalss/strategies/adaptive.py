@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..utils.checks import check_number, check_positive_int, check_share
+from ..utils.tensors import as_numpy, as_tensor
 from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
 from .diversity import cluster, draw
@@ -84,7 +85,7 @@ class AdaptiveStrategy(BaseStrategy):
         network = snapshot.network
         both = network.can("features")
         features, logits = network.features_and_logits(some) if both else (None, network.logits(some))
-        doubt = snapshot.target.doubt(torch.as_tensor(logits).softmax(dim=1)).double().numpy()
+        doubt = as_numpy(snapshot.target.doubt(as_tensor(logits).softmax(dim=1)), dtype=torch.float64)
         if features is not None and self.min_structure and snapshot.structure() < self.min_structure:
             chosen, _ = farthest_of_largest(
                 features, network.labeled_features(), n, snapshot.random_state, device=snapshot.device

@@ -28,6 +28,7 @@ TINY = {
     ],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
+    "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
 SLOW = {  # arms over thousands of candidates, a process of its own, training on thousands of vessels
