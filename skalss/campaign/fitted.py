@@ -14,7 +14,7 @@ from ..network import TaskModel, make_task_model
 from ..oracles.base import LABELED
 from ..utils.settings import describe
 from .history import History
-from .identity import OUTSIDE
+from .identity import LATER, OUTSIDE
 from .models import Models
 from .pool import Pool
 from .questions import GENERATED
@@ -95,6 +95,8 @@ def restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     given, saved = describe_settings(sampler), state["settings"]
     if "version" not in state:  # of 0.1.0.dev0, which had other parameters
         given, saved = ({k: v for k, v in s.items() if k in given and k in saved} for s in (given, saved))
+    # Parameters that came later, where they are without effect.
+    given = {k: v for k, v in given.items() if k in saved or v != repr(LATER.get(k.rpartition("__")[2], ...))}
     check_settings(given, saved)
     network = make_task_model(sampler.estimator)
     network.set_state(state["estimator"])
