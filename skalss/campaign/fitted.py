@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
@@ -30,6 +31,7 @@ def fitted_attributes(
     history: History,
     *,
     model: TaskModel,
+    control_scores: pd.DataFrame,
     stop_reason: str | None,
 ) -> dict[str, Any]:
     """Return what a fitted sampler shows of a campaign: every attribute is named here, and only here."""
@@ -41,6 +43,7 @@ def fitted_attributes(
         "latent_model_": models.latent_model,
         "history_": history.to_frame(),
         "queries_": records.to_frame(),
+        "control_scores_": control_scores,
         "labeled_indices_": records.positions(held_out=True),
         "X_generated_": np.array([q.row for q in made]).reshape(-1, *pool.X.shape[1:]),
         "y_generated_": np.array([q.label for q in made]),
