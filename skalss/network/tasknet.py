@@ -34,6 +34,7 @@ from ..utils.tensors import (
     module_state,
     to_host,
 )
+from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
 from .rehearsal import keep_inside, rehearsing
@@ -81,6 +82,11 @@ class TaskNet(BaseEstimator):
     min_epoch_rows : int, default=None
         Rows of an epoch, at least: fewer rows are passed over several times. None: an epoch is one pass,
         but 512 rows where the sampler trains on pseudo-labels.
+    class_weight : "balanced", dict or None, default=None
+        How much the rows of a class count in the loss, by label; a label that a dict does not name has weight
+        1. ``"balanced"``: the number of rows over that of the classes and of the rows of the class, counted
+        anew among the labels of each fit; so a class without labels yet disturbs nothing. Pseudo-labels, and
+        rows that the net holds out for a validation loss, are weighed alike. None: all rows count alike.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, where there was one. In a campaign: whether
         each round goes on from the last round's network instead of a fresh one.
@@ -110,10 +116,18 @@ class TaskNet(BaseEstimator):
     """
 
     def __init__(
-        self, estimator=None, *, min_epoch_rows=None, warm_start=False, device="auto", random_state=None
+        self,
+        estimator=None,
+        *,
+        min_epoch_rows=None,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        random_state=None,
     ):
         self.estimator = estimator
         self.min_epoch_rows = min_epoch_rows
+        self.class_weight = class_weight
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
@@ -125,14 +139,17 @@ class TaskNet(BaseEstimator):
         return copy_task_tags(super().__sklearn_tags__(), self.estimator)
 
     def check(self) -> None:
-        """Refuse an estimator that is no net.
+        """Refuse an estimator that is no net, and wrong parameters.
 
         Raises
         ------
-        TypeError
+        TypeError, ValueError
         """
         if self.estimator is not None:
             check_net(self.estimator)
+        if self.min_epoch_rows is not None:
+            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
+        check_class_weight(self.class_weight, make_target(self))
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -152,7 +169,8 @@ class TaskNet(BaseEstimator):
         Raises
         ------
         ValueError
-            If the data hold NaN or infinity, or the net's output does not fit the task.
+            If the data hold NaN or infinity, the net's output does not fit the task, or `class_weight` does
+            not fit the labels or the net's criterion.
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
@@ -172,8 +190,9 @@ class TaskNet(BaseEstimator):
         -------
         self : TaskNet
         """
-        target = make_target(self)
+        target = None
         if classes is not None:
+            target = make_target(self)
             target.know(classes)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
@@ -208,16 +227,15 @@ class TaskNet(BaseEstimator):
         self : TaskNet
         """
         self.check()
-        if self.min_epoch_rows is not None:
-            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
             self._prepare(X, y, target, scaling)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        weights = self._weights(y, more_may_come=target is not None and target.classes is None)
         with seeded(seed, self.device_):
             if fresh:
                 self._start_net(self._scaled(X))
-            self._train(X, y, pseudo)
+            self._train(X, y, pseudo, weights)
         return self
 
     def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
@@ -227,14 +245,30 @@ class TaskNet(BaseEstimator):
         self._row_shape = X.shape[1:]
         self.device_ = resolve_device(self.device)
 
-    def _train(self, X: np.ndarray, y: np.ndarray, pseudo: Pseudo | None, **fit_params: int) -> None:
+    def _train(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        pseudo: Pseudo | None,
+        weights: np.ndarray | None,
+        **fit_params: int,
+    ) -> None:
         """Train the net, under `seeded`."""
         extra, until = None, 0.0
         if pseudo is not None:
             extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
         data = self._scaled(X), self._encode(y)
-        with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
+        with (
+            weighing_classes(self.net_, weights),
+            drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
+        ):
             self.net_.partial_fit(*drawn, **fit_params)
+
+    def _weights(self, y: np.ndarray, *, more_may_come: bool) -> np.ndarray | None:
+        """Return the weights of the classes in this training, or None."""
+        if self.class_weight is None:
+            return None
+        return weights_of_classes(self.class_weight, y, self.classes_, more_may_come=more_may_come)
 
     @usual_numerics()
     def rehearse(self, X, y, target: BaseTarget, *, pseudo: Pseudo | None = None) -> Self:
@@ -264,15 +298,19 @@ class TaskNet(BaseEstimator):
         ValueError, TypeError
             With what went wrong.
         """
+        check_class_weight(self.class_weight, target)
         trial = clone(self)
         trial._prepare(X, y, target, None)
         trial.n_features_in_ = X.shape[1]
         with seeded(0, trial.device_), tempfile.TemporaryDirectory() as folder:
             trial._start_net(trial._scaled(X))
             keep_inside(trial.net_, folder)
+            if self.class_weight is not None:
+                check_criterion(trial.net_)
+            weights = trial._weights(y, more_may_come=target.classes is None)
             with rehearsing(len(X)):
                 for _ in range(1 + self.warm_start):
-                    trial._train(X, y, pseudo, epochs=1)
+                    trial._train(X, y, pseudo, weights, epochs=1)
                 trial.predict(X[:2])
         return trial
 

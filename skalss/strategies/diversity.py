@@ -237,7 +237,8 @@ def farthest_first(
     else:
         gaps = torch.full((len(rows),), torch.inf, device=rows.device)
     squares = gaps.square()
-    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max())  # of the squared distance of two copies
+    # Of the squared distance of two copies.
+    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
         if i == 0 and len(centres) == 0:
