@@ -93,6 +93,17 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._report_health(X)
         return self
 
+    def rehearse(self, X: np.ndarray) -> None:  # noqa: B027 (a user's model may need more rows)
+        """Try a few rows, on a copy that is thrown away: what cannot be fitted must show before it costs.
+
+        Does nothing by default.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Checked rows.
+        """
+
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the codes of rows: the posterior mean, so the same rows give the same codes.
 

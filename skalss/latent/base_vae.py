@@ -87,6 +87,14 @@ class BaseVAE(BaseLatentModel):
         self._net = net.eval().requires_grad_(False)
         self._n_features_out = self.n_components
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Train for one epoch on a few rows."""
+        self._check_parameters()
+        self.set_params(max_epochs=1, verbose=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch teaches no codes
+            self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in _SAVED}
         return {**own, "net": module_state(self._net)}

@@ -126,6 +126,10 @@ class LevelSetLatent(BaseLatentModel):
     def _new_linear(self) -> LinearLatent:
         return LinearLatent(self.n_components, device=self.device, random_state=self.random_state)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         return {"range": list(self.range_), "linear": self.linear_.get_state()}
 

@@ -89,6 +89,10 @@ class LinearLatent(BaseLatentModel):
         self._mean = torch.as_tensor(self.pca_.mean_, dtype=torch.float64)
         self._components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).to(self._device)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         known = vars(self.pca_)
         learned = {name: known[name] for name in _PCA_LEARNED if name in known}

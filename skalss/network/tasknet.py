@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -17,11 +18,13 @@ from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
+from ..utils.errors import explaining
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.seeds import seeded
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, load_module_state, module_state, to_host
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
+from .rehearsal import keep_inside, rehearsing
 from .skorch_net import (
     FORWARD_ROWS,
     check_net,
@@ -193,49 +196,68 @@ class TaskNet(BaseEstimator):
             check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
-            self._set_target((make_target(self) if target is None else target).fitted(y))
-            self.scaling_ = fit_scaling(X) if scaling is None else scaling
-            self._row_shape = X.shape[1:]
-            self.device_ = resolve_device(self.device)
+            self._prepare(X, y, target, scaling)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self.device_):
-            rows = self._scaled(X)
             if fresh:
-                self._start_net(rows)
-            extra, until = None, 0.0
-            if pseudo is not None:
-                extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
-            data = rows, self._encode(y)
-            with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
-                self.net_.partial_fit(*drawn)
+                self._start_net(self._scaled(X))
+            self._train(X, y, pseudo)
         return self
 
-    def rehearse(self, X, target: BaseTarget) -> frozenset[str]:
-        """Pass rows through an untrained copy of the net, which raises if its output does not fit the task.
+    def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
+        """Learn what a fresh net has to know of the data."""
+        self._set_target((make_target(self) if target is None else target).fitted(y))
+        self.scaling_ = fit_scaling(X) if scaling is None else scaling
+        self._row_shape = X.shape[1:]
+        self.device_ = resolve_device(self.device)
+
+    def _train(self, X: np.ndarray, y: np.ndarray, pseudo: Pseudo | None, **fit_params: int) -> None:
+        """Train the net, under `seeded`."""
+        extra, until = None, 0.0
+        if pseudo is not None:
+            extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
+        data = self._scaled(X), self._encode(y)
+        with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
+            self.net_.partial_fit(*drawn, **fit_params)
+
+    def rehearse(self, X, y, target: BaseTarget, *, pseudo: Pseudo | None = None) -> Self:
+        """Train an untrained copy for one epoch: what fails here fails before a label is bought.
+
+        Its loss, callbacks and split are tried, too; loggers and printed lines are left out, and checkpoints
+        go to a folder that is deleted. With `warm_start`, a second epoch goes on from the first.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+            As many as the first training will have.
+        y : array of shape (n_samples,)
+            Made-up labels.
         target : BaseTarget
             Of the campaign.
+        pseudo : Pseudo, default=None
+            Rows with pseudo-labels, where there will be some.
 
         Returns
         -------
-        abilities : frozenset of str
-            What a strategy may ask of the trained network; see `TaskModel`.
+        trial : TaskNet
+            The copy. It predicts.
 
         Raises
         ------
-        ValueError
-            With the shape of the output and the shape needed.
+        ValueError, TypeError
+            With what went wrong.
         """
         trial = clone(self)
-        trial.device_ = resolve_device(self.device)
-        trial.scaling_ = fit_scaling(X)
-        trial._set_target(target.fitted(target.examples()))
-        with seeded(0, trial.device_):
+        trial._prepare(X, y, target, None)
+        trial.n_features_in_ = X.shape[1]
+        with seeded(0, trial.device_), tempfile.TemporaryDirectory() as folder:
             trial._start_net(trial._scaled(X))
-        return trial.abilities
+            keep_inside(trial.net_, folder)
+            with rehearsing(len(X)):
+                for _ in range(1 + self.warm_start):
+                    trial._train(X, y, pseudo, epochs=1)
+                trial.predict(X[:2])
+        return trial
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -270,9 +292,11 @@ class TaskNet(BaseEstimator):
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
         estimator = net_classifier() if self.estimator is None else self.estimator
-        self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), self.target_, self.device_).initialize()
+        shape = tuple(rows.shape[1:])
+        with explaining(f"The net cannot be built for rows of shape {shape}"):
+            self.net_ = prepare_net(estimator, shape, self.target_, self.device_).initialize()
         module = plain_module(self.net_).eval()
-        with torch.no_grad():
+        with explaining(f"The module cannot take rows of shape {shape}"), torch.no_grad():
             output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
