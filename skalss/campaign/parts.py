@@ -17,13 +17,16 @@ from ..targets import make_target
 from ..utils.checks import check_choice, check_positive_int
 from .agreement import Agreement
 from .budget import Budget
+from .cache import Cache, NoCache, make_cache
 from .control import ControlRows, check_control_share
 from .history import History
+from .identity import name_in_ledger
 from .journal import Journal, NoJournal, SeedLike, make_journal
 from .judge import Judge
 from .models import TRAIN_ON, Models
 from .pool import Pool
 from .records import Records
+from .replay import Replay
 from .round import Rounds
 from .scoring import Scorer
 from .stopping import MaxCost, StoppingRule, make_rules
@@ -107,13 +110,16 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         oracle=asked,
         unlimited=strategy.generates_points,
     )
-    journal = make_journal(make_ledger(s.ledger), pool, s)
+    ledger = make_ledger(s.ledger)
+    journal, cache = make_journal(ledger, pool, s), make_cache(ledger)
     seed, history = journal.choose_seed(random_state), History(records)
-    models = _models(s, pool, records, history, seed)
+    models = _models(s, pool, records, history, seed, cache)
     abilities = models.rehearse()
     for chooser in (initial, strategy):
         check_needs(chooser, abilities, models.template)
     judge = _judge(s, pool, records, models, history, budget, rules, seed)
+    name = "" if ledger is None else name_in_ledger(s)
+    replay = Replay(cache, journal, pool, records, history, models, judge, name=name, seed=seed)
     rounds = Rounds(
         pool,
         records,
@@ -122,6 +128,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         budget,
         judge,
         journal,
+        replay,
         initial=initial,
         strategy=strategy,
         rules=rules,
@@ -147,7 +154,9 @@ def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
     return rules
 
 
-def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int) -> Models:
+def _models(
+    s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int, cache: Cache | NoCache
+) -> Models:
     spreader = make_pseudo_labels(
         s.pseudo_labels,
         pool.target,
@@ -163,6 +172,7 @@ def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, se
         train_on=s.train_on,
         spreader=spreader,
         seed=seed,
+        cache=cache,
     )
 
 

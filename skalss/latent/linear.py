@@ -87,7 +87,9 @@ class LinearLatent(BaseLatentModel):
 
     def _take_components(self) -> None:
         self._mean = torch.as_tensor(self.pca_.mean_, dtype=torch.float64)
-        self._components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).to(self._device)
+        # In one layout, whatever PCA or a file left: another one sums in another order.
+        components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).contiguous()
+        self._components = components.to(self._device)
 
     def _own_state(self) -> dict[str, Any]:
         known = vars(self.pca_)
