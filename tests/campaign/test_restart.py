@@ -7,7 +7,7 @@ from skalss import Campaign, Ledger, PredictionsAgree, TaskNet
 from skalss.latent import LinearLatent
 from skalss.strategies import BaseStrategy, Candidates
 
-from .digits import X, X_TEST, Y_TEST, Y
+from .digits import X_TEST, Y_TEST, X, Y
 from .ledgers import Counting, Stop, assert_same, make_sampler
 
 KINDS = {
@@ -55,7 +55,9 @@ def test_only_the_network_needed_now_is_trained(params, path, counted):
     with Campaign(make_sampler(path, **params), X, X_val=X_TEST, y_val=Y_TEST) as campaign:
         campaign.resume()
         # A warm start goes on from every network; what control rows are compared with is the last one.
-        trained = {"warm start": 2, "control rows": 1}.get(next(k for k, v in KINDS.items() if v == params), 0)
+        trained = {"warm start": 2, "control rows": 1}.get(
+            next(k for k, v in KINDS.items() if v == params), 0
+        )
         assert counted == ({"fit_rows": trained} if trained else {})
     assert_same(fit(path, **params), expected)
 
