@@ -43,7 +43,8 @@ class Campaign:
         Rows whose `y` is known from the start; they cost nothing. None: none, or, with an oracle, those
         whose `y` is not missing.
     sample_id : array-like of shape (n_samples,), default=None
-        What identifies each row; None: its position.
+        What identifies each row, of any types that can be hashed, each kept as it is; none may be missing.
+        None: its position. A ledger keeps bool, int, float and str.
     X_val, y_val : arrays, default=None
         Held-out rows for `ScoreReached` and the `val_score` column of `history`.
 
@@ -246,6 +247,7 @@ class Campaign:
         if oracle is not None:
             oracle = check_oracle(oracle, self.pool, self.parts.choosers)
             self.parts.budget.take_from(oracle)
+            self.parts.budget.rehearse()
         oracle = self.oracle if oracle is None else oracle
         if oracle is None:
             raise ValueError(

@@ -92,6 +92,16 @@ def restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     ValueError
         If a setting of the sampler is not what it was, or its modules have other weights.
     """
+    try:
+        _restore(sampler, state)
+    except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
+        raise ValueError(
+            f"The saved sampler is damaged or forged: {type(error).__name__}: {str(error)[:200]} Load "
+            "another copy."
+        ) from error
+
+
+def _restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     given, saved = describe_settings(sampler), state["settings"]
     if "version" not in state:  # of 0.1.0.dev0, which had other parameters
         given, saved = ({k: v for k, v in s.items() if k in given and k in saved} for s in (given, saved))
@@ -99,7 +109,10 @@ def restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     network = make_task_model(sampler.estimator)
     network.set_state(state["estimator"])
     latent = state["latent_model"]
-    model = None if latent is None else _restore_latent(sampler, latent, len(state["estimator"]["row_shape"]))
+    row_shape = tuple(state["estimator"]["row_shape"])
+    if latent is not None and tuple(latent["shared"]["_row_shape"]) != row_shape:
+        raise ValueError("The saved sampler is damaged or forged: its two models are of other rows.")
+    model = None if latent is None else _restore_latent(sampler, latent, len(row_shape))
     attributes = dict(state["attributes"])
     if "version" not in state:
         attributes["queries_"]["state"] = attributes["queries_"]["state"].replace("labelled", LABELED)

@@ -89,6 +89,10 @@ class LinearLatent(BaseLatentModel):
         self._mean = torch.as_tensor(self.pca_.mean_, dtype=torch.float64)
         self._components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).to(self._device)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         known = vars(self.pca_)
         learned = {name: known[name] for name in _PCA_LEARNED if name in known}
@@ -102,6 +106,9 @@ class LinearLatent(BaseLatentModel):
             {name: state["learned"][name] for name in _PCA_LEARNED if name in state["learned"]}
         )
         self.n_components_ = self._n_features_out
+        shape = np.shape(self.pca_.components_)
+        if shape != (self._n_features_out, math.prod(self._row_shape)) or len(self.pca_.mean_) != shape[1]:
+            raise ValueError(f"The saved components of shape {shape} do not fit rows of {self._row_shape}.")
         self._take_components()
 
     def _batch_rows(self, n_features: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ..utils.ids import first_twin, id_array, positions_in
 from .base import ABSTAIN, BaseOracle
 
 
@@ -92,13 +93,11 @@ class AnswerKey(BaseOracle):
         self._positions(sample_id)
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
-        known = pd.RangeIndex(len(self.y)) if self.sample_id is None else pd.Index(np.asarray(self.sample_id))
-        if not known.is_unique:
-            raise ValueError(
-                f"AnswerKey got the id {known[known.duplicated()][0]!r} twice; give each label "
-                "an id of its own."
-            )
-        positions = known.get_indexer(pd.Index(np.asarray(ids)))
+        known = np.arange(len(self.y)) if self.sample_id is None else id_array(self.sample_id)
+        twin = first_twin(known)
+        if twin is not None:
+            raise ValueError(f"AnswerKey got the id {twin!r} twice; give each label an id of its own.")
+        positions = positions_in(known, id_array(ids, "ids"))
         if (positions < 0).any():
             unknown = np.asarray(ids)[positions < 0]
             raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..utils.checks import check_number, check_positive_int, check_share
+from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
 from .diversity import cluster, draw
 from .largest_cluster import farthest_of_largest
@@ -61,6 +62,10 @@ class AdaptiveStrategy(BaseStrategy):
         check_number("power", self.power, zero=True)
         check_share("min_structure", self.min_structure)
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` hard rows that differ.
 
@@ -81,7 +86,9 @@ class AdaptiveStrategy(BaseStrategy):
         features, logits = network.features_and_logits(some) if both else (None, network.logits(some))
         doubt = snapshot.target.doubt(torch.as_tensor(logits).softmax(dim=1)).double().numpy()
         if features is not None and self.min_structure and snapshot.structure() < self.min_structure:
-            chosen, _ = farthest_of_largest(features, network.labeled_features(), n, device=snapshot.device)
+            chosen, _ = farthest_of_largest(
+                features, network.labeled_features(), n, snapshot.random_state, device=snapshot.device
+            )
             return Candidates(rows=some[chosen], scores=-doubt[chosen])
         codes = snapshot.latent.codes()[some]
         # Above 0: where the network is sure of all rows, they count alike.
@@ -92,10 +99,11 @@ class AdaptiveStrategy(BaseStrategy):
         sums = [np.bincount(found.labels_, v, minlength=n) for v in (weight, weight**2)]
         usual = (sums[1] / np.maximum(sums[0], np.finfo(float).tiny))[found.labels_]
         gaps[weight < usual * (1 - 1e-9)] = np.inf
-        nearest = np.argsort(gaps, kind="stable")
+        nearest = ranked(gaps, snapshot.random_state)
         _, first = np.unique(found.labels_[nearest], return_index=True)
         chosen = nearest[first]
         # Copies leave clusters empty: the hardest of the other rows stand in.
-        rest = np.setdiff1d(np.argsort(-doubt, kind="stable"), chosen, assume_unique=True)
+        rest = ranked(-doubt, snapshot.random_state, rounding=ROUNDING)
+        rest = np.setdiff1d(rest, chosen, assume_unique=True)
         chosen = np.concatenate([chosen, rest[: n - len(chosen)]])
         return Candidates(rows=some[chosen], scores=-doubt[chosen])

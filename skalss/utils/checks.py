@@ -28,6 +28,18 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
 
 
+def checked_shape(name: str, value: object) -> tuple[int, ...]:
+    """Return a shape read from a file; refuse what is none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(value, list | tuple) or not value or not all(type(n) is int and n > 0 for n in value):
+        raise ValueError(f"{name} must be whole numbers of at least 1, got {str(value)[:50]}.")
+    return tuple(value)
+
+
 def check_real(name: str, value: object, *, also: str = "") -> None:
     """Refuse what is not a finite number."""
     allowed = "a finite number" + (f", or {also}" if also else "")
