@@ -142,9 +142,8 @@ def methods() -> Iterator[Subject]:
     weights = {"sample_weight": lambda: np.ones(24)}
     yield method(AdaptiveLatentSampler, "score", world.fitted_sampler, **LABELED_DATA, **weights)
     yield method(network.TaskNet, "score", world.fitted_tasknet, **LABELED_DATA, **weights)
-    yield method(
-        "TaskNet.partial_fit", lambda: s.task_net(), **LABELED_DATA, classes=lambda: np.array([0, 1])
-    )
+    classes = {"classes": lambda: np.array([0, 1])}
+    yield method(network.TaskNet, "partial_fit", s.task_net, **LABELED_DATA, **classes)
     gradient = {"decode": lambda: world.fitted_linear().decode, "Z": Z, "y": world.labels}
     yield method(network.TaskNet, "loss_gradient", world.fitted_tasknet, **gradient)
     yield method(network.TaskNet, "forward", world.fitted_tasknet, rows=lambda: torch.zeros(3, 4))
