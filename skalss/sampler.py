@@ -7,6 +7,7 @@ import os
 import warnings
 from typing import Any, Self
 
+import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
@@ -21,6 +22,7 @@ from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
+from .utils.columns import to_column
 from .utils.tensors import to_host
 
 _PAPER_CLIMB: dict[str, Any] = {
@@ -36,6 +38,19 @@ def _failures(campaign: Campaign) -> str:
     """Say what failed, for an error that may come of it."""
     reasons = campaign.queries.query("state == 'failed'")["reason"]
     return f" {len(reasons)} questions failed: {reasons.unique()[:3].tolist()}." if len(reasons) else ""
+
+
+def _check_whole_key(y: object) -> None:
+    """Refuse an answer key with holes, whatever its dtype."""
+    column = to_column(y)
+    missing = int(pd.isna(column).sum()) if column.ndim == 1 else 0
+    if missing:
+        raise ValueError(
+            f"Without an oracle, y is the answer key and must hold a label for every row; {missing} of "
+            f"{len(column)} are missing. Fill them in; or set oracle=, which is asked for these rows while "
+            "labeled= marks those that are known; or let people answer with Campaign(sampler, X, y), its "
+            "ask() and tell()."
+        )
 
 
 def _has_probabilities(sampler: AdaptiveLatentSampler) -> bool:
@@ -305,14 +320,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             )
         check_task_model(self.estimator)
         if self.oracle is None:
+            _check_whole_key(y)
             y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
         campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
-        if self.oracle is None and campaign.oracle is None:
-            campaign.close()
-            raise ValueError(
-                "Without an oracle, y is the answer key and must hold a label for every row; some are "
-                "missing. Fill them in, set oracle=, or use Campaign with ask() and tell()."
-            )
         try:
             fitted = campaign.run().finish()
         except KeyboardInterrupt:

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
 from tqdm.auto import tqdm
 
 from ..network import TaskModel
@@ -21,6 +22,7 @@ from ..oracles import BaseOracle
 from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
 from ..utils.checks import check_positive_int
+from ..utils.progress import progress_bar, showing_progress
 from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
@@ -41,8 +43,8 @@ class Campaign:
         Without an oracle: the labels that `run` looks up. With one: labels that are known already;
         missing ones are None, NaN or pandas' NA.
     labeled : bool array of shape (n_samples,), default=None
-        Rows whose `y` is known from the start; they cost nothing. None: none, or, with an oracle, those
-        whose `y` is not missing.
+        Rows whose `y` is known from the start; they cost nothing. None: those whose `y` is not missing, if
+        some are missing or there is an oracle; otherwise none, and `y` is what `run` looks up.
     sample_id : array-like of shape (n_samples,), default=None
         What identifies each row, of any types that can be hashed, each kept as it is; none may be missing.
         None: its position. A ledger keeps bool, int, float and str.
@@ -76,6 +78,7 @@ class Campaign:
     """
 
     def __init__(self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None):
+        _check_sampler(sampler)
         self.sampler = clone(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
         data = Data(X, y, labeled, sample_id, X_val, y_val)
@@ -83,6 +86,18 @@ class Campaign:
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
         self._rounds = parts.rounds
+
+    def __repr__(self) -> str:
+        """Say where it is: ``Campaign(round 2, 70 of 90 labels, 12 pending)``."""
+        given = len(self.pool.given)
+        state = [
+            f"round {self.round}",
+            f"{self.records.n_paid} of {self.parts.budget.total()} labels",
+            f"{len(self.records.pending)} pending",
+            *([f"{given} given"] if given else []),
+            *([f"stopped: {self.stop_reason}"] if self.stop_reason else []),
+        ]
+        return f"{type(self).__name__}({', '.join(state)})"
 
     # -- ask and tell -----------------------------------------------------------------------------
 
@@ -110,7 +125,7 @@ class Campaign:
         if n is not None:
             check_positive_int("n", n, also="None for n_per_round")
         self.pool.check_attached()
-        while questions := self._rounds.ask(n):
+        while questions := self._ask(n):
             waiting = [q for q in questions if q.state == PENDING]
             if waiting:
                 return self._batch(waiting)
@@ -186,7 +201,7 @@ class Campaign:
             If the ledger cannot be read, or another campaign drives it.
         """
         self.pool.check_attached()
-        while self.parts.journal.round(self.round) and self._rounds.ask():
+        while self.parts.journal.round(self.round) and self._ask():
             pass
         return self.pending
 
@@ -251,10 +266,11 @@ class Campaign:
                 "oracle to run(), or use ask() and tell()."
             )
         self._rounds.interrupted = self.models.interrupted = False
-        with tqdm(total=self.parts.budget.total(), disable=not self.sampler.verbose, unit="label") as bar:
+        total, verbose = self.parts.budget.total(), self.sampler.verbose
+        with progress_bar("labels", total=total, unit="label", verbose=verbose) as bar:
             bar.update(self.records.n_paid)
             # What an earlier run left open is asked first, under the same ids.
-            while batch := self._batch(list(self.records.pending.values()) or self._rounds.ask()):
+            while batch := self._batch(list(self.records.pending.values()) or self._ask()):
                 self._buy(oracle, batch, bar)
                 yield batch
         if self.stop_reason is None:
@@ -263,6 +279,10 @@ class Campaign:
                 UserWarning,
                 stacklevel=3,  # through run
             )
+
+    def _ask(self, n: int | None = None) -> list[Question]:
+        with showing_progress(self.sampler.verbose):
+            return self._rounds.ask(n)
 
     def _buy(self, oracle: BaseOracle, batch: Batch, bar: tqdm) -> None:
         """Put to the oracle what of a batch has no answer yet."""
@@ -330,7 +350,8 @@ class Campaign:
         ValueError
             If there is no label yet.
         """
-        return self.models.network()
+        with showing_progress(self.sampler.verbose):
+            return self.models.network()
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -349,9 +370,10 @@ class Campaign:
             If there is no label yet.
         """
         last = self.models.trained if self._rounds.interrupted else None
-        if last is None and self.records.labels():
-            self.parts.judge.measure(first_set=self._rounds.is_first_set())
-        model = self.models.final() if last is None else last
+        with showing_progress(self.sampler.verbose):
+            if last is None and self.records.labels():
+                self.parts.judge.measure(first_set=self._rounds.is_first_set())
+            model = self.models.final() if last is None else last
         self._rounds.stop()
         sampler = clone(self.sampler).set_params(oracle=self._given_oracle)
         fitted = fitted_attributes(
@@ -439,3 +461,19 @@ class Campaign:
                 "Pass the same rows in the same order and dtype."
             )
         return campaign
+
+
+def _check_sampler(sampler: object) -> None:
+    """Refuse what has not the settings of a campaign."""
+    if isinstance(sampler, Pipeline):
+        raise TypeError(
+            "Campaign takes an AdaptiveLatentSampler, got a Pipeline. Pass its last step, with rows that the "
+            "steps before it have transformed: pipe[:-1].fit_transform(X)."
+        )
+    known = sampler.get_params(deep=False) if isinstance(sampler, BaseEstimator) else {}
+    if not {"oracle", "strategy", "max_labels"} <= set(known):
+        got = f"the class {sampler.__name__}" if isinstance(sampler, type) else repr(sampler)
+        raise TypeError(
+            f"Campaign takes an AdaptiveLatentSampler, got {got}. Pass one, such as "
+            "AdaptiveLatentSampler(max_labels=100)."
+        )

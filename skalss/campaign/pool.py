@@ -16,8 +16,10 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from ..oracles import Abstain, AnswerKey, Failed
 from ..targets import BaseTarget
 from ..utils.ids import first_twin, id_array
+from ..utils.layout import warn_of_channels_last
+from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.tensors import chunk_rows, chunks, to_host
+from ..utils.tensors import chunk_rows, to_host
 
 
 class Pool:
@@ -64,6 +66,8 @@ class Pool:
         self.X: Any = validate_data(
             _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
         )
+        if checker is not None:
+            warn_of_channels_last(self.X, stacklevel=6)
         if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
             self.user_X = self.X
 
@@ -196,7 +200,7 @@ class Pool:
 
     def _hash(self) -> str:
         digest = hashlib.blake2b(f"{self.X.dtype}{self.X.shape}".encode(), digest_size=16)
-        for piece in chunks(len(self), chunk_rows(self.X.shape[1:])):
+        for piece in track_chunks(len(self), chunk_rows(self.X.shape[1:]), "hash rows"):
             digest.update(np.ascontiguousarray(self.X[piece]).data)
         return digest.hexdigest()
 

@@ -41,7 +41,7 @@ class Question:
     passed_on: bool = False  # a refused generated point that a strategy has been told of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch:
     """The questions of one ``ask``; empty when a stopping rule holds.
 
@@ -70,6 +70,13 @@ class Batch:
     def __len__(self) -> int:
         """Return the number of questions."""
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        """Say what it holds, without the rows: ``Batch(round 2, 12 rows of shape (64,), ids [7, ...])``."""
+        shape = f" of shape {np.shape(self.X)[1:]}" if np.ndim(self.X) > 1 else ""
+        ids = [repr(id_.item() if isinstance(id_, np.generic) else id_) for id_ in self.ids[:5]]
+        more = ", ..." if len(self) > 5 else ""
+        return f"Batch(round {self.round}, {len(self)} rows{shape}, ids [{', '.join(ids)}{more}])"
 
     def to_frame(self, features: bool = True) -> pd.DataFrame:
         """Return the questions as a table with an empty column `label`, to be filled in and told.
@@ -125,6 +132,25 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
         codes=codes,
         scores=np.array([q.score for q in questions], dtype=float),
         round=questions[0].round if questions else round_,
+    )
+
+
+def as_candidates(found: object, strategy: BaseStrategy) -> Candidates:
+    """Return what a strategy found; bare positions of rows are taken, too.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(found, Candidates):
+        return found
+    rows = np.asarray(found) if isinstance(found, list | np.ndarray) else np.array(0.0)
+    if rows.ndim == 1 and (len(rows) == 0 or np.issubdtype(rows.dtype, np.integer)):
+        return Candidates(rows=rows.astype(np.intp))
+    raise TypeError(
+        f"{strategy} returned {type(found).__name__} from query; it must return Candidates(rows=positions), "
+        "with positions out of snapshot.unlabeled."
     )
 
 

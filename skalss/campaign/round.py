@@ -18,7 +18,7 @@ from .journal import Journal, NoJournal
 from .judge import Judge
 from .models import Models
 from .pool import Pool
-from .questions import GENERATED, Question, annotate, check_candidates, make_questions
+from .questions import GENERATED, Question, annotate, as_candidates, check_candidates, make_questions
 from .records import Records
 from .replay import Note, Replay, memory_of
 from .stopping import Progress, StoppingRule, first_reason
@@ -223,7 +223,7 @@ class Rounds:
         if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
             return Candidates(rows=np.array([], dtype=np.intp))
         with usual_numerics(keep_dtype=True):  # changed under a lock, under which no strategy of a user runs
-            candidates = strategy.query(snapshot, n)
+            candidates = as_candidates(strategy.query(snapshot, n), strategy)
         self.records.pass_on_refused()
         return candidates
 

@@ -23,6 +23,7 @@ from ..sampler import AdaptiveLatentSampler
 from ..strategies import BaseStrategy
 from ..targets import make_target
 from ..utils.checks import check_positive_int
+from ..utils.progress import progress_bar
 from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, old_hash_settings, read_runs
 
 _MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
@@ -144,10 +145,13 @@ def compare_strategies(
         for name, seed in todo
     )
     tables = [] if known is None else [known]
+    shown = progress_bar("campaigns", total=len(todo), unit="run", verbose=sampler.verbose)
     for table in runs:
+        shown.update()
         tables.append(table)
         if csv is not None and len(table):
             append_runs(csv, table)
+    shown.close()
     results = pd.concat(tables, ignore_index=True)
     wanted = pd.MultiIndex.from_tuples([(name, seed, hashes[name]) for name, seed in jobs])
     results = results[pd.MultiIndex.from_frame(results[["arm", "seed", "settings"]]).isin(wanted)]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
+from ..utils.progress import track
 from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
 from .rows import is_memory_mapped
@@ -77,7 +78,9 @@ class LinearLatent(BaseLatentModel):
         n_components = min(self.n_components, *rows.shape)
         if is_memory_mapped(X):
             self.pca_ = IncrementalPCA(n_components)
-            for piece in gen_batches(len(rows), self._batch_rows(rows.shape[1]), min_batch_size=n_components):
+            size = self._batch_rows(rows.shape[1])
+            pieces = list(gen_batches(len(rows), size, min_batch_size=n_components))
+            for piece in track(pieces, "fit principal components", unit="batch"):
                 self.pca_.partial_fit(rows[piece])
         else:
             seed = check_random_state(self.random_state).randint(2**31 - 1)

@@ -21,6 +21,7 @@ from ..targets import BaseTarget, make_target
 from ..utils.checks import check_positive_int, checked_shape
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
+from ..utils.layout import warn_of_channels_last
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.seeds import drawing_own, seeded
 from ..utils.surroundings import usual_numerics
@@ -35,6 +36,7 @@ from ..utils.tensors import (
     to_host,
 )
 from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
+from .epoch_bar import showing_epochs
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
 from .rehearsal import keep_inside, rehearsing
@@ -175,6 +177,7 @@ class TaskNet(BaseEstimator):
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
+        warn_of_channels_last(X)
         return self.fit_rows(X, y, fresh=not (self.warm_start and hasattr(self, "net_")))
 
     def partial_fit(self, X, y, classes=None) -> Self:
@@ -261,6 +264,7 @@ class TaskNet(BaseEstimator):
         data = self._scaled(X), self._encode(y)
         with (
             weighing_classes(self.net_, weights),
+            showing_epochs(self.net_, len(X)),
             drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
         ):
             self.net_.partial_fit(*drawn, **fit_params)
