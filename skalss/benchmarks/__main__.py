@@ -16,6 +16,7 @@ BENCHMARKS = {
     "ledger-kills": "campaigns that are killed and go on: nothing lost, nothing bought twice",
     "neighbor-index": "an index of codes: seconds to build and to search, neighbours missed",
     "oracle-jobs": "a simulator asked by two worker processes against one",
+    "restart": "a restart with a ledger against one that computes nothing again",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
     "simulation": "a simulator as the labeller: error of a surrogate by number of simulations",
