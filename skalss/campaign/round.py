@@ -11,6 +11,7 @@ from ..ledger.tables import Request
 from ..oracles.base import FAILED
 from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
 from ..utils.seeds import derive_seed
+from ..utils.surroundings import usual_numerics
 from .budget import Budget
 from .history import History
 from .journal import Journal, NoJournal
@@ -221,7 +222,8 @@ class Rounds:
         strategy = self.chooser()
         if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
             return Candidates(rows=np.array([], dtype=np.intp))
-        candidates = strategy.query(snapshot, n)
+        with usual_numerics(keep_dtype=True):  # changed under a lock, under which no strategy of a user runs
+            candidates = strategy.query(snapshot, n)
         self.records.pass_on_refused()
         return candidates
 

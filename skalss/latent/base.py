@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..utils.checks import checked_shape
 from ..utils.scaling import Scaling
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
 HEALTH_ROWS = 10_000
@@ -63,6 +64,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         return self.fit_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True))
 
+    @usual_numerics()
     def fit_rows(
         self, X: np.ndarray, *, seen: Mapping[str, Any] | None = None, scaling: Scaling | None = None
     ) -> BaseLatentModel:
@@ -94,6 +96,17 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._report_health(X)
         return self
 
+    def rehearse(self, X: np.ndarray) -> None:  # noqa: B027 (a user's model may need more rows)
+        """Try a few rows, on a copy that is thrown away: what cannot be fitted must show before it costs.
+
+        Does nothing by default.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Checked rows.
+        """
+
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the codes of rows: the posterior mean, so the same rows give the same codes.
 
@@ -115,6 +128,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._check_row_shape(getattr(X, "shape", None))
         return self.encode_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False))
 
+    @usual_numerics()
     def encode_rows(self, X: np.ndarray) -> np.ndarray:
         """Return the codes of rows that were checked already.
 
@@ -132,6 +146,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
+    @usual_numerics()
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes to rows in the units and trailing shape of X.
 
@@ -151,6 +166,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 X[piece] = as_numpy(self.decode(Z[piece]))
         return X
 
+    @usual_numerics()
     def decode(self, Z: Tensor) -> Tensor:
         """Decode codes to rows, differentiably with respect to `Z`.
 
@@ -183,6 +199,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return self._decode(Z.to(self._device, torch.float32)).float()
 
+    @usual_numerics()
     def edit(self, X: Tensor, Z_from: Tensor, Z_to: Tensor) -> Tensor:
         """Change rows as decoding changes from one code to another, differentiably with respect to `Z_to`.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..utils.checks import check_number, check_positive_int
 from ..utils.devices import resolve_device, resolve_dtype
 from ..utils.scaling import Scaling, centred, fit_scaling
-from ..utils.seeds import seeded
+from ..utils.seeds import drawing_own, seeded
 from ..utils.tensors import as_tensor, check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .elbo import Trainer, VaeNet, kl_divergence
@@ -68,7 +68,8 @@ class BaseVAE(BaseLatentModel):
             self._scaling = centred(X)  # a Gaussian learns slowly from values of small spread
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device), torch.enable_grad():
-            net = self._build(self._shape).to(self._device)
+            with drawing_own():
+                net = self._build(self._shape).to(self._device)
             trainer = Trainer(
                 net=net,
                 rows=Rows(X.reshape(-1, *self._shape), self._scaling, self._device),
@@ -86,6 +87,14 @@ class BaseVAE(BaseLatentModel):
             self.history_ = trainer.run()
         self._net = net.eval().requires_grad_(False)
         self._n_features_out = self.n_components
+
+    def rehearse(self, X: np.ndarray) -> None:
+        """Train for one epoch on a few rows."""
+        self._check_parameters()
+        self.set_params(max_epochs=1, verbose=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch teaches no codes
+            self.fit_rows(X)
 
     def _own_state(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in _SAVED}

@@ -126,6 +126,10 @@ class LevelSetLatent(BaseLatentModel):
     def _new_linear(self) -> LinearLatent:
         return LinearLatent(self.n_components, device=self.device, random_state=self.random_state)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         return {"range": list(self.range_), "linear": self.linear_.get_state()}
 
@@ -152,7 +156,7 @@ class LevelSetLatent(BaseLatentModel):
         shape = self.image_shape or self._row_shape
         channels = shares.reshape(-1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))
         distances = np.stack([_signed_distance(channel, self.cut) for channel in channels])
-        return torch.as_tensor(distances.reshape(len(x), -1))
+        return as_tensor(distances.reshape(len(x), -1))
 
     def _values(self, distances: Tensor) -> Tensor:
         low, high = self.range_

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .files import writing
 from .store_values import decode, encode
+from .surroundings import usual_numerics
 
 FORMAT = 1
 KIND = "skalss sampler"
@@ -57,6 +58,7 @@ def check(value: object) -> None:
     encode(value, "", {})
 
 
+@usual_numerics()
 def read(path: str | os.PathLike, *, kind: str = KIND) -> dict[str, Any]:
     """Read a state back. A file that is none of ours takes no more memory than it is long.
 

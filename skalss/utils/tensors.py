@@ -11,6 +11,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+# Numbers that NumPy has, too: bfloat16 and smaller floats are widened.
+_NATIVE = {
+    *(torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.float16, torch.float32, torch.float64, torch.complex64, torch.complex128),
+}
+
 
 def as_tensor(X: ArrayLike, device: torch.device | str = "cpu") -> Tensor:
     """Return `X` as a tensor on `device`; read-only arrays are copied first.
@@ -28,10 +35,10 @@ def as_tensor(X: ArrayLike, device: torch.device | str = "cpu") -> Tensor:
     return torch.from_numpy(X).to(device)
 
 
-def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Return `tensor` as a float32 or integer array, without its graph."""
+def as_numpy(tensor: Tensor, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """Return `tensor` as an array of integers, or of floats of a dtype, without its graph."""
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).resolve_conj().resolve_neg().numpy()
 
 
 def module_state(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -113,9 +120,31 @@ def chunks(n_rows: int, size: int) -> Iterator[slice]:
 
 
 def to_host(X: object) -> Any:
-    """Turn tensors and array-API arrays into NumPy arrays; leave all else as it is."""
+    """Turn tensors, array-API arrays and masked arrays into NumPy arrays on the CPU; leave all else as it is.
+
+    Masked entries come as NaN, or as None where NaN has no place. Tensors within a list or tuple are turned,
+    too.
+    """
     if isinstance(X, Tensor):
-        return X.detach().cpu().numpy()
-    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray):
-        return np.asarray(X)
+        X = X.detach().to("cpu").to_dense().resolve_conj().resolve_neg()
+        return (X if X.dtype in _NATIVE else X.float()).numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        return _filled(X)
+    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray | np.generic):
+        try:
+            return np.asarray(X)
+        except (TypeError, RuntimeError, ValueError):  # on another device
+            return np.from_dlpack(X, device="cpu")  # type: ignore[arg-type]
+    if isinstance(X, list | tuple) and any(isinstance(x, Tensor) for x in X):
+        return [to_host(x) for x in X]
     return X
+
+
+def _filled(X: np.ma.MaskedArray) -> np.ndarray:
+    """Return a masked array without its mask, and with what says that there is nothing under it."""
+    mask = np.ma.getmaskarray(X)
+    if not mask.any():
+        return np.asarray(X.data)
+    filled = np.array(X.data, dtype=X.dtype if X.dtype.kind == "f" else object)
+    filled[mask] = np.nan if X.dtype.kind == "f" else None
+    return filled
