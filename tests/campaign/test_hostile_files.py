@@ -25,7 +25,7 @@ def play(folder, n, seed):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
 def test_mutated_files_are_refused_in_little_memory(tmp_path, seed):
-    assert play(tmp_path, 40, seed) == ""
+    assert play(tmp_path, 15, seed) == ""
 
 
 @pytest.mark.slow
