@@ -187,8 +187,8 @@ class Campaign:
     def resume(self) -> Batch:
         """Go through the rounds that an earlier process asked with this ledger, and ask nothing new.
 
-        `ask` and `run` do so by themselves. The network of each round is trained again, as far as the
-        strategy looks at it.
+        `ask` and `run` do so by themselves. What is kept beside the ledger is not computed again; see
+        `Ledger`.
 
         Returns
         -------

@@ -30,6 +30,7 @@ TINY = {
         *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "10", "--turned"),
         *("--arms", "latin-hypercube-vae", "si-paper", "random-paper"),
     ],
+    "restart": ["--rounds", "1", "--epochs", "1", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
     "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
