@@ -98,6 +98,8 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
     asked = check_oracle(oracle, pool, (initial, strategy))
+    for chooser in (initial, strategy):
+        chooser.check_pool(pool.X, pool.like_user_rows)
     records = Records(len(pool), pool.given, pool.given_labels)
     budget = Budget(
         pool,

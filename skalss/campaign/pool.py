@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
 from ..targets import BaseTarget
+from ..utils.bounds import Bounds, range_of
 from ..utils.ids import first_twin, id_array
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.tensors import chunk_rows, chunks, to_host
@@ -167,6 +168,11 @@ class Pool:
         """The input scaling of the network, from all rows and not only the labelled few."""
         return fit_scaling(self.X)
 
+    @cached_property
+    def bounds(self) -> Bounds:
+        """The smallest and largest value of each feature, over all rows."""
+        return range_of(self.X)
+
     def check_attached(self) -> None:
         """Refuse to go on without the rows."""
         if self.X is None:
@@ -177,7 +183,7 @@ class Pool:
         self.check_attached()
         return self.user_X.iloc[positions] if hasattr(self.user_X, "iloc") else self.user_X[positions]
 
-    def like_user_rows(self, rows: list[np.ndarray]) -> Any:
+    def like_user_rows(self, rows: list[np.ndarray] | np.ndarray) -> Any:
         """Return made rows as the user's kind: a DataFrame with the same columns, or an array."""
         made = np.array(rows)
         if hasattr(self.user_X, "iloc"):
