@@ -27,6 +27,7 @@ TINY = {
         *("--arms", "latin-hypercube-vae", "si-paper", "random-paper"),
     ],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
+    "tables": [],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
