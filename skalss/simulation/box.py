@@ -36,7 +36,7 @@ class Box:
         uniform rows. By ``scipy.stats.qmc``.
     names : sequence of str, default=None
         Of the features; rows are then a DataFrame.
-    log : sequence of str or int, default=()
+    log : sequence of str or int, or bool mask, default=()
         Features, by name or position, that are drawn evenly on a logarithmic scale. They must be above 0.
 
     Examples
@@ -52,7 +52,7 @@ class Box:
     n: int = 1024
     method: Literal["sobol", "lhs", "random"] = "sobol"
     names: Sequence[str] | None = None
-    log: Sequence[str | int] = ()
+    log: str | int | Sequence[str | int] | np.ndarray = ()
 
     def bounds(self) -> Bounds:
         """Return the checked bounds: arrays `low` and `high` of shape (n_features,).
@@ -118,9 +118,12 @@ class Box:
             raise ValueError(
                 f"names must hold {len(low)} different names, one for each feature; got {names}."
             )
+        listed = (self.log,) if isinstance(self.log, str | int) else tuple(self.log)
+        if len(listed) == len(low) and all(isinstance(name, bool | np.bool_) for name in listed):
+            listed = tuple(names[i] for i in np.flatnonzero(listed))
         found = np.zeros(len(low), dtype=bool)
-        for name in self.log:
-            if name not in names and name not in range(len(low)):
+        for name in listed:
+            if isinstance(name, bool) or (name not in names and name not in range(len(low))):
                 raise ValueError(f"log holds {name!r}, which is no feature; there are {names}.")
             found[names.index(name) if name in names else int(name)] = True
         if (low[found] <= 0).any():

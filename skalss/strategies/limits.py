@@ -71,7 +71,7 @@ class Limits:
                         f"{', '.join(map(str, feature))} is {X[piece][(row, *feature)]:g}, allowed are "
                         f"{low[feature]:g} to {high[feature]:g}. Widen bounds=, or leave such rows out."
                     )
-        self._mask(np.asarray(X[:5], dtype=np.result_type(X, np.float32)), as_user_rows)
+        self._mask(np.array(X[:5], dtype=np.result_type(X, np.float32)), as_user_rows)  # a copy
 
     def within(self, snapshot: Snapshot, *, edited: bool = False) -> Bounds:
         """Return the bounds for decoded rows, or for rows of the pool that are edited."""

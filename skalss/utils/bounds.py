@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ def read_bounds(bounds: Any, row_shape: tuple[int, ...] | None = None, name: str
     for names in (("low", "high"), ("lb", "ub")):  # a Box; scipy.optimize.Bounds
         if all(hasattr(bounds, part) for part in names):
             bounds = tuple(np.asarray(getattr(bounds, part)) for part in names)
-    if isinstance(bounds, str) or not hasattr(bounds, "__len__"):
+    if isinstance(bounds, str | set | Mapping) or not hasattr(bounds, "__len__"):
         raise TypeError(f"{name} must be {BOUNDS_ARE}; got {bounds!r}.")
     low, high = (_numbers(part, bounds, name) for part in _low_and_high(bounds, row_shape, name))
     if row_shape is not None:

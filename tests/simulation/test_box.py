@@ -46,6 +46,13 @@ def test_rows_fill_the_box(method):
     assert (Box(LOW, HIGH, n=200, method=method, log=[2]).draw(random_state=2) != X).any()
 
 
+def test_each_way_to_name_what_is_logarithmic():
+    expected = Box([1, 1, 1], 100, n=16, log=[1]).draw()
+    names = ["a", "load", "c"]
+    for log in ("load", ["load"], [1], [False, True, False], np.array([False, True, False])):
+        np.testing.assert_array_equal(Box([1, 1, 1], 100, n=16, names=names, log=log).draw(), expected)
+
+
 def test_names_make_a_frame():
     box = Box(0, [1, 2], n=5, names=["angle", "load"])
     assert list(box.draw().columns) == ["angle", "load"]

@@ -56,6 +56,8 @@ def test_two_features_are_read_in_the_one_way_that_makes_sense():
         ([(0, 1)] * 4, r"shape \(4,\), but a row of X has 3 features"),
         ((0, 1, 2), "must be"),
         (5, "must be"),
+        ({0, 1}, "must be"),
+        ({"a": (0, 1)}, "must be"),
         ("unit", "must be"),
     ],
 )
