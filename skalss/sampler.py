@@ -32,6 +32,7 @@ _PAPER_CLIMB: dict[str, Any] = {
     "start_once": False,
     "min_distance": None,
 }
+_PAPER_POINTS: dict[str, dict[str, Any]] = {"snn": {}, "si": {"bounds": None}}
 
 
 def _failures(campaign: Campaign) -> str:
@@ -236,7 +237,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         A random first set; in each round, start rows drawn at random from the labelled set, one step up
         the gradient of the task loss through the decoder, then the nearest pool row (SNN) or the decoded
         point (SI); the network trains on the decoded rows of all sets so far, continued from the last
-        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``.
+        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``. As published,
+        nothing keeps the points of SI inside of the pool's range; a warning says when some leave it, and
+        ``strategy__bounds="pool"`` or a pair (low, high), set by `set_params`, keeps them inside.
 
         Parameters
         ----------
@@ -258,7 +261,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         if strategy not in published:
             raise ValueError(f"paper takes {sorted(published)}, got {strategy!r}.")
         settings = {
-            "strategy": published[strategy](**_PAPER_CLIMB),
+            "strategy": published[strategy](**_PAPER_CLIMB, **_PAPER_POINTS[strategy]),
             "initial": "random",
             "pseudo_labels": None,
             "train_on": "decoded",
@@ -289,8 +292,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-            The pool. A memory map is read in chunks.
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...), or Box
+            The pool. A memory map is read in chunks. In a :class:`~skalss.simulation.Box`, the bounds of a
+            simulator's parameters, rows are drawn from `random_state`.
         y : array-like of shape (n_samples,), default=None
             Without an oracle: the answer key, of which only bought labels are used. With one: labels that
             are known already; missing ones are None, NaN or pandas' NA.

@@ -24,6 +24,7 @@ BENCHMARKS = {
     "simulation": "a simulator as the labeller: error of a surrogate by number of simulations",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
+    "tables": "the tables that label-efficiency reads: what they are, and their files",
     "threads": "fits in threads against the same fits alone: equal bit by bit",
     "vae-fit": "fit of a VAE against a torch loop written by hand",
     "vessel-stress": "the simulated stress of vessels: accuracy, milliseconds, and how well it is learned",

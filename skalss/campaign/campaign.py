@@ -27,6 +27,7 @@ from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
 from .parts import Data, assemble, check_oracle
+from .pool import rows_of
 from .questions import Batch, Question, make_batch
 
 
@@ -37,8 +38,8 @@ class Campaign:
     ----------
     sampler : AdaptiveLatentSampler
         All settings are read from it. It is not changed.
-    X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        The pool. A memory map stays one.
+    X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...), or Box
+        The pool. A memory map stays one. A `Box` in its place has rows drawn in it.
     y : array-like of shape (n_samples,), default=None
         Without an oracle: the labels that `run` looks up. With one: labels that are known already;
         missing ones are None, NaN or pandas' NA.
@@ -439,7 +440,7 @@ class Campaign:
         Parameters
         ----------
         path : str or path
-        X : array-like
+        X : array-like or Box
             The pool the campaign was made with.
 
         Returns
@@ -453,7 +454,7 @@ class Campaign:
         """
         state = saving.read(path)
         campaign = state["campaign"]
-        campaign.pool.attach(X)
+        campaign.pool.attach(rows_of(X, campaign.sampler.random_state))
         campaign.parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(

@@ -14,12 +14,19 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
+from ..simulation import Box
 from ..targets import BaseTarget
+from ..utils.bounds import Bounds, range_of
 from ..utils.ids import first_twin, id_array
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.tensors import chunk_rows, to_host
+
+
+def rows_of(X: ArrayLike | Box, random_state: int | np.random.RandomState | None) -> ArrayLike:
+    """Return the rows of a pool: those that are drawn in a box, or `X` itself."""
+    return X.draw(random_state) if isinstance(X, Box) else X
 
 
 class Pool:
@@ -28,13 +35,15 @@ class Pool:
     Parameters
     ----------
     X, y, labeled, sample_id, X_val, y_val
-        As in ``AdaptiveLatentSampler.fit``.
+        As in ``AdaptiveLatentSampler.fit``; `X` has rows.
     target : BaseTarget
         The kind of y; it learns the classes of an answer key.
     checker : estimator
         Whom errors name; it gets `n_features_in_` and `feature_names_in_`.
     has_oracle : bool
         Whether someone other than `y` labels.
+    bounds : Bounds, default=None
+        Of each feature, where they are known; None: the range of `X`.
     """
 
     def __init__(
@@ -49,8 +58,10 @@ class Pool:
         sample_id: ArrayLike | None = None,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
+        bounds: Bounds | None = None,
     ):
         self.target = target
+        self._bounds = bounds
         self._classes_are_named = target.classes is not None
         self.attach(X, checker)
         self.seen = {name: value for name, value in vars(checker).items() if name.endswith("_in_")}
@@ -171,6 +182,11 @@ class Pool:
         """The input scaling of the network, from all rows and not only the labelled few."""
         return fit_scaling(self.X)
 
+    @cached_property
+    def bounds(self) -> Bounds:
+        """The smallest and largest value of each feature: of the box that was fitted, or over all rows."""
+        return range_of(self.X) if self._bounds is None else self._bounds
+
     def check_attached(self) -> None:
         """Refuse to go on without the rows."""
         if self.X is None:
@@ -181,7 +197,7 @@ class Pool:
         self.check_attached()
         return self.user_X.iloc[positions] if hasattr(self.user_X, "iloc") else self.user_X[positions]
 
-    def like_user_rows(self, rows: list[np.ndarray]) -> Any:
+    def like_user_rows(self, rows: list[np.ndarray] | np.ndarray) -> Any:
         """Return made rows as the user's kind: a DataFrame with the same columns, or an array."""
         made = np.array(rows)
         if hasattr(self.user_X, "iloc"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ledger.tables import Request
 from ..oracles.base import FAILED
-from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
+from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot, warn_if_outside
 from ..utils.seeds import derive_seed
 from ..utils.surroundings import usual_numerics
 from .budget import Budget
@@ -213,6 +213,9 @@ class Rounds:
             starts_used=records.starts_used(),
             member=self.models.member,
             known_structure=self.models.known_structure,
+            bounds=lambda: pool.bounds,
+            points_asked=records.points,
+            as_user_rows=pool.like_user_rows,
             random_state=np.random.RandomState(derive_seed(self.seed, "query", records.round)),
             device=self.models.device,
         )
@@ -233,6 +236,9 @@ class Rounds:
         check_candidates(candidates, snapshot, n, strategy)
         common = {"round": records.round, "strategy": type(strategy).__name__}
         questions = make_questions(candidates, snapshot, self.pool.ids, records.generated_ids(), common)
+        made = [q.row for q in questions if q.kind == GENERATED]
+        if made and getattr(strategy, "bounds", None) is None:
+            warn_if_outside(snapshot, np.array(made))
         return annotate(questions, candidates, records.start_keys())
 
 

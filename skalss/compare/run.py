@@ -20,6 +20,7 @@ from ..campaign import Campaign
 from ..campaign.scoring import Scorer
 from ..latent import default_latent_model
 from ..sampler import AdaptiveLatentSampler
+from ..simulation import Box
 from ..strategies import BaseStrategy
 from ..targets import make_target
 from ..utils.checks import check_positive_int
@@ -204,6 +205,10 @@ def _list_seeds(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _check_test_rows(X: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> None:
+    if isinstance(X, Box):
+        raise TypeError(
+            "A comparison needs rows, the same for all arms: pass box.draw(0) in place of the Box."
+        )
     check_consistent_length(X_test, y_test)
     if np.shape(X_test)[1:] != np.shape(X)[1:]:
         raise ValueError(

@@ -226,7 +226,7 @@ class NetworkView:
         gradients, found = [], []
         for piece in chunks(len(Z), FORWARD_ROWS):
             codes = as_tensor(np.asarray(Z[piece], dtype=np.float32)).requires_grad_()
-            part = None if edited is None else (edited[0][piece], edited[1][piece])
+            part = None if edited is None else (edited[0][piece], edited[1][piece], *edited[2:])
             with torch.enable_grad():
                 rows = self._latent.decode_tensor(codes, part)
                 beliefs = torch.stack([member.forward(rows) for member in members])
