@@ -48,6 +48,10 @@ class Campaign:
         None: its position. A ledger keeps bool, int, float and str.
     X_val, y_val : arrays, default=None
         Held-out rows for `ScoreReached` and the `val_score` column of `history`.
+    show : sequence of length n_samples, default=None
+        What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
+        Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
+        of X. The oracle and its costs get these rows, and batches show them. None: X.
 
     Attributes
     ----------
@@ -75,10 +79,12 @@ class Campaign:
     20
     """
 
-    def __init__(self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None):
+    def __init__(
+        self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None
+    ):
         self.sampler = clone(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
-        data = Data(X, y, labeled, sample_id, X_val, y_val)
+        data = Data(X, y, labeled, sample_id, X_val, y_val, show)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
@@ -400,7 +406,7 @@ class Campaign:
         saving.write(path, {"fingerprint": self.pool.fingerprint(), "campaign": campaign})
 
     @classmethod
-    def load(cls, path: str | os.PathLike, X) -> Campaign:
+    def load(cls, path: str | os.PathLike, X, *, show: Any = None) -> Campaign:
         """Read a campaign back; it continues as if it had never stopped.
 
         The file is a pickle: load only what you wrote yourself.
@@ -410,6 +416,8 @@ class Campaign:
         path : str or path
         X : array-like
             The pool the campaign was made with.
+        show : sequence of length n_samples, default=None
+            What the campaign was made with.
 
         Returns
         -------
@@ -418,11 +426,11 @@ class Campaign:
         Raises
         ------
         ValueError
-            If the file is not a campaign, is of a newer format, or `X` is another pool.
+            If the file is not a campaign, is of a newer format, `X` is another pool, or `show` is missing.
         """
         state = saving.read(path)
         campaign = state["campaign"]
-        campaign.pool.attach(X)
+        campaign.pool.attach(X, show=show)
         campaign.parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(

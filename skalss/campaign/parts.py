@@ -40,6 +40,7 @@ class Data(NamedTuple):
     sample_id: ArrayLike | None
     X_val: ArrayLike | None
     y_val: ArrayLike | None
+    show: Any = None  # anything that can be indexed by rows
 
 
 class Parts(NamedTuple):
@@ -82,7 +83,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         If the ledger is damaged, locked by another campaign, full, or of other data or another task.
     """
     s, rules = settings, _checked_rules(settings, data)
-    X, y, labeled, sample_id, X_val, y_val = data
+    X, y, labeled, sample_id, X_val, y_val, show = data
     target = make_target(make_task_model(s.estimator), s.classes)
     pool = Pool(
         X,
@@ -94,9 +95,11 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         sample_id=sample_id,
         X_val=X_val,
         y_val=y_val,
+        show=show,
     )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
+    _check_show(pool, (initial, strategy))
     asked = check_oracle(oracle, pool, (initial, strategy))
     records = Records(len(pool), pool.given, pool.given_labels)
     budget = Budget(
@@ -212,6 +215,17 @@ def _judge(
     return Judge(pool, records, models, history, scorer=scorer, control=control, agreement=agreement)
 
 
+def _check_show(pool: Pool, choosers: Sequence[BaseStrategy]) -> None:
+    """Refuse other rows to be shown where points are made that have none."""
+    makes_points = next((s for s in choosers if s.generates_points), None)
+    if pool.shows_others and makes_points is not None:
+        raise ValueError(
+            f"{makes_points} makes points in the units of X, and for a point that is no row of X there is "
+            "nothing in show. Leave show out, so that whoever labels gets rows like those of X; or use "
+            "strategy='snn', which asks for the nearest rows of the pool."
+        )
+
+
 def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> BaseOracle | None:
     """Return the oracle, or None where answers come by `tell`; refuse one that cannot serve.
 
@@ -242,5 +256,5 @@ def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> B
             "oracle with labels_new_points=True, such as FunctionOracle(function)."
         )
     made.check_pool(pool.sample_id, len(pool))
-    made.check_rows(pool.user_X, pool.sample_id)
+    made.check_rows(pool.shown, pool.sample_id)
     return made
