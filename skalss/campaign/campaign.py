@@ -314,6 +314,14 @@ class Campaign:
         """A row for each round, as in the sampler's `history_`."""
         return self.parts.history.to_frame()
 
+    @property
+    def control_scores(self) -> pd.DataFrame:
+        """The recall of each class on the control rows, as in the sampler's `control_scores_`.
+
+        Empty without `control_share`, for values, and before a network was scored on two control rows.
+        """
+        return self.parts.judge.control.to_frame()
+
     def network(self) -> TaskModel:
         """Return the network trained on the labels so far; it is trained when there are new ones.
 
@@ -358,6 +366,7 @@ class Campaign:
             self.models,
             self.parts.history,
             model=model,
+            control_scores=self.control_scores,
             stop_reason=self.stop_reason,
         )
         for name, value in fitted.items():

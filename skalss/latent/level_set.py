@@ -139,6 +139,8 @@ class LevelSetLatent(BaseLatentModel):
         self.linear_ = self._new_linear()
         self.linear_.set_state(state["linear"])
         self._device = self.linear_._device
+        if self._n_features_out != self.linear_._n_features_out:
+            raise ValueError(f"The saved codes have two widths; {self._n_features_out} is one.")
 
     def _encode(self, x: Tensor) -> Tensor:
         return self.linear_._encode(self._distances(x))
@@ -154,7 +156,7 @@ class LevelSetLatent(BaseLatentModel):
         shape = self.image_shape or self._row_shape
         channels = shares.reshape(-1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))
         distances = np.stack([_signed_distance(channel, self.cut) for channel in channels])
-        return torch.as_tensor(distances.reshape(len(x), -1))
+        return as_tensor(distances.reshape(len(x), -1))
 
     def _values(self, distances: Tensor) -> Tensor:
         low, high = self.range_
