@@ -196,6 +196,21 @@ def test_a_key_with_ids_as_its_index():
     assert next(AnswerKey({"z": "c", "x": None}).label(None, ["x", "z"])) == [("x", ABSTAIN), ("z", "c")]
 
 
+def test_a_mapping_from_positions():
+    key = AnswerKey({2: "c", 0: "a", 1: "b"})
+    key.check_pool(None, 3)
+    assert next(key.label(None, np.array([1, 2]))) == [(1, "b"), (2, "c")]
+    for other in (AnswerKey({2: "c", 0: "a", 7: "b"}), AnswerKey({0: "a", 1: "b"})):
+        with pytest.raises(ValueError, match="holds no label for|pool's rows have none"):
+            other.check_pool(None, 3)
+
+
+@pytest.mark.parametrize("y", ["abc", {"a", "b", "c"}, iter(["a", "b", "c"]), 3])
+def test_no_key(y):
+    with pytest.raises(TypeError, match="AnswerKey needs the labels as a list.*got "):
+        AnswerKey(y).check_pool(None, 3)
+
+
 def test_a_key_and_its_ids_in_two_orders():
     table = pd.DataFrame({"name": ["x", "y", "z"], "label": ["a", "b", "c"]})
     key = AnswerKey(table["label"].sort_values(ascending=False), sample_id=table["name"])
