@@ -287,7 +287,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         tags.target_tags.required = self.oracle is None
         return tags
 
-    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None) -> Self:
+    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None) -> Self:
         """Buy labels round by round and train on them.
 
         Parameters
@@ -304,6 +304,10 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             What identifies each row to the oracle; None: its position.
         X_val, y_val : arrays, default=None
             Held-out rows for `ScoreReached` and the history.
+        show : sequence of length n_samples, default=None
+            What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
+            Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
+            of X. The oracle and its costs get these rows, and batches show them. None: X.
 
         Returns
         -------
@@ -327,7 +331,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         if self.oracle is None:
             _check_whole_key(y)
             y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
-        campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
+        campaign = Campaign(
+            self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show
+        )
         try:
             fitted = campaign.run().finish()
         except KeyboardInterrupt:

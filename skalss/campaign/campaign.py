@@ -51,6 +51,10 @@ class Campaign:
         None: its position. A ledger keeps bool, int, float and str.
     X_val, y_val : arrays, default=None
         Held-out rows for `ScoreReached` and the `val_score` column of `history`.
+    show : sequence of length n_samples, default=None
+        What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
+        Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
+        of X. The oracle and its costs get these rows, and batches show them. None: X.
 
     Attributes
     ----------
@@ -78,11 +82,13 @@ class Campaign:
     20
     """
 
-    def __init__(self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None):
+    def __init__(
+        self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None
+    ):
         _check_sampler(sampler)
         self.sampler = clone(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
-        data = Data(X, y, labeled, sample_id, X_val, y_val)
+        data = Data(X, y, labeled, sample_id, X_val, y_val, show)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
@@ -432,7 +438,7 @@ class Campaign:
         saving.write(path, {"fingerprint": self.pool.fingerprint(), "campaign": campaign})
 
     @classmethod
-    def load(cls, path: str | os.PathLike, X) -> Campaign:
+    def load(cls, path: str | os.PathLike, X, *, show: Any = None) -> Campaign:
         """Read a campaign back; it continues as if it had never stopped.
 
         The file is a pickle: load only what you wrote yourself.
@@ -442,6 +448,8 @@ class Campaign:
         path : str or path
         X : array-like or Box
             The pool the campaign was made with.
+        show : sequence of length n_samples, default=None
+            What the campaign was made with.
 
         Returns
         -------
@@ -450,11 +458,11 @@ class Campaign:
         Raises
         ------
         ValueError
-            If the file is not a campaign, is of a newer format, or `X` is another pool.
+            If the file is not a campaign, is of a newer format, `X` is another pool, or `show` is missing.
         """
         state = saving.read(path)
         campaign = state["campaign"]
-        campaign.pool.attach(rows_of(X, campaign.sampler.random_state))
+        campaign.pool.attach(rows_of(X, campaign.sampler.random_state), show=show)
         campaign.parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(

@@ -45,6 +45,7 @@ class Data(NamedTuple):
     sample_id: ArrayLike | None
     X_val: ArrayLike | None
     y_val: ArrayLike | None
+    show: Any = None  # anything that can be indexed by rows
 
 
 class Parts(NamedTuple):
@@ -88,7 +89,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     """
     s, rules = settings, _checked_rules(settings, data)
     bounds = _bounds_of_box(data)
-    X, (y, labeled, sample_id, X_val, y_val) = rows_of(data.X, random_state), data[1:]
+    X, (y, labeled, sample_id, X_val, y_val, show) = rows_of(data.X, random_state), data[1:]
     target = make_target(make_task_model(s.estimator), s.classes)
     pool = Pool(
         X,
@@ -101,9 +102,11 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         X_val=X_val,
         y_val=y_val,
         bounds=bounds,
+        show=show,
     )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
+    _check_show(pool, (initial, strategy))
     asked = check_oracle(oracle, pool, (initial, strategy))
     for chooser in (initial, strategy):
         chooser.check_pool(pool.X, pool.like_user_rows)
@@ -240,6 +243,17 @@ def _judge(
     return Judge(pool, records, models, history, scorer=scorer, control=control, agreement=agreement)
 
 
+def _check_show(pool: Pool, choosers: Sequence[BaseStrategy]) -> None:
+    """Refuse other rows to be shown where points are made that have none."""
+    makes_points = next((s for s in choosers if s.generates_points), None)
+    if pool.shows_others and makes_points is not None:
+        raise ValueError(
+            f"{makes_points} makes points in the units of X, and for a point that is no row of X there is "
+            "nothing in show. Leave show out, so that whoever labels gets rows like those of X; or use "
+            "strategy='snn', which asks for the nearest rows of the pool."
+        )
+
+
 def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> BaseOracle | None:
     """Return the oracle, or None where answers come by `tell`; refuse one that cannot serve.
 
@@ -270,5 +284,5 @@ def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> B
             "oracle with labels_new_points=True, such as FunctionOracle(function)."
         )
     made.check_pool(pool.sample_id, len(pool))
-    made.check_rows(pool.user_X, pool.sample_id)
+    made.check_rows(pool.shown, pool.sample_id)
     return made

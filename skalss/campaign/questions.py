@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 
 from ..ledger.values import content_of
 from ..oracles.base import PENDING
@@ -51,8 +53,9 @@ class Batch:
         The identity of each row: `sample_id`, or the position in the pool (for a DataFrame, what ``iloc``
         takes, not its index); for points that a strategy made ``"generated-"`` and twelve hex digits, the
         hash of the row.
-    X : array or DataFrame of shape (n, ...)
-        The rows as the user passed them; decoded rows for generated points.
+    X : array, DataFrame or list of length n
+        The rows as whoever labels sees them: those of `show`, where it was given; otherwise those of the pool
+        as the user passed them. Decoded rows for generated points.
     codes : float32 array of shape (n, n_components) or None
         None if no latent model was needed so far.
     scores : float array of shape (n,)
@@ -84,7 +87,7 @@ class Batch:
         Parameters
         ----------
         features : bool, default=True
-            Whether to write out the features, too, where rows are flat.
+            Whether to write out the features, too, where rows are flat; a text or path as a column `shown`.
 
         Returns
         -------
@@ -93,12 +96,24 @@ class Batch:
             the prefix ``feature_``.
         """
         frame = pd.DataFrame({"id": self.ids, "round": self.round, "score": self.scores})
-        if features and np.ndim(self.X) == 2:
-            columns = self.X if hasattr(self.X, "iloc") else pd.DataFrame(self.X).add_prefix("x")
+        columns = _flat(self.X) if features else None
+        if columns is not None:
             taken = {*frame.columns, "label"}
             columns = columns.rename(columns={c: f"feature_{c}" for c in columns.columns if c in taken})
             frame = pd.concat([frame, columns.reset_index(drop=True)], axis=1)
         return frame.assign(label=None)
+
+
+def _flat(X: Any) -> pd.DataFrame | None:
+    """Return rows as columns of a table; None where they are not flat."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        return pd.DataFrame(X).add_prefix("x")
+    if isinstance(X, pd.Series):
+        return X.to_frame("shown" if X.name is None else X.name)
+    one_value = not issparse(X) and all(isinstance(row, str | bytes | Path) or np.isscalar(row) for row in X)
+    return pd.DataFrame({"shown": list(X)}) if one_value else None
 
 
 def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, round_: int) -> Batch:
@@ -116,11 +131,11 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
     questions = sorted(questions, key=lambda q: q.kind == GENERATED)
     made = [q for q in questions if q.kind == GENERATED]
     positions = np.array([q.position for q in questions if q.kind == POOL], dtype=np.intp)
-    X = pool.user_rows(positions)
+    X = pool.rows_to_show(positions)
     if codes is not None:
         codes = np.concatenate([codes[positions], *[q.code[None] for q in made]])
     if made:
-        rows = pool.like_user_rows([q.row for q in made])
+        rows = pool.like_user_rows([q.row for q in made], [q.id for q in made])
         X = rows if len(positions) == 0 else pool.stack(X, rows)
     ids = pool.ids[positions]
     if made:
