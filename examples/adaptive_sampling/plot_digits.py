@@ -98,7 +98,11 @@ for arm in arms:
 ax.set(xlabel="labels bought", ylabel="test accuracy in %")
 handles, labels = ax.get_legend_handles_labels()
 order = accuracy.mean().sort_values(ascending=False).index
-beside = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}  # a legend inside would hide a curve
+beside = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1, 1),
+    "frameon": False,
+}  # a legend inside would hide a curve
 ax.legend([handles[labels.index(arm)] for arm in order], order, **beside)
 ax.set_title(f"Digits: mean and range over {n_seeds} seeds")
 ax.grid(alpha=0.25)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
 from ..latent import BaseLatentModel, default_latent_model
-from ..network import TaskModel, make_task_model
+from ..network import TaskModel, describe_net, make_task_model
 from ..oracles.base import LABELED
 from ..utils.settings import describe
 from .history import History
@@ -65,6 +65,7 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
         "settings": describe_settings(sampler),
         "attributes": {name: value for name, value in learned.items() if name not in MODELS},
         "estimator": _task_state(sampler.estimator_),
+        "net": describe_net(sampler.estimator_),
         "latent_model": None if model is None else _latent_state(model),
     }
 
@@ -72,8 +73,9 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
 def _task_state(model: TaskModel) -> dict[str, Any]:
     if not hasattr(model, "get_state"):
         raise TypeError(
-            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler, if you trust "
-            "where it is read."
+            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler with "
+            "joblib.dump, if you trust where it is read, or write sampler.estimator_.estimator_ with "
+            "skops.io.dump."
         )
     return model.get_state()
 

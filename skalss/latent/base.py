@@ -248,6 +248,16 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 setattr(self, name, shared[name])
         self._take_own_state(state["own"])
 
+    @property
+    def says_what_it_learned(self) -> bool:
+        """Whether `get_state` holds all that a fit learns: a class with a fit of its own says what of it."""
+        order = [vars(cls) for cls in type(self).__mro__]
+
+        def newest(name: str) -> int:
+            return next(i for i, names in enumerate(order) if name in names)
+
+        return newest("_own_state") <= min(newest("_fit"), newest("fit_rows"))
+
     def _own_state(self) -> dict[str, Any]:
         """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
         raise TypeError(

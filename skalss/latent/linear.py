@@ -88,7 +88,8 @@ class LinearLatent(BaseLatentModel):
 
     def _take_components(self) -> None:
         self._mean = as_tensor(self.pca_.mean_).double()
-        self._components = as_tensor(self.pca_.components_).float().to(self._device)
+        # In one layout, whatever PCA or a file left: another one sums in another order.
+        self._components = as_tensor(self.pca_.components_).float().contiguous().to(self._device)
 
     def rehearse(self, X: np.ndarray) -> None:
         """Fit a few rows."""

@@ -52,6 +52,7 @@ from .skorch_net import (
     probabilities,
 )
 from .tags import copy_task_tags
+from .torch_module import ScaledModule
 
 _MOST_TRIED = 2**22  # values of a row that a file of an older version may name
 
@@ -539,6 +540,38 @@ class TaskNet(BaseEstimator):
         if self.head_name_ is not None:
             self.head_weight()  # raises where the file names no layer
         return self
+
+    def to_torch(self) -> ScaledModule:
+        """Return the fitted network as one torch module, with its scaling inside.
+
+        ``torch.export.export`` takes it, and what it makes needs neither skalss nor skorch to run.
+
+        Returns
+        -------
+        module : nn.Module
+            Maps rows (n_samples, ...) in the units of X to probabilities (n_samples, n_classes), in the order
+            of `classes_`, or to values (n_samples,) in the units of `y`. In evaluation mode, on the device of
+            the network; a copy.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_iris
+        >>> from skalss import TaskNet
+        >>> X, y = load_iris(return_X_y=True)
+        >>> module = TaskNet(random_state=0, device="cpu").fit(X, y).to_torch()
+        >>> rows = torch.tensor(X, dtype=torch.float32)
+        >>> exported = torch.export.export(module, (rows,), dynamic_shapes=({0: torch.export.Dim("n")},))
+        >>> exported.module()(rows[:5]).shape
+        torch.Size([5, 3])
+        """
+        check_is_fitted(self)
+        net, target = self.net_, self.target_
+
+        def finish(output: Tensor) -> Tensor:
+            return target.beliefs(probabilities(net, output))
+
+        return ScaledModule(self.scaling_, plain_module(net), finish)
 
     # -- gradients --------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 
-from ..utils.checks import check_bool, check_count, check_number
+from ..utils.checks import check_count, check_flag, check_number
 from .alignment import one_a_row
 from .base import BaseOracle, Failed, read_answer
 from .calls import CHUNKS_PER_JOB, Call, Fault, Outcome, Run, ask_again, cut, in_turn
@@ -187,7 +187,7 @@ class FunctionOracle(BaseOracle):
         check_count("retries", self.retries)
         check_number("backoff", self.backoff, zero=True)
         for name in ("per_row", "labels_new_points", "charge_failures"):
-            check_bool(name, getattr(self, name))
+            check_flag(name, getattr(self, name))
         check_n_jobs(self.n_jobs)
         self._caught()
         if self.timeout is None:

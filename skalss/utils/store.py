@@ -48,6 +48,16 @@ def write(path: str | os.PathLike, state: dict[str, Any], *, kind: str = KIND) -
         file.write(save(tensors, metadata=header))
 
 
+def check(value: object) -> None:
+    """Refuse what `write` would.
+
+    Raises
+    ------
+    TypeError
+    """
+    encode(value, "", {})
+
+
 @usual_numerics()
 def read(path: str | os.PathLike, *, kind: str = KIND) -> dict[str, Any]:
     """Read a state back. A file that is none of ours takes no more memory than it is long.

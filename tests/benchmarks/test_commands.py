@@ -59,6 +59,17 @@ def test_a_benchmark_prints_a_table(name, options, capsys):
     assert all(line.endswith("|") for line in table)
 
 
+def test_a_run_of_wrong_calls_goes_on_where_it_stopped(tmp_path, capsys):
+    path = tmp_path / "calls.jsonl"
+    done = '{"seed": 0, "call": 1, "what": "f(x=0)", "clear": false, "why": "crash: exit code 1"}\n'
+    path.write_text(done + '{"seed": 0, "ca')  # as a kill leaves it
+    main(["fuzz", "--calls", "3", "--write", str(path)])
+    printed = capsys.readouterr().out
+    assert "| all | 3 |" in printed
+    assert "| f: crash: exit code 1 | 1 | f(x=0) |" in printed
+    assert len(path.read_text().splitlines()) >= 3
+
+
 def test_the_list_of_benchmarks(capsys):
     main([])
     printed = capsys.readouterr().out
