@@ -312,7 +312,8 @@ class TaskNet(BaseEstimator):
             keep_inside(trial.net_, folder)
             if self.class_weight is not None:
                 check_criterion(trial.net_)
-            weights = trial._weights(y, more_may_come=target.classes is None)
+            # Made-up labels are no labels of the user: what a class weighs is not tried, that it can be is.
+            weights = None if self.class_weight is None else np.ones(len(trial.classes_))
             with rehearsing(len(X)):
                 for _ in range(1 + self.warm_start):
                     trial._train(X, y, pseudo, weights, epochs=1)
