@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
+from ..utils.batchnorm import single_rows
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
 from ..utils.scaling import Scaling, fit_scaling
@@ -33,6 +34,7 @@ from .skorch_net import (
     plain_module,
     prepare_net,
     probabilities,
+    run_plain,
 )
 from .tags import copy_task_tags
 
@@ -206,7 +208,8 @@ class TaskNet(BaseEstimator):
             if pseudo is not None:
                 extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
             data = rows, self._encode(y)
-            with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
+            drawing = drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows)
+            with drawing as drawn, single_rows(plain_module(self.net_)):
                 self.net_.partial_fit(*drawn)
         return self
 
@@ -273,7 +276,7 @@ class TaskNet(BaseEstimator):
         self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), self.target_, self.device_).initialize()
         module = plain_module(self.net_).eval()
         with torch.no_grad():
-            output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
+            output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
 
@@ -522,4 +525,5 @@ class TaskNet(BaseEstimator):
         """Run the module and keep what `pick` takes at the last linear layer."""
         pieces = chunks(len(X), chunk_rows(self._row_shape))
         batches = (rows for piece in pieces for rows in self._scaled(X[piece]).split(FORWARD_ROWS))
-        return run_to_head(plain_module(self.net_), self.head_name_ or "", batches, pick)
+        module, name = plain_module(self.net_), self.head_name_ or ""
+        return run_to_head(module, name, batches, pick, lambda rows: run_plain(self.net_, rows))
