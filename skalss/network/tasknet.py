@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
+from skorch.dataset import Dataset
 from torch import Tensor
 
 from ..nets import net_classifier
@@ -23,6 +24,7 @@ from ..utils.seeds import seeded
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, load_module_state, module_state, to_host
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
+from .held_out import converted_split
 from .skorch_net import (
     FORWARD_ROWS,
     check_net,
@@ -59,6 +61,7 @@ class TaskNet(BaseEstimator):
         ``train_split`` (to None: a fifth of few labels is too many), ``iterator_train`` and
         ``iterator_valid``; and always ``verbose`` (to 0) and ``device``. A module class whose signature
         has `input_dim`, `input_shape` or `output_dim` gets them from the data, unless the net sets them.
+        Held-out rows of ``train_split=predefined_split(...)`` are scaled and encoded as `X` and `y` are.
         A module *instance* is copied: each fit starts from the weights that it has.
     device : str or torch.device, default="auto"
         Where to train and predict; ``"auto"`` takes the accelerator if there is one.
@@ -209,7 +212,11 @@ class TaskNet(BaseEstimator):
                 extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
             data = rows, self._encode(y)
             drawing = drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows)
-            with drawing as drawn, single_rows(plain_module(self.net_)):
+            with (
+                converted_split(self.net_, self._held_out),
+                drawing as drawn,
+                single_rows(plain_module(self.net_)),
+            ):
                 self.net_.partial_fit(*drawn)
         return self
 
@@ -269,6 +276,18 @@ class TaskNet(BaseEstimator):
     def _encode(self, y) -> Tensor:
         """Turn labels into what the net trains on: class numbers, or standardised targets (n, 1)."""
         return encoded_as(self.net_, self.target_.encode(y), self._output_shape, self.device_)
+
+    def _held_out(self, X, y) -> Dataset:
+        """Return rows to be judged by as the net sees its training rows."""
+        try:
+            return Dataset(
+                self._scaled(self._check_rows(X)), self._encode(column_or_1d(to_host(y), warn=False))
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "The held-out rows of train_split do not fit the training rows. Give predefined_split a "
+                f"Dataset of rows in the units of X with labels as in y: {error}"
+            ) from error
 
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
