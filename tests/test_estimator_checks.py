@@ -8,24 +8,29 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
+from skorch import NeuralNetBinaryClassifier
 
 from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import MLP, net_classifier, net_regressor
-from skalss.selective import SelectiveNetClassifier
+from skalss.selective import SelectiveNetBinaryClassifier, SelectiveNetClassifier
 
 
-def _selective_net(selector):
-    return SelectiveNetClassifier(
+def _selective_net(selector, kind=SelectiveNetClassifier, criterion=torch.nn.CrossEntropyLoss):
+    return kind(
         MLP,
         selector=selector,
-        criterion=torch.nn.CrossEntropyLoss,
+        criterion=criterion,
         optimizer=torch.optim.Adam,
         lr=2e-2,
         batch_size=32,
         max_epochs=8,
         train_split=None,
     )
+
+
+def _binary_net():
+    return NeuralNetBinaryClassifier(MLP, optimizer=torch.optim.Adam, lr=2e-2, batch_size=32, max_epochs=8)
 
 
 SHORT = {"lr": 3e-2, "max_epochs": 8}  # the defaults, which train longer, are checked on their own
@@ -36,6 +41,9 @@ CLASSIFIERS = [
     TaskNet(_selective_net("mms")),
     TaskNet(_selective_net("prune")),
     AdaptiveLatentSampler(RandomForestClassifier(10), LinearLatent()),
+    TaskNet(_binary_net()),
+    TaskNet(_selective_net("mms", SelectiveNetBinaryClassifier, torch.nn.BCEWithLogitsLoss)),
+    AdaptiveLatentSampler(TaskNet(_binary_net()), LinearLatent()),
 ]
 REGRESSORS = [
     AdaptiveLatentSampler(net_regressor(**SHORT), LinearLatent()),
@@ -50,6 +58,9 @@ IDS = [
     "TaskNet that chooses rows",
     "TaskNet that prunes rows",
     "sampler of a forest",
+    "TaskNet of a binary net",
+    "TaskNet of a binary net that chooses rows",
+    "sampler of a binary net",
     "sampler of a regressor",
     "TaskNet of a regressor",
     "sampler of ridge regression",
