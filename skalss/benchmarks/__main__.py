@@ -11,6 +11,7 @@ BENCHMARKS = {
     "badge": "BADGE's choice of rows against scikit-activeml's",
     "behaviour": "what fixed seeds do, to hold a change against the state before it",
     "campaign-rounds": "training of a round against a torch loop written by hand",
+    "csv-edits": "CSV files of ledgers as people and spreadsheet programs edit them: answers lost",
     "fuzz": "calls with wrong values: how many end unclear, hang or crash",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",
     "ledger": "durable answers a second, and what a ledger costs a campaign",

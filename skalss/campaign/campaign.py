@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from tqdm.auto import tqdm
 
 from ..network import TaskModel
-from ..oracles import BaseOracle
+from ..oracles import BaseOracle, Failed
 from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
 from ..utils.checks import check_positive_int
@@ -139,7 +139,7 @@ class Campaign:
             # The ledger knew every answer: on to the next round.
         return self._batch([])
 
-    def tell(self, ids, answers, *, annotator: str = "") -> None:
+    def tell(self, ids, answers, *, annotator: str = "", correct: bool = False) -> None:
         """Record answers: all or part of what is pending, in any order.
 
         Parameters
@@ -153,33 +153,56 @@ class Campaign:
             both are columns of a table.
         annotator : str, default=""
             Who answered, for `queries` and the ledger.
+        correct : bool, default=False
+            Whether ids that have an answer may be among them. Theirs is replaced, as `Ledger.answer` does:
+            the next training uses the new label, and nothing is paid again. To take a label back, answer
+            None. A ledger keeps the earlier answers, too.
 
         Raises
         ------
         ValueError
-            If an id is not pending, a label is outside `classes`, an answer is NaN, as an empty cell of
-            a table is, or an index does not tell which answer is whose. Then nothing is recorded.
+            If an id is not pending (with `correct`, not asked), a label is outside `classes`, an answer is
+            NaN, as an empty cell of a table is, or an index does not tell which answer is whose. Then nothing
+            is recorded.
         LedgerError
             If the ledger cannot be written. Then nothing is recorded either.
         """
         ids, answers = in_order_of_ids(ids, answers, self._labels_of)
-        for id_ in ids:
-            if not isinstance(id_, Hashable) or id_ not in self.records.pending:
-                raise ValueError(
-                    f"id {id_!r} is not waiting for an answer; {len(self.records.pending)} are: "
-                    f"{list(self.records.pending)[:5]}. Take ids from the batch that ask() returned."
-                )
+        questions = [self._asked(id_, correct) for id_ in ids]
         if len(set(ids)) != len(ids):
             raise ValueError("tell got an id twice; give one answer for each id.")
         read = [read_told(answer, id_) for id_, answer in zip(ids, answers, strict=True)]
         checked = [self.pool.check_label(answer) for answer in read]
-        questions = [self.records.pending[id_] for id_ in ids]
-        for question, answer in zip(
-            questions, self.parts.journal.record(questions, checked, annotator), strict=True
-        ):
+        for question, answer in zip(questions, checked, strict=True):
+            if question.state != PENDING and isinstance(answer, Failed):
+                raise ValueError(
+                    f"id {question.id!r} has an answer, and a failure corrects none. To take a label back, "
+                    "answer None: an abstention."
+                )
+        recorded = self.parts.journal.record(questions, checked, annotator)
+        for question, answer in zip(questions, recorded, strict=True):
             question.annotator = annotator
-            self.records.answer(question.id, answer)
+            if question.state == PENDING:
+                self.records.answer(question.id, answer)
+            else:
+                self.records.correct(question, answer)
         self._rounds.stop()
+
+    def _asked(self, id_: Any, correct: bool) -> Question:
+        """Return the question about an id that waits, or to `correct` one that has an answer."""
+        waiting = self.records.pending
+        if isinstance(id_, Hashable) and id_ in waiting:
+            return waiting[id_]
+        answered = self.records.answered(id_) if isinstance(id_, Hashable) else None
+        if correct and answered is not None:
+            return answered
+        way = "Take ids from the batch that ask() returned."
+        if answered is not None:
+            given = repr(answered.label) if answered.label is not None else answered.state
+            way = f"It has an answer: {given}. To correct that, pass correct=True."
+        raise ValueError(
+            f"id {id_!r} is not waiting for an answer; {len(waiting)} are: {list(waiting)[:5]}. {way}"
+        )
 
     @property
     def pending(self) -> Batch:

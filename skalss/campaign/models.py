@@ -84,7 +84,7 @@ class Models:
         self.structure: float | None = None
         self.interrupted = False
         self._accepted: TaskModel | None = None  # what the next round goes on from
-        self._n_seen: int | None = None  # labels the network has seen
+        self._seen: tuple[int, int] | None = None  # key of the labels the network has seen
 
     # -- before anything is bought ----------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Models:
 
     def is_current(self) -> bool:
         """Whether a network has seen every label that is not held out."""
-        return self.trained is not None and self._n_seen == len(self.records.labels())
+        return self.trained is not None and self._seen == self.records.labels_key()
 
     def network(self) -> TaskModel:
         """Return the network, trained first where there are new labels.
@@ -190,7 +190,7 @@ class Models:
         if not self.is_current():
             y = self._labels()
             self.trained, n_pseudo, reason = self._train(self.records.positions(), y)
-            self._n_seen, line = len(y), self.history.now()
+            self._seen, line = self.records.labels_key(), self.history.now()
             line.n_pseudo, line.pseudo_reason = n_pseudo, reason
         assert self.trained is not None
         return self.trained

@@ -124,7 +124,11 @@ class Rounds:
             question.cost = answered.cost or question.cost
             question.annotator, question.reused = answered.annotator, reused
             self.records.answer(question.id, answered.answer)
-        if found:
+        corrected = self.journal.corrected(self.records.questions)
+        for question, answered in corrected:
+            question.annotator = answered.annotator
+            self.records.correct(question, answered.answer)
+        if found or corrected:
             self.stop()
 
     def close(self) -> None:

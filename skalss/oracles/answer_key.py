@@ -123,7 +123,7 @@ class AnswerKey(BaseOracle):
         found = named(self.y)
         if found is not None:
             return found.values
-        on_host = to_host(self.y)
+        on_host: Any = to_host(self.y)
         if isinstance(on_host, str | bytes | Set) or not isinstance(on_host, Sized) or np.ndim(on_host) == 0:
             raise TypeError(
                 "AnswerKey needs the labels as a list, an array, a Series or a mapping from id to label, got "
