@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from torch import Tensor, nn
 
+from .surroundings import usual_sklearn
 from .tensors import to_host
 
 
@@ -70,6 +71,7 @@ def differing_parameters(estimator: BaseEstimator, ignored: Collection[str] = ()
     return found
 
 
+@usual_sklearn()  # which would print other parameters, too
 def list_settings(params: Mapping[str, Any], ignored: Collection[str]) -> str:
     """Write parameters as text, as files before format 2 know a campaign.
 
