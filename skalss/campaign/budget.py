@@ -100,6 +100,10 @@ class Budget:
             costs[piece] = self._of_rows(self.pool.user_rows(positions), self.pool.ids[positions])
         return costs
 
+    def rehearse(self) -> None:
+        """Ask for the costs of two rows, before the first question: the oracle may not be able to tell."""
+        self._of_rows(self.pool.user_rows(np.arange(min(2, len(self.pool)))), self.pool.ids[:2])
+
     def _of_rows(self, X: ArrayLike, ids: np.ndarray) -> np.ndarray:
         found = None if self.oracle is None else self.oracle.row_costs(X, ids)
         if found is not None:

@@ -7,11 +7,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..ledger import LedgerMismatchError
 from ..ledger.store import Store
 from ..ledger.values import content_of, seal
+from ..utils.ids import id_array, positions_in
 from ..utils.scalars import from_json, to_json
 from ..utils.tensors import chunk_rows, chunks
 from .pool import Pool
@@ -57,7 +57,7 @@ def positions_of(pool: Pool, ids: Sequence[str]) -> np.ndarray:
     if pool.sample_id is None:
         whole = [i if type(i) is int and 0 <= i < len(pool) else -1 for i in wanted]
         return np.array(whole, dtype=np.intp)
-    positions = pd.Index(pool.sample_id).get_indexer(pd.Index(wanted))
+    positions = positions_in(pool.sample_id, id_array(wanted))
     # 3, 3.0 and True are one id to pandas.
     found = [
         i if i >= 0 and to_json(pool.ids[i], "id") == id_ else -1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from ..latent.pseudo_labels import make_pseudo_labels
+from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
 from ..network import check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
@@ -17,13 +18,17 @@ from ..targets import make_target
 from ..utils.checks import check_choice, check_positive_int
 from .agreement import Agreement
 from .budget import Budget
+from .cache import Cache, NoCache, make_cache
 from .control import ControlRows, check_control_share
 from .history import History
+from .identity import name_in_ledger
 from .journal import Journal, NoJournal, SeedLike, make_journal
 from .judge import Judge
 from .models import TRAIN_ON, Models
 from .pool import Pool
 from .records import Records
+from .rehearsal import rehearse
+from .replay import Replay
 from .round import Rounds
 from .scoring import Scorer
 from .stopping import MaxCost, StoppingRule, make_rules
@@ -107,30 +112,46 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         oracle=asked,
         unlimited=strategy.generates_points,
     )
-    journal = make_journal(make_ledger(s.ledger), pool, s)
-    seed, history = journal.choose_seed(random_state), History(records)
-    models = _models(s, pool, records, history, seed)
-    abilities = models.rehearse()
-    for chooser in (initial, strategy):
-        check_needs(chooser, abilities, models.template)
-    judge = _judge(s, pool, records, models, history, budget, rules, seed)
-    rounds = Rounds(
-        pool,
-        records,
-        history,
-        models,
-        budget,
-        judge,
-        journal,
-        initial=initial,
-        strategy=strategy,
-        rules=rules,
-        seed=seed,
-    )
-    journal.start(seed)
-    return Parts(
-        pool, records, history, asked, budget, journal, models, judge, rounds, (initial, strategy), seed
-    )
+    choosers, ledger = (initial, strategy), make_ledger(s.ledger)
+    with _let_go_on_error(make_journal(ledger, pool, s)) as journal:
+        cache = make_cache(ledger)
+        seed, history = journal.choose_seed(random_state), History(records)
+        models = _models(s, pool, records, history, seed, cache)
+        judge = _judge(s, pool, records, models, history, budget, rules, seed)
+        n_rows = _rows_of_first_training(s, pool, budget, strategy, judge)
+        trial = rehearse(
+            pool, models, judge, budget, choosers=choosers, n_rows=n_rows, keeps_labels=ledger is not None
+        )
+        for chooser in choosers:
+            check_needs(chooser, trial.abilities, models.template)
+        name = "" if ledger is None else name_in_ledger(s)
+        replay = Replay(cache, journal, pool, records, history, models, judge, name=name, seed=seed)
+        rounds = Rounds(
+            pool,
+            records,
+            history,
+            models,
+            budget,
+            judge,
+            journal,
+            replay,
+            initial=initial,
+            strategy=strategy,
+            rules=rules,
+            seed=seed,
+        )
+        journal.start(seed)
+    return Parts(pool, records, history, asked, budget, journal, models, judge, rounds, choosers, seed)
+
+
+@contextmanager
+def _let_go_on_error(journal: Journal | NoJournal) -> Iterator[Journal | NoJournal]:
+    """Let the ledger go where a campaign cannot be made."""
+    try:
+        yield journal
+    except BaseException:
+        journal.close()
+        raise
 
 
 def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
@@ -147,13 +168,21 @@ def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
     return rules
 
 
-def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int) -> Models:
-    spreader = make_pseudo_labels(
-        s.pseudo_labels,
-        pool.target,
-        is_default=is_auto(s.strategy),
-        taken=make_task_model(s.estimator).takes_pseudo_labels,
-    )
+def _rows_of_first_training(
+    s: BaseEstimator, pool: Pool, budget: Budget, strategy: BaseStrategy, judge: Judge
+) -> int:
+    """Return how many rows a network is trained on for the first time; all, where nobody looks before."""
+    looked_at = bool(strategy.needs) or judge.looks_at_each_round
+    n_all = min(len(pool), budget.total() + len(pool.given))
+    return max(1, min(n_all, max(s.n_initial, len(pool.given))) if looked_at else n_all)
+
+
+def _models(
+    s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int, cache: Cache | NoCache
+) -> Models:
+    is_default, taken = is_auto(s.strategy), make_task_model(s.estimator).takes_pseudo_labels
+    case = {"is_default": is_default, "taken": taken}
+    spreader = make_pseudo_labels(s.pseudo_labels, pool.target, **case)
     return Models(
         pool,
         records,
@@ -162,7 +191,9 @@ def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, se
         latent_model=s.latent_model,
         train_on=s.train_on,
         spreader=spreader,
+        no_spreader="" if spreader else reason_for_none(s.pseudo_labels, pool.target, **case),
         seed=seed,
+        cache=cache,
     )
 
 
@@ -221,4 +252,5 @@ def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> B
             "oracle with labels_new_points=True, such as FunctionOracle(function)."
         )
     made.check_pool(pool.sample_id, len(pool))
+    made.check_rows(pool.user_X, pool.sample_id)
     return made

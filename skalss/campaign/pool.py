@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import warnings
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
 from ..targets import BaseTarget
+from ..utils.ids import first_twin, id_array
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.tensors import chunk_rows, chunks, to_host
 
@@ -48,6 +49,7 @@ class Pool:
         y_val: ArrayLike | None = None,
     ):
         self.target = target
+        self._classes_are_named = target.classes is not None
         self.attach(X, checker)
         self.seen = {name: value for name, value in vars(checker).items() if name.endswith("_in_")}
         self.sample_id = None if sample_id is None else _checked_ids(sample_id, len(self))
@@ -126,10 +128,28 @@ class Pool:
         if (X_val is None) != (y_val is None):
             got, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {got} without {missing}; pass both, or neither.")
-        if X_val is not None:
-            check_consistent_length(X_val, y_val)
+        if X_val is not None and y_val is not None:
+            y_val = self._checked_validation_labels(self.target.column(y_val))
             X_val = self._checked_validation_rows(checker, X_val)
-        self.X_val, self.y_val = X_val, y_val
+            check_consistent_length(X_val, y_val)
+        self.X_val, self.y_val = X_val, cast("np.ndarray | None", y_val)
+
+    def _checked_validation_labels(self, y_val: np.ndarray) -> np.ndarray:
+        """Refuse what the network of a campaign can never predict."""
+        if pd.isna(y_val).any():
+            raise ValueError("y_val has missing labels. Leave out the rows that have none, of X_val, too.")
+        self.target.check_column(y_val)
+        own = type(self.target)()
+        if self._classes_are_named:
+            own.know(self.target.classes)
+        checked = own.as_array([own.check(label) for label in y_val.tolist()])
+        classes = self.target.classes
+        if classes is not None and not np.isin(checked, classes).any():
+            raise ValueError(
+                f"y_val holds none of the classes of y: {np.unique(checked)[:5].tolist()} and "
+                f"{classes[:5].tolist()}. Give both the same labels, of the same type."
+            )
+        return checked
 
     def _checked_validation_rows(self, checker: BaseEstimator, X_val: ArrayLike) -> np.ndarray:
         rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False)
@@ -186,13 +206,10 @@ class _RowCheck(BaseEstimator):
 
 
 def _checked_ids(sample_id: ArrayLike, n_rows: int) -> np.ndarray:
-    ids = column_or_1d(sample_id, dtype=None)
+    ids = id_array(sample_id)
     if len(ids) != n_rows:
         raise ValueError(f"sample_id has {len(ids)} entries, X has {n_rows} rows; give each row one id.")
-    index = pd.Index(ids)
-    if index.hasnans or not index.is_unique:
-        example = index[index.duplicated() | index.isna()][0]
-        raise ValueError(
-            f"sample_id must hold a different id for each row, got {example!r} missing or twice."
-        )
+    twin = first_twin(ids)
+    if twin is not None:
+        raise ValueError(f"sample_id must hold a different id for each row, got {twin!r} missing or twice.")
     return ids

@@ -115,9 +115,12 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
     if made:
         rows = pool.like_user_rows([q.row for q in made])
         X = rows if len(positions) == 0 else pool.stack(X, rows)
-    ids: Any = [q.id for q in questions]
+    ids = pool.ids[positions]
+    if made:
+        names = np.array([q.id for q in made])
+        ids = np.concatenate([ids.astype(object), names]) if len(positions) else names
     return Batch(
-        ids=np.array(ids, dtype=object if made and len(positions) else None) if ids else pool.ids[:0],
+        ids=ids,
         X=X,
         codes=codes,
         scores=np.array([q.score for q in questions], dtype=float),

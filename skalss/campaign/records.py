@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..oracles import Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
+from ..utils.ids import id_array
 from .questions import GENERATED, POOL, Question
 
 
@@ -151,6 +152,7 @@ class Records:
         columns += ["strategy", "control", "score", "cost", "charged", "reason"]
         columns += ["annotator", "reused"]
         frame = pd.DataFrame([{c: getattr(q, c) for c in columns} for q in self.questions], columns=columns)
-        # Labels stay what they are: a missing one would turn whole numbers into floats.
+        # Ids and labels stay what they are: a missing one would turn whole numbers into floats.
+        frame["id"] = pd.Series(id_array([q.id for q in self.questions], "id"))
         frame["label"] = pd.Series([q.label for q in self.questions], dtype=object)
         return frame

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from ..utils.checks import checked_shape
 from ..utils.scaling import Scaling
 from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
@@ -94,6 +95,17 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 del self._known_scaling  # it belongs to these rows
         self._report_health(X)
         return self
+
+    def rehearse(self, X: np.ndarray) -> None:  # noqa: B027 (a user's model may need more rows)
+        """Try a few rows, on a copy that is thrown away: what cannot be fitted must show before it costs.
+
+        Does nothing by default.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Checked rows.
+        """
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the codes of rows: the posterior mean, so the same rows give the same codes.
@@ -221,11 +233,30 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return {"shared": shared, "own": self._own_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Become the model that `state` was taken of; the parameters of both are the same."""
+        """Become the model that `state` was taken of; the parameters of both are the same.
+
+        Raises
+        ------
+        ValueError
+            If its numbers do not fit each other.
+        """
+        shared = state["shared"]
+        checked_shape("row_shape", shared["_row_shape"])
+        checked_shape("n_features_out", [shared["_n_features_out"]])
         for name in _SAVED:
-            if name in state["shared"]:
-                setattr(self, name, state["shared"][name])
+            if name in shared:
+                setattr(self, name, shared[name])
         self._take_own_state(state["own"])
+
+    @property
+    def says_what_it_learned(self) -> bool:
+        """Whether `get_state` holds all that a fit learns: a class with a fit of its own says what of it."""
+        order = [vars(cls) for cls in type(self).__mro__]
+
+        def newest(name: str) -> int:
+            return next(i for i, names in enumerate(order) if name in names)
+
+        return newest("_own_state") <= min(newest("_fit"), newest("fit_rows"))
 
     def _own_state(self) -> dict[str, Any]:
         """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""

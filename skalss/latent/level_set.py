@@ -126,6 +126,10 @@ class LevelSetLatent(BaseLatentModel):
     def _new_linear(self) -> LinearLatent:
         return LinearLatent(self.n_components, device=self.device, random_state=self.random_state)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         return {"range": list(self.range_), "linear": self.linear_.get_state()}
 
@@ -135,6 +139,8 @@ class LevelSetLatent(BaseLatentModel):
         self.linear_ = self._new_linear()
         self.linear_.set_state(state["linear"])
         self._device = self.linear_._device
+        if self._n_features_out != self.linear_._n_features_out:
+            raise ValueError(f"The saved codes have two widths; {self._n_features_out} is one.")
 
     def _encode(self, x: Tensor) -> Tensor:
         return self.linear_._encode(self._distances(x))

@@ -90,7 +90,12 @@ class LinearLatent(BaseLatentModel):
 
     def _take_components(self) -> None:
         self._mean = as_tensor(self.pca_.mean_).double()
-        self._components = as_tensor(self.pca_.components_).float().to(self._device)
+        # In one layout, whatever PCA or a file left: another one sums in another order.
+        self._components = as_tensor(self.pca_.components_).float().contiguous().to(self._device)
+
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
 
     def _own_state(self) -> dict[str, Any]:
         known = vars(self.pca_)
@@ -105,6 +110,9 @@ class LinearLatent(BaseLatentModel):
             {name: state["learned"][name] for name in _PCA_LEARNED if name in state["learned"]}
         )
         self.n_components_ = self._n_features_out
+        shape = np.shape(self.pca_.components_)
+        if shape != (self._n_features_out, math.prod(self._row_shape)) or len(self.pca_.mean_) != shape[1]:
+            raise ValueError(f"The saved components of shape {shape} do not fit rows of {self._row_shape}.")
         self._take_components()
 
     def _batch_rows(self, n_features: int) -> int:

@@ -67,6 +67,18 @@ class BaseStrategy(BaseEstimator):
     def check(self) -> None:
         """Refuse a wrong parameter; called before anything is trained. Does nothing by default."""
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Whether `query` looks at codes; the latent model is then tried before the first question.
+
+        False by default.
+
+        Parameters
+        ----------
+        abilities : frozenset of str
+            Of the network, see `TaskModel`.
+        """
+        return False
+
     @abstractmethod
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose what to label next.

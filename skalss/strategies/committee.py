@@ -7,6 +7,7 @@ import torch
 
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_numpy, as_tensor
+from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates, check_members
 from .diversity import draw
 from .snapshot import Snapshot
@@ -52,7 +53,7 @@ class CommitteeStrategy(BaseStrategy):
             check_positive_int("n_candidates", self.n_candidates, also="None")
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
-        """Take the up to `n` rows with the most disagreement, the most first.
+        """Take the up to `n` rows with the most disagreement, the most first; of equal ones, any.
 
         Parameters
         ----------
@@ -68,5 +69,7 @@ class CommitteeStrategy(BaseStrategy):
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         predictions = snapshot.network.committee(some, self.n_members)
         apart = as_numpy(snapshot.target.disagreement(as_tensor(predictions).double()), dtype=torch.float64)
-        most = np.argsort(-apart, kind="stable")[:n]
+        # Members that agree differ by rounding, which tells nothing of a row.
+        rounding = float((ROUNDING * np.abs(predictions).max()) ** 2)
+        most = ranked(-apart, snapshot.random_state, rounding=rounding)[:n]
         return Candidates(rows=some[most], scores=apart[most])

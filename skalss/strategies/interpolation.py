@@ -123,6 +123,10 @@ class InterpolationStrategy(BaseClimbStrategy):
             check_positive_int("n_candidates", self.n_candidates, also="None")
         check_members(self.n_members)
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Make harder points; rows of the pool come first, where there are any.
 
@@ -193,7 +197,9 @@ class InterpolationStrategy(BaseClimbStrategy):
                 parts.append(network.features_of(points))
         else:
             parts, centres = [snapshot.latent.codes()[rows], codes], snapshot.latent.labeled_codes()
-        kept, _ = farthest_of_largest(np.concatenate(parts), centres, n, device=snapshot.device)
+        kept, _ = farthest_of_largest(
+            np.concatenate(parts), centres, n, snapshot.random_state, device=snapshot.device
+        )
         points = kept[kept >= len(rows)] - len(rows)
         of_made = {name: None if v is None else v[points] for name, v in made._asdict().items()}
         return rows[kept[kept < len(rows)]], Candidates(**of_made)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..latent import BaseLatentModel
-from ..neighbors import BaseIndex, make_index
+from ..neighbors import BaseIndex, make_index, nearest_by_chance
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 Edited = tuple[np.ndarray, np.ndarray]  # rows, and their codes
@@ -60,6 +60,8 @@ class LatentView:
         Codes of labelled points that a strategy made.
     refused : float32 array of shape (n_refused, n_components)
         Codes of points that the oracle abstained on since the last query.
+    random_state : RandomState
+        Decides between neighbours that are equally near.
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class LatentView:
         labeled: np.ndarray,
         made: np.ndarray | None,
         refused: np.ndarray | None,
+        random_state: np.random.RandomState,
     ):
         self._encode, self._X, self._askable, self._labeled = encode, X, askable, labeled
-        self._made, self._refused = made, refused
+        self._made, self._refused, self._random_state = made, refused, random_state
         self._bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     def codes(self) -> np.ndarray:
@@ -100,11 +103,11 @@ class LatentView:
         Returns
         -------
         rows : int array of shape (n, min(k, n_unlabeled))
-            Nearest first.
+            Nearest first; of equally near ones, such as copies, random ones.
         distances : float32 array of the same shape
             In the units of the codes.
         """
-        return self._encode().index().search(Z, k, self._askable)
+        return nearest_by_chance(self._encode().index(), Z, k, self._askable, self._random_state)
 
     # -- the size of a step -----------------------------------------------------------------------
 

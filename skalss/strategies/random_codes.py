@@ -47,6 +47,10 @@ class RandomCodesStrategy(BaseStrategy):
         if self.design not in DESIGNS:
             raise ValueError(f"design must be one of {DESIGNS}, got {self.design!r}.")
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Draw `n` codes.
 

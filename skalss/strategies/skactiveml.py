@@ -126,6 +126,10 @@ class SkactivemlStrategy(BaseStrategy):
                 f"{type(self.query_strategy).__name__} takes {', '.join(arguments)}."
             )
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Whether the strategy sees codes of rows."""
+        return self.space == "codes"
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Let the strategy choose up to `n` rows.
 

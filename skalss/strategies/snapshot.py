@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from ..latent import LabelSpreader
 from ..network import TaskModel
 from ..targets import BaseTarget, Classes
+from ..utils.seeds import branch
 from .latent_view import Encoded, LatentView
 from .network_view import NetworkView
 
@@ -135,7 +136,8 @@ class Snapshot:
         rows = self.unlabeled
         rows = rng.choice(rows, size=min(spreader.n_rows, len(rows)), replace=False)
         codes, labeled = self.latent.codes()[np.sort(rows)], self.latent.labeled_codes()
-        return spreader.spread(labeled, self.y_labeled, codes, device=self.device).structure
+        spread = spreader.spread(labeled, self.y_labeled, codes, random_state=rng, device=self.device)
+        return spread.structure
 
 
 def make_snapshot(
@@ -207,6 +209,7 @@ def make_snapshot(
         labeled=labeled,
         made=None if made is None else made.codes,
         refused=refused,
+        random_state=branch(rng),  # ties leave the other draws of a query as they are
     )
     return Snapshot(
         X=X,

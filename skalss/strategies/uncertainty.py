@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .. import scores
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_numpy, as_tensor
+from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
@@ -18,6 +17,7 @@ _SCORES = {
     "entropy": lambda logits, snapshot: -scores.entropy(logits),
     "least_confident": lambda logits, snapshot: -scores.least_confident(logits),
 }
+_OF_PROBABILITIES = ("margin", "least_confident")  # differences of numbers near 1
 
 
 class UncertaintyStrategy(BaseStrategy):
@@ -54,7 +54,7 @@ class UncertaintyStrategy(BaseStrategy):
         return frozenset({"labels", "logits"} | ({"features"} if self.score == "mms" else set()))
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
-        """Take the up to `n` hardest rows, hardest first.
+        """Take the up to `n` hardest rows, hardest first; of equally hard ones, any.
 
         Parameters
         ----------
@@ -74,7 +74,8 @@ class UncertaintyStrategy(BaseStrategy):
         self.check()
         rows = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         hardness = as_numpy(_SCORES[self.score](as_tensor(snapshot.network.logits(rows)), snapshot))
-        hardest = np.argsort(hardness, kind="stable")[:n]
+        rounding = ROUNDING if self.score in _OF_PROBABILITIES else 0.0
+        hardest = ranked(hardness, snapshot.random_state, rounding=rounding)[:n]
         return Candidates(rows=rows[hardest], scores=hardness[hardest])
 
     def check(self) -> None:

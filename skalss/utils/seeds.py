@@ -95,6 +95,13 @@ class _Drawing(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+def branch(random_state: np.random.RandomState) -> np.random.RandomState:
+    """Return a generator seeded by the next number of another one, which stays where it is."""
+    ahead = np.random.RandomState()
+    ahead.set_state(random_state.get_state())
+    return np.random.RandomState(ahead.randint(2**31 - 1))
+
+
 def derive_seed(seed: int, role: str, round_: int = 0) -> int:
     """Return the seed of one role in one round, independent of the order in which seeds are asked for.
 

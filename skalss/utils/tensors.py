@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,38 @@ def load_module_state(module: torch.nn.Module, state: dict[str, Tensor]) -> None
             f"The saved weights do not fit {type(module).__name__}: {error}. Pass a sampler with the modules "
             "that the saved one had."
         ) from error
+
+
+def check_weights_fit(make: Callable[[], torch.nn.Module], state: dict[str, Tensor]) -> None:
+    """Refuse weights of other shapes than a module has, before it is made: sizes in a file may be huge.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the module; it is called where tensors take no memory.
+    state : dict
+        Weights by name, as `module_state` returns them.
+
+    Raises
+    ------
+    ValueError
+        If it has other weights.
+    """
+    try:
+        with torch.device("meta"):
+            module = make()
+        there = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    except Exception:  # a module of the user's that needs numbers, or a lazy one without shapes yet
+        return
+    saved = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    differ = sorted(name for name in {*there, *saved} if there.get(name) != saved.get(name))
+    if differ:
+        name = differ[0]
+        raise ValueError(
+            f"The saved weights do not fit {type(module).__name__}: {name} is {saved.get(name, 'missing')}, "
+            f"and should be {there.get(name, 'missing')}. Pass a sampler with the modules that the saved one "
+            "had."
+        )
 
 
 def chunk_rows(row_shape: tuple[int, ...]) -> int:

@@ -145,7 +145,7 @@ def test_of_many_points_those_are_asked_that_cover_the_features(world):
     assert all(len(place) == 1 for place in places)
     np.testing.assert_array_equal(made.points, every.points[np.concatenate(places)])
     centres = world.network.features(world.X[world.labeled])
-    kept, _ = farthest_of_largest(world.network.features(every.points), centres, 10)
+    kept, _ = farthest_of_largest(world.network.features(every.points), centres, 10, np.random.RandomState(0))
     np.testing.assert_array_equal(np.concatenate(places), kept)
     assert snapshot.network.n_rows == 80 + len(world.labeled)
 
@@ -157,7 +157,7 @@ def test_rows_and_points_are_chosen_from_together(world):
     assert len(every.rows) == 50
     features = [world.network.features(rows) for rows in (world.X[every.rows], every.points)]
     centres = world.network.features(world.X[world.labeled])
-    kept, _ = farthest_of_largest(np.concatenate(features), centres, 12)
+    kept, _ = farthest_of_largest(np.concatenate(features), centres, 12, np.random.RandomState(0))
     assert set(made.rows) == set(every.rows[kept[kept < 50]])
     np.testing.assert_array_equal(made.codes, every.codes[kept[kept >= 50] - 50])
     assert len(made.rows) + len(made.codes) == len(made.scores) == 12
