@@ -17,6 +17,7 @@ from ..strategies import Encoded
 from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
 from ..utils.seeds import derive_seed
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor
 from .cache import Cache, NoCache, keep_latent, recall_latent
 from .history import History
@@ -233,6 +234,7 @@ class Models:
             )
         return self.pool.target.as_array(labels)
 
+    @usual_numerics(keep_dtype=True)  # the copy of a network, too
     def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int, str]:
         """Train on these rows; return the network, how many pseudo-labels it got, and why."""
         if not self.interrupted and (self.spreader is not None or self.train_on != "original"):

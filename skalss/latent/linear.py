@@ -14,6 +14,7 @@ from torch import Tensor
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
 from ..utils.progress import track
+from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
 from .rows import is_memory_mapped
@@ -71,6 +72,7 @@ class LinearLatent(BaseLatentModel):
         self.device = device
         self.random_state = random_state
 
+    @usual_sklearn()
     def _fit(self, X: np.ndarray) -> None:
         check_positive_int("n_components", self.n_components)
         self._device = resolve_device(self.device)
