@@ -124,7 +124,8 @@ class AnswerKey(BaseOracle):
         if found is not None:
             return found.values
         on_host: Any = to_host(self.y)
-        if isinstance(on_host, str | bytes | Set) or not isinstance(on_host, Sized) or np.ndim(on_host) == 0:
+        sized = isinstance(on_host, Sized) and getattr(on_host, "ndim", 1) > 0
+        if isinstance(on_host, str | bytes | Set) or not sized:
             raise TypeError(
                 "AnswerKey needs the labels as a list, an array, a Series or a mapping from id to label, got "
                 f"{type(self.y).__name__}."
