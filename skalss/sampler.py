@@ -104,7 +104,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         File in which every question and answer is kept: an answer is on the disk before it is used. `fit`
         with the same ledger and settings goes on where an earlier one was killed. Campaigns on the same rows
         share it, and buy no label twice. In the folder ``<ledger>-cache`` beside it they keep what a restart
-        would compute again; ``Ledger(path, cache=False)`` keeps nothing. None: answers are kept in memory only.
+        would compute again; ``Ledger(path, cache=False)`` keeps nothing. None: answers are kept in
+        memory only.
     random_state : int, RandomState or None, default=None
         The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
         seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.

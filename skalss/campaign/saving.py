@@ -84,7 +84,6 @@ def _check_format(path: Path, header: bytes) -> None:
         )
     if format_ > FORMAT:
         raise ValueError(f"{path} has format {format_}, this version reads up to {FORMAT}. Upgrade skalss.")
-    return format_
 
 
 def _is_whole(file: BinaryIO) -> bool:
