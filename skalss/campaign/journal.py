@@ -24,6 +24,8 @@ from ..ledger.lock import WriterLock
 from ..ledger.store import Store, now, version
 from ..ledger.tables import Answer, CampaignLine, Request
 from ..ledger.values import content_of, pack, unpack
+from ..oracles import Abstain, Failed
+from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
 from ..utils.scalars import from_json, to_json
 from .identity import (
     earlier_name_in_ledger,
@@ -87,6 +89,10 @@ class NoJournal:
         """Return nothing: nobody else answers."""
         return []
 
+    def corrected(self, questions: Sequence[Question]) -> list[tuple[Question, Answered]]:
+        """Return nothing: nobody else corrects."""
+        return []
+
     def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
         """Return the answers as they are."""
         return list(answers)
@@ -122,9 +128,12 @@ class Journal:
     def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str], *, is_new_name: bool = False):
         self.path, self.pool, self.names, self.is_new_name = ledger.path, pool, names, is_new_name
         check_ids(pool.ids)
+        for label in () if pool.target.classes is None else pool.target.classes.tolist():
+            to_json(label)  # before anything is bought: what a file cannot keep is refused
         self._rows = {"task": pool.target.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
         self._pool_key = key_of_pool(pool)
         self._number: int | None = None  # of the campaign in the file
+        self._n_read = 0  # answers looked through for corrections
         self._times: Counter[Any] = Counter()  # how often this campaign asked an id
         self._requests: dict[str, Request] = {}  # what waits, by id
         self._lock = WriterLock(self.path)
@@ -154,6 +163,8 @@ class Journal:
         """
         store = self._open()
         with store.writing() as book:
+            if self.pool.target.classes is not None:
+                store.keep_classes(self.pool.target.classes.tolist())
             for line in self._our_lines(book.campaigns):
                 if line.seed == seed:
                     self._number = line.number
@@ -297,6 +308,10 @@ class Journal:
 
     def _add_items(self, questions: Sequence[Question], ids: list[str], contents: list[str]) -> None:
         store = self._open()
+        for id_, content in zip(ids, contents, strict=True):
+            known = store.book.item(id_)
+            if known is not None and known.content != content and not store.book.is_asked(known.number):
+                store.set_aside(known)
         new = [i for i, id_ in enumerate(ids) if store.book.item(id_) is None]
         store.add("items", [(ids[i], contents[i], questions[i].kind) for i in new])
         store.read_lines()
@@ -332,17 +347,44 @@ class Journal:
         ]
 
     def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
-        """Write answers; return them as they came back, when they are on the disk."""
+        """Write answers, or corrections; return them as they came back, when they are on the disk."""
         store, target = self._open(), self.pool.target
-        requests = [self._requests[to_json(q.id, "id")] for q in questions]
-        lines = [
-            to_line(request.item, request.number, answer, target, cost=question.cost, annotator=annotator)
-            for question, request, answer in zip(questions, requests, answers, strict=True)
-        ]
+        if target.classes is None and store.refresh() and store.classes is not None:
+            for answer in answers:  # another campaign of this task named the classes
+                if not isinstance(answer, Abstain | Failed):
+                    store.target.check(answer)
+        lines = []
+        for question, answer in zip(questions, answers, strict=True):
+            request = self._requests[to_json(question.id, "id")]
+            number = request.number if question.state == PENDING else None
+            lines.append(
+                to_line(request.item, number, answer, target, cost=question.cost, annotator=annotator)
+            )
         with store.writing() as book:
             first = len(book.answers)
             store.add("answers", lines)
         return [from_line(line, target) for line in book.answers[first:]]
+
+    def corrected(self, questions: Sequence[Question]) -> list[tuple[Question, Answered]]:
+        """Return answered questions whose answer was replaced since the last call, by whomever.
+
+        Raises
+        ------
+        LedgerMismatchError
+            If one has a label that this campaign cannot use.
+        """
+        book = self._open().refresh()
+        new = {book.items[line.item - 1].id for line in book.answers[self._n_read :]}
+        n_read, found = len(book.answers), []
+        latest = {to_json(q.id, "id"): q for q in questions} if new else {}
+        for id_ in new & latest.keys():
+            question, line = latest[id_], book.answer_to(self._requests[id_])
+            if question.state != PENDING and line is not None and line.state != FAILED:
+                answered = Answered(self._read(question, line), line.cost, line.annotator)
+                if _is_new(question, answered):
+                    found.append((question, answered))
+        self._n_read = n_read
+        return found
 
     def _read(self, question: Question, line: Answer) -> Any:
         try:
@@ -352,6 +394,13 @@ class Journal:
                 f"The ledger {self.path} holds a label of id {_plain(question.id)!r} that this campaign "
                 f"cannot use: {error} Correct it with Ledger(path).answer(id, label), or mend the settings."
             ) from error
+
+
+def _is_new(question: Question, answered: Answered) -> bool:
+    """Whether an answer says something else than the one that a question has."""
+    if isinstance(answered.answer, Abstain):
+        return question.state != ABSTAINED
+    return question.state != LABELED or question.label != answered.answer
 
 
 def _plain(id_: Hashable) -> Any:

@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from ..utils.checks import checked_shape
+from ..utils.layout import warn_of_channels_last
+from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling
 from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
@@ -62,6 +64,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         self : BaseLatentModel
         """
+        warn_of_channels_last(X)
         return self.fit_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True))
 
     @usual_numerics()
@@ -142,7 +145,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         Z = np.empty((len(X), self._n_features_out), dtype=np.float32)
         with torch.no_grad():
-            for piece in chunks(len(X), self._chunk_rows()):
+            for piece in track_chunks(len(X), self._chunk_rows(), "encode rows"):
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
@@ -162,7 +165,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Z = as_tensor(check_array(to_host(Z), dtype=[np.float32, np.float64], input_name="Z"))
         X = np.empty((len(Z), *self._row_shape), dtype=np.float32)
         with torch.no_grad():
-            for piece in chunks(len(Z), self._chunk_rows()):
+            for piece in track_chunks(len(Z), self._chunk_rows(), "decode codes"):
                 X[piece] = as_numpy(self.decode(Z[piece]))
         return X
 

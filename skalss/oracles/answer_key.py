@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..utils.ids import first_twin, id_array, positions_in
+from ..utils.tensors import to_host
 from .alignment import column, matched, named, names_of
 from .base import ABSTAIN, BaseOracle
 
@@ -78,6 +79,9 @@ class AnswerKey(BaseOracle):
         """
         known, n_labels = self._ids(), len(self._labels())
         if sample_id is None:
+            if self.sample_id is None and isinstance(self.y, Mapping) and n_labels == n_rows:
+                self._positions(np.arange(n_rows))  # by position, and it says so
+                return
             if known is not None:
                 raise ValueError(
                     "AnswerKey holds labels by id, but the pool's rows have none. Pass sample_id= to fit, "
@@ -117,7 +121,15 @@ class AnswerKey(BaseOracle):
     def _labels(self) -> Sequence[Any]:
         """Return the labels, each at its position."""
         found = named(self.y)
-        return column(self.y) if found is None else found.values
+        if found is not None:
+            return found.values
+        on_host: Any = to_host(self.y)
+        if isinstance(on_host, str | bytes | Set) or not isinstance(on_host, Sized) or np.ndim(on_host) == 0:
+            raise TypeError(
+                "AnswerKey needs the labels as a list, an array, a Series or a mapping from id to label, got "
+                f"{type(self.y).__name__}."
+            )
+        return column(self.y)
 
     def _ids(self) -> np.ndarray | None:
         """Return the id of each label; None where these are positions."""

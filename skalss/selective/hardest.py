@@ -139,7 +139,7 @@ class HardestRows(PoolSelector):
         """Return the positions in the pool of the `n` hardest rows."""
         head, output, y = self._head, first_output(selection.output), selection.y
         assert head is not None  # found by `look`
-        hard = hardness(self.score, net, head, selection.output, y)
+        hard = hardness(self.score, net, head, selection.output, y, selection.X)
         picked = hardest_by_class(hard, y, n) if self.class_balance else hardest(hard, n)
         if are_class_scores(output, y):
             pull = head.pull(output, y)

@@ -69,7 +69,7 @@ class HardNegatives(PoolSelector):
     def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return the rows of highest loss, then random ones of those left."""
         y = selection.y
-        loss = torch.nan_to_num(row_losses(net, selection.output, y), nan=-torch.inf)
+        loss = torch.nan_to_num(row_losses(net, selection.output, y, selection.X), nan=-torch.inf)
         n_hard = round(n * min(1.0, net.epoch_ / self.ramp_epochs))
         hard = hardest_by_class(loss, y, n_hard)
         chance = torch.rand(len(y), generator=own_generator(y.device), device=y.device)

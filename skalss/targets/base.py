@@ -94,6 +94,9 @@ class BaseTarget(ABC):
     def know(self, labels: ArrayLike | None) -> None:  # noqa: B027 (most kinds have nothing to know)
         """Take these as all labels that may come, where that limits what may be answered."""
 
+    def remember(self, labels: Sequence[Any]) -> None:  # noqa: B027 (most kinds compare with none)
+        """Take these as labels that came before, which `check` compares the next ones with."""
+
     @abstractmethod
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return checked labels as an array of shape (n_labels, ...)."""

@@ -21,6 +21,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from .surroundings import usual_sklearn
 from .tensors import to_host
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
@@ -103,6 +104,7 @@ def differing_parameters(estimator: BaseEstimator, ignored: Collection[str] = ()
     return found
 
 
+@usual_sklearn()  # which would print other parameters, too
 def list_settings(params: Mapping[str, Any], ignored: Collection[str]) -> str:
     """Write parameters as text, as files before format 2 know a campaign.
 

@@ -66,7 +66,8 @@ def usual_numerics(*, keep_dtype: bool = False) -> Iterator[None]:
         accelerator = torch.accelerator.current_accelerator()
         for kind in ["cpu"] if accelerator is None else ["cpu", accelerator.type]:
             if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+                # The caller's cache of cast weights would hold those of the first step.
+                stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         if not keep_dtype and (_LOCKS.n_dtypes or torch.get_default_dtype() != torch.float32):
             stack.enter_context(_float32())
@@ -92,7 +93,12 @@ def usual_sklearn() -> Iterator[None]:
 
     Only for parts that we chose: an estimator of the user is run as the user has set it.
     """
-    with sklearn.config_context(transform_output="default", array_api_dispatch=False):
+    with sklearn.config_context(
+        transform_output="default",
+        array_api_dispatch=False,
+        enable_metadata_routing=False,
+        print_changed_only=True,
+    ):
         yield
 
 

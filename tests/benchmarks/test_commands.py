@@ -32,6 +32,7 @@ TINY = {
     ],
     "restart": ["--rounds", "1", "--epochs", "1", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
+    "tables": [],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
     "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],

@@ -211,3 +211,11 @@ def test_late_answers(path):
             return campaign.finish()
 
     assert_same(play(path, restarts=True), play(None, restarts=False))
+
+
+def test_scores_by_class_of_earlier_rounds_are_there_again(path):
+    params = {"strategy": "margin", "control_share": 0.5, "max_labels": 65}
+    stopped(path, after=50, **params)
+    found, expected = fit(path, **params), fit(None, **params)
+    assert expected.control_scores_["round"].nunique() >= 4
+    assert_same(found, expected)
