@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from ..utils.checks import check_number, check_positive_int
-from ..utils.devices import resolve_device, resolve_dtype
+from ..utils.devices import resolve_device, resolve_dtype, warn_of_emulation
 from ..utils.scaling import Scaling, centred, fit_scaling
 from ..utils.seeds import drawing_own, seeded
 from ..utils.surroundings import ignoring
@@ -60,6 +60,7 @@ class BaseVAE(BaseLatentModel):
         self._check_parameters()
         self._device = resolve_device(self.device)
         compute = resolve_dtype(self.dtype, self._device)
+        warn_of_emulation("dtype", self.dtype, self._device)
         self._shape = self._network_shape(X.shape[1:])
         view = self._scaled_view(X)
         known = self._known_scaling if view is X else None

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..network.skorch_net import first_output
 from ..utils.checks import check_number, check_positive_int
-from ..utils.devices import resolve_dtype
+from ..utils.devices import resolve_dtype, warn_of_emulation
 from .base import PoolSelector, Selection
 from .rows import Rows
-from .scoring import SCORES, Head, are_class_scores, hardness, outputs
+from .scoring import SCORES, Head, are_class_scores, device_of, hardness, outputs
 
 PROBE = 32  # updates between two looks at what scoring would give
 
@@ -115,6 +115,7 @@ class HardestRows(PoolSelector):
     def start_training(self, net: NeuralNet) -> None:
         """Forget what selection gave in the last training."""
         super().start_training(net)
+        warn_of_emulation("score_dtype", self.score_dtype, device_of(net))
         self._head: Head | None = None
         self._gain = 0.0
 

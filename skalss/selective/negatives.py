@@ -7,12 +7,12 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ..utils.checks import check_positive_int
-from ..utils.devices import resolve_dtype
+from ..utils.devices import resolve_dtype, warn_of_emulation
 from ..utils.seeds import own_generator
 from .base import PoolSelector, Selection
 from .hardest import hardest_by_class
 from .rows import Rows
-from .scoring import outputs, row_losses
+from .scoring import device_of, outputs, row_losses
 
 
 class HardNegatives(PoolSelector):
@@ -61,6 +61,11 @@ class HardNegatives(PoolSelector):
         check_positive_int("ramp_epochs", self.ramp_epochs)
         check_positive_int("score_chunk", self.score_chunk)
         resolve_dtype(self.score_dtype, torch.device("cpu"))
+
+    def start_training(self, net: NeuralNet) -> None:
+        """Get ready for the first epoch of a training."""
+        super().start_training(net)
+        warn_of_emulation("score_dtype", self.score_dtype, device_of(net))
 
     def look(self, net: NeuralNet, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""

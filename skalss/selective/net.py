@@ -15,7 +15,7 @@ from ..network.loader import can_number
 from ..network.skorch_net import plain_module
 from ..targets import make_target
 from ..utils.batchnorm import single_rows
-from ..utils.devices import resolve_dtype
+from ..utils.devices import resolve_dtype, warn_of_emulation
 from ..utils.surroundings import usual_numerics
 from .base import BaseSelector, Selection
 from .batchnorm import recalibrate
@@ -23,7 +23,7 @@ from .hardest import HardestRows
 from .negatives import HardNegatives
 from .prune import PruneEasyRows
 from .random import RandomRows
-from .scoring import device_of, row_losses
+from .scoring import device_of, row_losses, seconds
 
 SELECTORS = {
     "mms": HardestRows,
@@ -85,6 +85,7 @@ class _Selective(NeuralNet):
     selector_: BaseSelector | None = None
     selection_: Selection | None = None
     epoch_ = 0
+    seconds_recalibrating_ = 0.0  # at the end of the epoch at hand
     n_epochs_ = 1
     fit_params_: dict = {}
 
@@ -117,6 +118,7 @@ class _Selective(NeuralNet):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
+        warn_of_emulation("dtype", self.dtype, device_of(self))
         if (
             self.selector_ is not None
             and self.selector_.needs_classes
@@ -160,8 +162,10 @@ class _Selective(NeuralNet):
             selector.start_training(self)
         chosen = selector.select(self, iterator, **fit_params)
         super().run_single_epoch(chosen, training, prefix, step_fn, **fit_params)
+        began = seconds(device_of(self))
         if selector.biased:
             recalibrate(self, iterator, **fit_params)
+        self.seconds_recalibrating_ = seconds(device_of(self)) - began
 
     def progress(self, share_of_epoch: float) -> float:
         """Return the share of the epochs of this training that is done, in [0, 1]."""
