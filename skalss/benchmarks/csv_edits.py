@@ -41,7 +41,8 @@ def classes_of(task: str, rng: np.random.Generator) -> list[Any] | None:
     """Return the classes of a ledger; None where any label may come."""
     if task == "text":
         return [WORDS[i] for i in rng.choice(len(WORDS), 8, replace=False)]
-    return {"int": [-1, 0, 1, 2**60 + 1], "bool": [True, False]}.get(task)
+    known: dict[str, list[Any]] = {"int": [-1, 0, 1, 2**60 + 1], "bool": [True, False]}
+    return known.get(task)
 
 
 def label_of(task: str, classes: list[Any] | None, rng: np.random.Generator) -> Any:
@@ -177,7 +178,7 @@ def save(table: Table, path: Path, rng: np.random.Generator) -> None:
     writer = csv.writer(
         text,
         delimiter=str(rng.choice([",", ";", "\t"])),
-        quoting=[csv.QUOTE_MINIMAL, csv.QUOTE_ALL][rng.integers(2)],
+        quoting=csv.QUOTE_ALL if rng.integers(2) else csv.QUOTE_MINIMAL,
         lineterminator=str(rng.choice(["\n", "\r\n"])),
     )
     writer.writerows(table)

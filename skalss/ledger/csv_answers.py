@@ -91,13 +91,19 @@ class CsvAnswers:
     def _label(self, entry: Entry, item: int, state: str) -> None:
         """Take a label, whatever the state of its row says: that is what it was when the file was written."""
         cell = unguard(entry.cells["label"])
-        old = self._as_read(self._stamped(entry, item))
+        stamped = self._stamped(entry, item)
+        old = self._as_read(stamped)
         if isinstance(old, str | int | float) and looks_like(old, cell) and not self._is_a_label(cell):
             if isinstance(old, str):
                 self._note(CHANGED, entry)
             return
         label = self.labels.read(entry, item)
-        if state in (ABSTAINED, FAILED) and not _differ(self._as_read(self.book.known(item)), label):
+        was = None if stamped is None else stamped.state
+        if (
+            state in (ABSTAINED, FAILED)
+            and state != was
+            and not _differ(self._as_read(self.book.known(item)), label)
+        ):
             self._note(AT_ODDS, entry)
             return
         self._answer(entry, item, label)
@@ -156,9 +162,7 @@ class CsvAnswers:
         """Return the answer that stood in the line when the file was written."""
         at = entry.get("answered_at")
         lines = self.book.answers_of(item) if at else []
-        return next(
-            (line for line in reversed(lines) if line.answered_at == at and line.state != FAILED), None
-        )
+        return next((line for line in reversed(lines) if line.answered_at == at), None)
 
     def _who(self, entry: Entry, item: int) -> str:
         """Return who answered; the name beside an answer that was corrected is that of who gave it first."""

@@ -110,8 +110,6 @@ def _head(path: str | os.PathLike) -> tuple[list[str], str, int, str]:
 def _names(path: str | os.PathLike, header: list[str]) -> list[str]:
     """Return the columns by the names that are read; refuse a header that does not name each once."""
     names = [_plain(name) for name in header]
-    while names and not names[-1]:
-        names.pop()
     missing = [name for name in TYPED if name not in names]
     if missing:
         raise ValueError(

@@ -52,8 +52,10 @@ class ItemFinder:
         return item.number
 
     def _as_written(self, entry: Entry, cell: str, kind: str) -> Item | None:
-        ids = {to_json(id_, "id") for text in (unguard(cell), cell) for id_ in _readings(text, kind)}
-        items = [item for id_ in sorted(ids) if (item := self.book.item(id_)) is not None]
+        items: list[Item] = []
+        for text in (unguard(cell), cell):
+            ids = {to_json(id_, "id") for id_ in _readings(text, kind)} if not items else ()
+            items += [item for id_ in sorted(ids) if (item := self.book.item(id_)) is not None]
         if len(items) > 1:
             raise entry.refuse(
                 f"id {cell!r} may be {[from_json(i.id) for i in items]}; add a column id_type."

@@ -30,6 +30,7 @@ class LabelReader:
         self.known = [self.target.from_text(text) for text, n_items in book.labels.items() if n_items]
         self.types = {type(label) for label in self.known}
         untyped = [unguard(entry.cells["label"]) for entry in entries if not entry.get("label_type")]
+        self._read: set[Any] = set()  # labels of lines further up
         self.all_numbers = all(survives(text) is not None for text in untyped if text)
 
     def read(self, entry: Entry, item: int) -> Any:
@@ -51,11 +52,14 @@ class LabelReader:
             label = _number(cell)
         else:
             label = self._typed(entry, cell, kind)
+            target.remember(list(self._read))
         try:
             to_json(label)
-            return check_told(label, target, entry.get("id"))
+            label = check_told(label, target, entry.get("id"))
         except ValueError as error:
             raise entry.refuse(str(error)) from error
+        self._read.add(label)
+        return label
 
     def _typed(self, entry: Entry, cell: str, kind: str) -> Any:
         """Read a label by its type: that in the file, that of all others, or how it is written."""

@@ -12,7 +12,7 @@ _PREFIXES = ("a", "ab", "an", "dis", "fe", "il", "im", "in", "ir", "mis", "non",
 
 
 def nearest(word: object, known: Iterable[Any]) -> Any:
-    """Return the one of `known` that is written most like `word`; None if none is.
+    """Return the one of `known` that is the same number, or written most like `word`; None if none is.
 
     Examples
     --------
@@ -21,9 +21,13 @@ def nearest(word: object, known: Iterable[Any]) -> Any:
     >>> nearest("3", [1, 3])
     3
     """
-    written: dict[str, Any] = {}
+    known, written = list(known), dict[str, Any]()
     for other in known:
         written.setdefault(_plain(str(other)), other)
+    number = _number(word)
+    for other in known if number is not None else ():
+        if _number(other) == number:
+            return other
     found = get_close_matches(_plain(str(word)), written, n=1)
     return written[found[0]] if found else None
 
@@ -42,6 +46,13 @@ def looks_like(word: str, known: Iterable[str]) -> str | None:
     >>> looks_like("grade 2", ["grade 3"])
     """
     return next((other for other in known if other != word and _alike(word, other)), None)
+
+
+def _number(word: object) -> float | None:
+    try:
+        return float(str(word))
+    except ValueError:
+        return None
 
 
 def _plain(text: str) -> str:

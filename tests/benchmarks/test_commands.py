@@ -11,6 +11,7 @@ TINY = {
     "acquisition": ["--rows", "3000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
     "badge": ["--rows", "500", "--features", "8", "--queries", "10", "--repeats", "1"],
     "campaign-rounds": ["--data", "random", "--labels", "40", "--epochs", "2", "--repeats", "1"],
+    "csv-edits": ["--files", "10"],
     "label-efficiency": [
         *("--data", "digits", "--net", "mlp", "--latent", "pca", "--seeds", "2", "--max-epochs", "2"),
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),

@@ -29,9 +29,12 @@ from .ledgers import Counting, make_sampler
     ("label", "message"), [(99, "The label 99 is outside classes"), ("cat", "'cat' is outside classes")]
 )
 def test_a_label_that_the_campaign_cannot_use_is_named_and_can_be_corrected(path, label, message):
-    with Campaign(make_sampler(path), X) as campaign:
+    with Campaign(make_sampler(path, classes=None), X) as campaign:
         ids = campaign.ask().ids.tolist()
         Ledger(path).answer(ids[0], label)
+    with Campaign(make_sampler(path), X) as campaign:  # names the classes
+        with pytest.raises(LedgerMismatchError, match=f"a label of id {ids[0]}"):
+            campaign.ask()
         with pytest.raises(
             LedgerMismatchError, match=rf"a label of id {ids[0]} .*{message}.*Correct it with"
         ):

@@ -47,7 +47,13 @@ def test_the_same_word_is_no_slip():
 
 @pytest.mark.parametrize(
     ("word", "known", "expected"),
-    [("bening", ["benign", "x"], "benign"), ("7", [7, 8], 7), ("0.5", [0.5], 0.5), ("zebra", ["cat"], None)],
+    [
+        ("bening", ["benign", "x"], "benign"),
+        ("7", [7, 8], 7),
+        ("0.5", [0.5], 0.5),
+        ("7", ["007", "x"], "007"),
+        ("zebra", ["cat"], None),
+    ],
 )
 def test_the_nearest_word(word, known, expected):
     assert nearest(word, known) == expected
