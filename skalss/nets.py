@@ -6,7 +6,8 @@ and the user has not set them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -91,7 +92,7 @@ class LeNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        return self.head(self.body(X.reshape(len(X), *self.input_shape)))
+        return self.head(self.body(X.reshape(-1, *self.input_shape)))
 
 
 class _MaxPool(nn.Module):
@@ -136,7 +137,7 @@ class ResNet8(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        features = self.stages(self.stem(X.reshape(len(X), *self.input_shape)))
+        features = self.stages(self.stem(X.reshape(-1, *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 
 
@@ -183,7 +184,7 @@ def net_classifier(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neu
     >>> net_classifier(LeNet, max_epochs=20).max_epochs
     20
     """
-    return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(), **params})
+    return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(params), **params})
 
 
 def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> NeuralNetRegressor:
@@ -203,16 +204,30 @@ def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neur
     net : NeuralNetRegressor
         Not fitted.
     """
-    return NeuralNetRegressor(module, **{**_few_labels(), **params})
+    return NeuralNetRegressor(module, **{**_few_labels(params), **params})
 
 
-def _few_labels() -> dict[str, Any]:
+def _few_labels(params: Mapping[str, Any]) -> dict[str, Any]:
+    optimizer = params.get("optimizer", torch.optim.Adam)
+    given = {name.removeprefix("optimizer__") for name in params if name.startswith("optimizer__")}
+    fused = {"optimizer__fused": True} if can_fuse(optimizer, given) else {}
     return {
-        "optimizer": torch.optim.Adam,
-        "optimizer__fused": True,
+        "optimizer": optimizer,
+        **fused,
         "lr": 2e-3,
         "batch_size": 32,
         "max_epochs": 60,
         "train_split": None,
         "verbose": 0,
     }
+
+
+def can_fuse(optimizer: Callable[..., Any], given: Collection[str] = ()) -> bool:
+    """Whether an optimizer takes ``fused=True``, beside arguments that are given by name."""
+    given = {*given, *getattr(optimizer, "keywords", ())}  # those of a functools.partial
+    if given & {"fused", "foreach", "differentiable"}:  # torch allows one of them
+        return False
+    try:
+        return "fused" in inspect.signature(optimizer).parameters
+    except (TypeError, ValueError):
+        return False

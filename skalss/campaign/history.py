@@ -28,6 +28,7 @@ class HistoryLine:
     query_seconds: float = 0.0
     network_rows: int = 0
     n_pseudo: int = 0
+    pseudo_reason: str = ""
     n_control: int = 0
     control_score: float = np.nan
     control_low: float = np.nan
@@ -82,6 +83,7 @@ class History:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each line."""
-        return pd.DataFrame(
-            [vars(line) for line in self.lines], columns=[column.name for column in fields(HistoryLine)]
-        )
+        columns = [column.name for column in fields(HistoryLine)]
+        # Lines of a campaign saved by an earlier version lack what came later: the class has its default.
+        lines = [[getattr(line, column) for column in columns] for line in self.lines]
+        return pd.DataFrame(lines, columns=columns)

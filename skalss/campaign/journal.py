@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
@@ -26,7 +27,13 @@ from ..ledger.values import content_of, pack, unpack
 from ..oracles import Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
 from ..utils.scalars import from_json, to_json
-from .identity import name_in_ledger, old_name_in_ledger
+from .identity import (
+    earlier_name_in_ledger,
+    name_in_ledger,
+    names_more_than_before,
+    old_name_in_ledger,
+    warn_of_faults,
+)
 from .ledger_rows import check_ids, check_same_rows, key_of_pool, other_row, positions_of
 from .pool import Pool
 from .questions import GENERATED, POOL, Question
@@ -67,6 +74,10 @@ class NoJournal:
         """Return nothing: no other process asked before."""
         return []
 
+    def told(self, round_: int) -> list[tuple[str, str]]:
+        """Return nothing."""
+        return []
+
     def as_asked(self, requests: Sequence[Request], questions: list[Question]) -> list[Question]:
         """Return the questions as they are."""
         return questions
@@ -91,7 +102,9 @@ def make_journal(ledger: Ledger | None, pool: Pool, sampler: BaseEstimator) -> J
     """Return the journal of a campaign: what it keeps in its ledger, if it has one."""
     if ledger is None:
         return NoJournal()
-    return Journal(ledger, pool, [name_in_ledger(sampler), old_name_in_ledger(sampler)])
+    warn_of_faults(sampler, ledger.path)
+    names = [name_in_ledger(sampler), earlier_name_in_ledger(sampler), old_name_in_ledger(sampler)]
+    return Journal(ledger, pool, names, is_new_name=names_more_than_before(sampler))
 
 
 class Journal:
@@ -103,6 +116,8 @@ class Journal:
     pool : Pool
     names : sequence of str
         Of the campaign's settings: what new lines get, and what older versions called the same settings.
+    is_new_name : bool, default=False
+        Whether older versions gave the same name to settings that are told apart now.
 
     Raises
     ------
@@ -110,8 +125,8 @@ class Journal:
         If the file is damaged, of a newer format, of other data or of another task.
     """
 
-    def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str]):
-        self.path, self.pool, self.names = ledger.path, pool, names
+    def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str], *, is_new_name: bool = False):
+        self.path, self.pool, self.names, self.is_new_name = ledger.path, pool, names, is_new_name
         check_ids(pool.ids)
         for label in () if pool.target.classes is None else pool.target.classes.tolist():
             to_json(label)  # before anything is bought: what a file cannot keep is refused
@@ -134,10 +149,8 @@ class Journal:
     def choose_seed(self, random_state: SeedLike) -> int:
         """Draw the seed of a campaign; without a random state, that of the last with the same settings."""
         assert self._store is not None
-        if random_state is None:
-            for line in reversed(self._store.book.campaigns):
-                if self._is_ours(line):
-                    return line.seed
+        if random_state is None and (lines := self._our_lines(self._store.book.campaigns)):
+            return lines[-1].seed
         return int(check_random_state(random_state).randint(2**31 - 1))
 
     def start(self, seed: int) -> None:
@@ -152,9 +165,10 @@ class Journal:
         with store.writing() as book:
             if self.pool.target.classes is not None:
                 store.keep_classes(self.pool.target.classes.tolist())
-            for line in book.campaigns:
-                if self._is_ours(line) and line.seed == seed:
+            for line in self._our_lines(book.campaigns):
+                if line.seed == seed:
                     self._number = line.number
+                    self._check_name(line)
                     return
             new = (self.names[0], self._pool_key, seed, version(), now())
             (self._number,) = store.add("campaigns", [new])
@@ -162,6 +176,22 @@ class Journal:
     def _is_ours(self, line: CampaignLine) -> bool:
         """Whether a campaign in the file has the same settings and the same pool."""
         return line.settings in self.names and line.pool == self._pool_key
+
+    def _our_lines(self, lines: Sequence[CampaignLine]) -> list[CampaignLine]:
+        """Return the campaigns in the file with the same settings; without any, those of an older name."""
+        ours = [line for line in lines if self._is_ours(line)]
+        return [line for line in ours if line.settings == self.names[0]] or ours
+
+    def _check_name(self, line: CampaignLine) -> None:
+        """Warn where an older version may have meant another campaign."""
+        if line.settings != self.names[0] and self.is_new_name:
+            warnings.warn(
+                f"Campaign {line.number} in the ledger {self.path} was begun by an older version, which did "
+                "not tell weights, functions without a name and attributes of modules apart. It is taken for "
+                "this one, and goes on. If it had others, start with another ledger or random_state.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def close(self) -> None:
         """Let the ledger go; it is opened again when it is needed."""
@@ -201,6 +231,16 @@ class Journal:
     def round(self, round_: int) -> list[Request]:
         """Return what this campaign asked in a round before, in this process or an earlier one."""
         return self._open().refresh().round(self._campaign, round_)
+
+    def told(self, round_: int) -> list[tuple[str, str]]:
+        """Return the ids, as JSON, that this campaign asked in a round, each with its answer so far."""
+        book = self._open().book
+        found = []
+        for request in book.round(self._campaign, round_):
+            line = book.answer_to(request)
+            answer = "" if line is None else repr((line.state, line.label, line.cost, line.charged))
+            found.append((book.items[request.item - 1].id, answer))
+        return found
 
     @property
     def _campaign(self) -> int:

@@ -144,6 +144,10 @@ class Records:
         used = {q.start for q in self.questions}
         return np.array([key in used for key in self.start_keys()], dtype=bool)
 
+    def points(self) -> list[np.ndarray]:
+        """Return every point that was made and asked, answered or not."""
+        return [q.row for q in self.questions if q.kind == GENERATED]
+
     def generated_ids(self) -> list[str]:
         """Return the ids of generated points, in the order asked."""
         return [q.id for q in self.questions if q.kind == GENERATED]

@@ -32,6 +32,10 @@ class Ledger:
     path : str or path
         The file. SQLite keeps ``<path>-wal`` and ``<path>-shm`` beside it while it is open, and the campaign
         that drives it holds ``<path>-lock``. It must be on a disk of this machine, not in a network folder.
+    cache : bool, default=True
+        Whether campaigns keep in the folder ``<path>-cache`` what a restart would compute again: the fitted
+        latent model, the codes of the pool (four bytes for each row and component), and a small file for each
+        round. It holds no label, and can be deleted at any time.
 
     Examples
     --------
@@ -55,10 +59,10 @@ class Ledger:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, *, cache: bool = True):
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise TypeError(f"A ledger needs the path of its file, got {path!r}.")
-        self.path = Path(path)
+        self.path, self.cache = Path(path), cache
         self._store: Store | None = None
 
     def answer(self, id_: Hashable, label: Any, *, annotator: str = "", cost: float = 0.0) -> None:

@@ -47,6 +47,11 @@ class Selection:
     seconds_after: float = 0.0
 
     @property
+    def X(self) -> Any:
+        """The inputs of the pool's rows."""
+        return unpack_data(self.rows.batch)[0]
+
+    @property
     def y(self) -> Any:
         """The targets of the pool's rows."""
         return unpack_data(self.rows.batch)[1]
@@ -77,8 +82,7 @@ class BaseSelector(BaseEstimator):
         Parameters
         ----------
         net : SelectiveNetClassifier
-            ``net.numbered_`` says whether `iterator` yields ``(batch, ids)`` or batches;
-            ``net.progress(share_of_epoch)`` gives the share of the training that is done. Set
+            ``net.progress(share_of_epoch)`` returns the share of the training that is done. Set
             ``net.selection_`` before each batch.
         iterator : iterable
             The loader. Each ``iter`` of it is a pass.
@@ -125,7 +129,7 @@ class PoolSelector(BaseSelector):
 
     def select(self, net: NeuralNet, iterator: Iterable[Any], **fit_params) -> Iterator[Any]:
         """Yield as many batches as one pass has, each chosen from a pool of its own."""
-        stream = RowStream(iterator, numbered=net.numbered_)
+        stream = RowStream(iterator)
         n_done, device = 0, device_of(net)
         began = seconds(device)
         while n_done < stream.n_batches:
@@ -153,6 +157,7 @@ class PoolSelector(BaseSelector):
     def _choose(self, net: NeuralNet, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
         """Pick `n` rows of the pool."""
         pool.batch = to_device(pool.batch, device_of(net))
+        pool.ids = None if pool.ids is None else pool.ids.to(device_of(net))
         net.selection_ = selection = Selection(pool)
         if len(pool) > n:
             selection.output = self.look(net, pool, **fit_params)

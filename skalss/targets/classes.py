@@ -16,8 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from ..scores import margin
+from ..utils.columns import to_column, to_scalar
 from ..utils.spelling import looks_like, nearest
-from .base import BaseTarget
+from .base import BaseTarget, as_weights
 
 MANY = 300  # labels that differ; so many are no classes that a person types
 
@@ -56,11 +57,39 @@ class Classes(BaseTarget):
         self.know(classes)
 
     def know(self, labels: ArrayLike | None) -> None:
-        """Take these as all labels that may come; None: any may."""
-        if isinstance(labels, str) or (labels is not None and not np.iterable(labels)):
+        """Take these as all labels that may come; None: any may.
+
+        Raises
+        ------
+        TypeError
+            If they are no sequence.
+        ValueError
+            If there is none, one is no label, or text and numbers are mixed.
+        """
+        self.classes, self._known = None, {}
+        if labels is None:
+            return
+        if isinstance(labels, str | bytes | Mapping) or not np.iterable(labels):
             raise TypeError(f"classes must be a sequence of labels, got {labels!r}. Pass them as a list.")
-        self.classes = None if labels is None else np.unique(np.asarray(labels))
-        self._known = set() if self.classes is None else set(self.classes.tolist())
+        whole = hasattr(labels, "dtype") or hasattr(labels, "iloc")
+        listed = to_column(labels) if whole else [to_scalar(label) for label in labels]
+        found = np.asarray(listed)
+        if found.dtype != object and not isinstance(listed, list):
+            found = np.unique(found)
+        # NumPy would turn the numbers of a mixed list into text.
+        plain = [_plain(label) for label in (listed if isinstance(listed, list) else found.ravel().tolist())]
+        kinds = {isinstance(label, str) for label in plain}
+        if len(kinds) != 1:
+            got = "text and numbers" if kinds else "none"
+            raise ValueError(
+                f"classes must be all numbers or all text, at least one, got {got}: {plain[:5]}. Turn them "
+                "into text with str(), or into numbers."
+            )
+        # A column of objects that are numbers trains no network.
+        numbers = found.dtype == object and kinds == {False}
+        self.classes = np.unique(np.array(plain) if numbers else found)
+        self._known = {label: label for label in self.classes.tolist()}
+        self._text = kinds.pop()
 
     def check(self, answer: object) -> Any:
         """Return a label, if it is one of the classes, and text where others are text.
@@ -71,6 +100,7 @@ class Classes(BaseTarget):
             raise ValueError(
                 f"A class label must be a number or a string, got {answer!r}. Give one label a row."
             )
+        answer = _plain(answer)
         if self.classes is not None and answer not in self._known:
             near = nearest(answer, self._known)
             hint = "" if near is None else f"Did you mean {near!r}? "
@@ -88,7 +118,7 @@ class Classes(BaseTarget):
         if self.classes is None and answer not in self._seen:
             self._warn_of_slip(answer)
             self._seen.add(answer)
-        return answer
+        return self._known.get(answer, answer)  # 1.0 and True are the class 1
 
     def remember(self, labels: Sequence[Any]) -> None:
         """Take these as labels that came before."""
@@ -120,9 +150,11 @@ class Classes(BaseTarget):
 
     def fitted(self, y: np.ndarray) -> Self:
         """Return a target that numbers the classes, or the labels in `y` where the classes are not known."""
+        if self.classes is None:
+            self.check_column(y)
         made = type(self)()
-        made._encoder = LabelEncoder().fit(y if self.classes is None else self.classes)
-        made.know(made._encoder.classes_)
+        made.know(y if self.classes is None else self.classes)
+        made._encoder = LabelEncoder().fit(made.classes)
         return made
 
     @property
@@ -193,12 +225,39 @@ class Classes(BaseTarget):
 
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy."""
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        return float(accuracy_score(self.column(y), predicted, sample_weight=as_weights(sample_weight)))
+
+    def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
+        """Return each label in `y`, sorted, with how many of its rows are right and how many it has."""
+        right, labels = np.asarray(y) == np.asarray(predicted), np.asarray(y)
+        return [
+            (label, int(right[labels == label].sum()), int((labels == label).sum()))
+            for label in np.unique(labels).tolist()
+        ]
 
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return Cohen's kappa."""
         # Of constant predictions kappa is undefined.
         return 1.0 if np.array_equal(old, new) else float(cohen_kappa_score(old, new))
+
+
+def _plain(label: object) -> bool | int | float | str:
+    """Return a label as Python has it.
+
+    Raises
+    ------
+    ValueError
+        If no classifier can be trained on it, or it does not survive being written down.
+    """
+    plain = label.item() if isinstance(label, np.generic) else label
+    if isinstance(plain, float) and not plain.is_integer():  # NaN and infinity among them
+        raise ValueError(f"A class label that is a number must be a whole number, got {plain!r}.")
+    if not isinstance(plain, bool | int | float | str):
+        raise ValueError(
+            f"A class label must be a bool, a whole number or a text, got {_shown(label)} of type "
+            f"{type(label).__name__}. Turn it into text with str(), or into a number."
+        )
+    return plain
 
 
 def _shown(label: object) -> str:

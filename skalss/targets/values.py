@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from torch import Tensor
 
-from .base import BaseTarget
+from .base import BaseTarget, as_weights
 
 
 class Values(BaseTarget):
@@ -46,7 +46,10 @@ class Values(BaseTarget):
                 f"A regression label must be a number, got {answer!r} of type {type(answer).__name__}. "
                 "For classes, pass a classifier as estimator."
             )
-        return float(answer)
+        try:
+            return float(answer)
+        except OverflowError as error:  # an int or fraction of hundreds of digits
+            raise ValueError("A regression label must fit a float, and this one is too large.") from error
 
     def check_column(self, y: np.ndarray) -> None:
         """Take any numbers."""
@@ -98,7 +101,7 @@ class Values(BaseTarget):
 
     def beliefs(self, output: Tensor) -> Tensor:
         """Return values in the units of y, of shape (n_samples,)."""
-        return self._mean + self._scale * output.reshape(len(output))
+        return self._mean + self._scale * output.reshape(-1)
 
     def believed_by(self, model: BaseEstimator, X: ArrayLike) -> np.ndarray:
         """Return predicted values."""
@@ -116,7 +119,7 @@ class Values(BaseTarget):
 
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return R²."""
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
+        return float(r2_score(self.column(y), predicted, sample_weight=as_weights(sample_weight)))
 
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return R² of the new values on the old ones, clipped to [0, 1]."""
