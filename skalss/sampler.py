@@ -126,7 +126,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
         seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar of the labels, and one of every pass that takes a while: the latent model's
+        training, encoding, the network's training, a committee.
 
     Attributes
     ----------
