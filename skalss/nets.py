@@ -92,7 +92,7 @@ class LeNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        return self.head(self.body(X.reshape(len(X), *self.input_shape)))
+        return self.head(self.body(X.reshape(-1, *self.input_shape)))
 
 
 class _MaxPool(nn.Module):
@@ -137,7 +137,7 @@ class ResNet8(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        features = self.stages(self.stem(X.reshape(len(X), *self.input_shape)))
+        features = self.stages(self.stem(X.reshape(-1, *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 
 

@@ -7,6 +7,7 @@ import os
 import warnings
 from typing import Any, Self
 
+import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
@@ -21,6 +22,7 @@ from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
+from .utils.columns import to_column
 from .utils.tensors import to_host
 
 _PAPER_CLIMB: dict[str, Any] = {
@@ -30,12 +32,26 @@ _PAPER_CLIMB: dict[str, Any] = {
     "start_once": False,
     "min_distance": None,
 }
+_PAPER_POINTS: dict[str, dict[str, Any]] = {"snn": {}, "si": {"bounds": None}}
 
 
 def _failures(campaign: Campaign) -> str:
     """Say what failed, for an error that may come of it."""
     reasons = campaign.queries.query("state == 'failed'")["reason"]
     return f" {len(reasons)} questions failed: {reasons.unique()[:3].tolist()}." if len(reasons) else ""
+
+
+def _check_whole_key(y: object) -> None:
+    """Refuse an answer key with holes, whatever its dtype."""
+    column = to_column(y)
+    missing = int(pd.isna(column).sum()) if column.ndim == 1 else 0
+    if missing:
+        raise ValueError(
+            f"Without an oracle, y is the answer key and must hold a label for every row; {missing} of "
+            f"{len(column)} are missing. Fill them in; or set oracle=, which is asked for these rows while "
+            "labeled= marks those that are known; or let people answer with Campaign(sampler, X, y), its "
+            "ask() and tell()."
+        )
 
 
 def _has_probabilities(sampler: AdaptiveLatentSampler) -> bool:
@@ -65,7 +81,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
         ``"lcmd"``, ``"random_codes"`` or an object, whose parameters a grid search reaches as
         ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today `AdaptiveStrategy`
-        for classes and `LargestClusterStrategy` for values.
+        for classes and `LargestClusterStrategy` for values. Where some classes are rare, see
+        ``AdaptiveStrategy(rare_share=...)`` and ``TaskNet(net, class_weight="balanced")``.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="auto"
@@ -102,7 +119,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     ledger : str, path or Ledger, default=None
         File in which every question and answer is kept: an answer is on the disk before it is used. `fit`
         with the same ledger and settings goes on where an earlier one was killed. Campaigns on the same rows
-        share it, and buy no label twice. None: answers are kept in memory only.
+        share it, and buy no label twice. In the folder ``<ledger>-cache`` beside it they keep what a restart
+        would compute again; ``Ledger(path, cache=False)`` keeps nothing there. None: answers are kept in
+        memory only.
     random_state : int, RandomState or None, default=None
         The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
         seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.
@@ -122,13 +141,19 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         A row whenever rows were asked or the network was scored: `round`, `n_labels`, `n_queries`, `cost`
         (paid so far), `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`,
         `network_rows` (those that passed the network to choose; one with a gradient counts as three),
-        `n_pseudo` (rows with pseudo-labels in the training). With `control_share`: `n_control` (labels of
-        control rows so far), `control_score` on them with its 95 % interval from `control_low` to
+        `n_pseudo` (rows with pseudo-labels in the training), `pseudo_reason` (why there were some, or none;
+        empty where no network was trained). With `control_share`: `n_control` (labels of control rows so
+        far), `control_score` on them with its 95 % interval from `control_low` to
         `control_high` (Wilson's for an accuracy, otherwise a percentile bootstrap), and `asked_score` of the
         same network on the rows that the strategy chose by it, before it trained on them; NaN where there are
         fewer than two control rows, none of the strategy's, or too few classes among them for the scorer. The
         last `control_score` is of the network before it was trained on the control rows. With
         `PredictionsAgree`: `agreement` with the network of the round before.
+    control_scores_ : DataFrame
+        With `control_share`, the score by class: a row for each round in which two or more control rows had
+        labels, and each class among them: `round`, `n_labels`, `label`, `n_control` (control rows of the
+        class), `recall` (share of them that the network gets right) with its 95 % interval (Wilson's) from
+        `recall_low` to `recall_high`. A class with few control rows has a wide one. Empty for values.
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
         labeled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held
@@ -213,7 +238,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         A random first set; in each round, start rows drawn at random from the labelled set, one step up
         the gradient of the task loss through the decoder, then the nearest pool row (SNN) or the decoded
         point (SI); the network trains on the decoded rows of all sets so far, continued from the last
-        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``.
+        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``. As published,
+        nothing keeps the points of SI inside of the pool's range; a warning says when some leave it, and
+        ``strategy__bounds="pool"`` or a pair (low, high), set by `set_params`, keeps them inside.
 
         Parameters
         ----------
@@ -235,7 +262,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         if strategy not in published:
             raise ValueError(f"paper takes {sorted(published)}, got {strategy!r}.")
         settings = {
-            "strategy": published[strategy](**_PAPER_CLIMB),
+            "strategy": published[strategy](**_PAPER_CLIMB, **_PAPER_POINTS[strategy]),
             "initial": "random",
             "pseudo_labels": None,
             "train_on": "decoded",
@@ -261,13 +288,14 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         tags.target_tags.required = self.oracle is None
         return tags
 
-    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None) -> Self:
+    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None) -> Self:
         """Buy labels round by round and train on them.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-            The pool. A memory map is read in chunks.
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...), or Box
+            The pool. A memory map is read in chunks. In a :class:`~skalss.simulation.Box`, the bounds of a
+            simulator's parameters, rows are drawn from `random_state`.
         y : array-like of shape (n_samples,), default=None
             Without an oracle: the answer key, of which only bought labels are used. With one: labels that
             are known already; missing ones are None, NaN or pandas' NA.
@@ -277,6 +305,10 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             What identifies each row to the oracle; None: its position.
         X_val, y_val : arrays, default=None
             Held-out rows for `ScoreReached` and the history.
+        show : sequence of length n_samples, default=None
+            What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
+            Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
+            of X. The oracle and its costs get these rows, and batches show them. None: X.
 
         Returns
         -------
@@ -298,14 +330,11 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             )
         check_task_model(self.estimator)
         if self.oracle is None:
+            _check_whole_key(y)
             y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
-        campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
-        if self.oracle is None and campaign.oracle is None:
-            campaign.close()
-            raise ValueError(
-                "Without an oracle, y is the answer key and must hold a label for every row; some are "
-                "missing. Fill them in, set oracle=, or use Campaign with ask() and tell()."
-            )
+        campaign = Campaign(
+            self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show
+        )
         try:
             fitted = campaign.run().finish()
         except KeyboardInterrupt:
@@ -401,7 +430,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
         Numbers are held as safetensors, all else as JSON. Not in it are the objects you made the sampler of
         (nets, latent models, strategies, oracles), the pool, and what training has left in the net besides
-        its weights: the state of its optimiser and its record of epochs.
+        its weights: the state of its optimiser and its record of epochs. `load` reads it back around objects
+        of yours; ``skalss.load_model`` reads the network alone, to predict.
 
         Parameters
         ----------

@@ -8,6 +8,7 @@ import threading
 import pytest
 from skorch.callbacks import Callback
 
+from skalss import Campaign
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier
 from skalss.oracles import Failed, FunctionOracle
@@ -61,7 +62,7 @@ class PressCtrlC(Callback):
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize(("at", "n_labels"), [(2, 10), (5, 20), (8, 30)])
 def test_ctrl_c_in_training_stops_the_campaign(at, n_labels, warm_start):
-    PressCtrlC.n_epochs, PressCtrlC.at = 0, at
+    PressCtrlC.n_epochs, PressCtrlC.at = 0, at + 1 + warm_start  # after the rehearsal
     handler = signal.getsignal(signal.SIGINT)
     sampler = make_sampler(net_classifier(max_epochs=3, callbacks=[PressCtrlC()]), warm_start=warm_start)
     with pytest.warns(UserWarning, match=f"Interrupted after {n_labels} paid answers"):
@@ -72,9 +73,21 @@ def test_ctrl_c_in_training_stops_the_campaign(at, n_labels, warm_start):
     assert sampler.predict(X).shape == (120,)
 
 
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="only the main thread gets signals"
+)
+def test_ctrl_c_in_the_rehearsal_is_passed_on():
+    PressCtrlC.n_epochs, PressCtrlC.at = 0, 1
+    with pytest.raises(KeyboardInterrupt):
+        Campaign(make_sampler(net_classifier(max_epochs=3, callbacks=[PressCtrlC()])), X)
+
+
 def test_ctrl_c_in_the_latent_model_does_not_start_it_again():
     class Interrupted(LinearLatent):
         n_fits = 0
+
+        def rehearse(self, X):
+            pass
 
         def _fit(self, X):
             type(self).n_fits += 1
@@ -91,7 +104,7 @@ class Break(Callback):
 
     def on_train_begin(self, net, **kwargs):
         Break.n_trainings += 1
-        if Break.n_trainings == 2:
+        if Break.n_trainings == 3:  # the rehearsal is the first
             raise RuntimeError("out of memory")
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
 from ..latent import BaseLatentModel, default_latent_model
-from ..network import TaskModel, make_task_model
+from ..network import TaskModel, describe_net, make_task_model
 from ..oracles.base import LABELED
 from ..utils.settings import describe
 from .history import History
-from .identity import OUTSIDE
+from .identity import LATER, OUTSIDE
 from .models import Models
 from .pool import Pool
 from .questions import GENERATED
@@ -30,6 +31,7 @@ def fitted_attributes(
     history: History,
     *,
     model: TaskModel,
+    control_scores: pd.DataFrame,
     stop_reason: str | None,
 ) -> dict[str, Any]:
     """Return what a fitted sampler shows of a campaign: every attribute is named here, and only here."""
@@ -41,6 +43,7 @@ def fitted_attributes(
         "latent_model_": models.latent_model,
         "history_": history.to_frame(),
         "queries_": records.to_frame(),
+        "control_scores_": control_scores,
         "labeled_indices_": records.positions(held_out=True),
         "X_generated_": np.array([q.row for q in made]).reshape(-1, *pool.X.shape[1:]),
         "y_generated_": np.array([q.label for q in made]),
@@ -62,6 +65,7 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
         "settings": describe_settings(sampler),
         "attributes": {name: value for name, value in learned.items() if name not in MODELS},
         "estimator": _task_state(sampler.estimator_),
+        "net": describe_net(sampler.estimator_),
         "latent_model": None if model is None else _latent_state(model),
     }
 
@@ -69,8 +73,9 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
 def _task_state(model: TaskModel) -> dict[str, Any]:
     if not hasattr(model, "get_state"):
         raise TypeError(
-            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler, if you trust "
-            "where it is read."
+            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler with "
+            "joblib.dump, if you trust where it is read, or write sampler.estimator_.estimator_ with "
+            "skops.io.dump."
         )
     return model.get_state()
 
@@ -92,14 +97,29 @@ def restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     ValueError
         If a setting of the sampler is not what it was, or its modules have other weights.
     """
+    try:
+        _restore(sampler, state)
+    except (LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
+        raise ValueError(
+            f"The saved sampler is damaged or forged: {type(error).__name__}: {str(error)[:200]} Load "
+            "another copy."
+        ) from error
+
+
+def _restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     given, saved = describe_settings(sampler), state["settings"]
     if "version" not in state:  # of 0.1.0.dev0, which had other parameters
         given, saved = ({k: v for k, v in s.items() if k in given and k in saved} for s in (given, saved))
+    # Parameters that came later, where they are without effect.
+    given = {k: v for k, v in given.items() if k in saved or v != repr(LATER.get(k.rpartition("__")[2], ...))}
     check_settings(given, saved)
     network = make_task_model(sampler.estimator)
     network.set_state(state["estimator"])
     latent = state["latent_model"]
-    model = None if latent is None else _restore_latent(sampler, latent, len(state["estimator"]["row_shape"]))
+    row_shape = tuple(state["estimator"]["row_shape"])
+    if latent is not None and tuple(latent["shared"]["_row_shape"]) != row_shape:
+        raise ValueError("The saved sampler is damaged or forged: its two models are of other rows.")
+    model = None if latent is None else _restore_latent(sampler, latent, len(row_shape))
     attributes = dict(state["attributes"])
     if "version" not in state:
         attributes["queries_"]["state"] = attributes["queries_"]["state"].replace("labelled", LABELED)
@@ -137,15 +157,32 @@ def describe_settings(sampler: BaseEstimator) -> dict[str, str]:
 def check_settings(given: Mapping[str, str], saved: Mapping[str, str]) -> None:
     """Refuse settings that are not those saved, by their names."""
     differ = [name for name in sorted({*given, *saved}) if not _are_alike(given.get(name), saved.get(name))]
+    # Where a part is another one, or none, all of its parameters are missing on one side: that says no more.
+    differ = [n for n in differ if (n in given and n in saved) or not _is_inside(n, differ)]
     if differ:
         # The innermost says most: with another module all of its parameters differ, too.
         name = next((n for n in differ if n in given and n in saved), differ[0])
         raise ValueError(
             f"The sampler is not the one that was saved: {name} is {given.get(name, 'not there')}, and was "
-            f"{saved.get(name, 'not there')} ({len(differ)} settings differ: {', '.join(differ[:5])}). "
+            f"{saved.get(name, 'not there')} ({_listed(differ)}). "
             "Pass an unfitted sampler with the settings of the one saved; device, random_state, verbose and "
             "the oracle may differ."
         )
+
+
+def _listed(differ: list[str]) -> str:
+    more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
+    return (
+        f"{len(differ)} settings differ: {', '.join(differ[:5])}{more}"
+        if len(differ) > 1
+        else "no other differs"
+    )
+
+
+def _is_inside(name: str, others: Collection[str]) -> bool:
+    """Whether a parameter belongs to a part that is among the others, as a__b belongs to a."""
+    parts = name.split("__")
+    return any("__".join(parts[:n]) in others for n in range(1, len(parts)))
 
 
 def _are_alike(given: str | None, saved: str | None) -> bool:

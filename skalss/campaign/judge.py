@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..network import TaskModel
 from .agreement import Agreement
 from .control import ControlRows
 from .history import History
@@ -43,18 +46,48 @@ class Judge:
         self.pool, self.records, self.models, self.history = pool, records, models, history
         self.scorer, self.control, self.agreement = scorer, control, agreement
 
+    @property
+    def looks_at_each_round(self) -> bool:
+        """Whether the network of each round is looked at."""
+        return self.pool.X_val is not None or bool(self.control.share) or self.agreement is not None
+
+    def rehearse(self, trial: TaskModel, X: np.ndarray, y: np.ndarray) -> None:
+        """Score a network that was trained for a moment, as far as scores are asked for.
+
+        Parameters
+        ----------
+        trial : TaskModel
+        X : array of shape (n_samples, ...)
+            Rows of the pool.
+        y : array of shape (n_samples,)
+            Made-up labels.
+        """
+        if self.pool.X_val is not None and self.pool.y_val is not None:
+            self.scorer.rehearse(trial, self.pool.X_val, self.pool.y_val, "X_val and y_val")
+        if self.control.share:
+            self.scorer.rehearse(trial, X, y, "rows of the pool with made-up labels")
+
     def measure(self, *, first_set: bool) -> None:
         """Score the network of all labels so far; with a first set that is whole, compare it, too."""
         if self.pool.X_val is not None and self.pool.y_val is not None:
             network, line = self.models.network(), self.history.now()
             if np.isnan(line.val_score):
-                line.val_score = self.scorer(network, self.pool.X_val, self.pool.y_val)
+                line.val_score = self.scorer.score(network, self.pool.X_val, self.pool.y_val)
         if self.control.share:
             self.control.measure(self.models.network(), self.history.now())
         if self.agreement is not None and not first_set:
             agreement = self.agreement.look(self.models.network(), len(self.records.labels()))
             if not np.isnan(agreement):
                 self.history.now().agreement = agreement
+
+    def get_state(self) -> dict[str, Any] | None:
+        """Return what the next network is compared with; None where nobody compares."""
+        return None if self.agreement is None else self.agreement.get_state()
+
+    def set_state(self, state: dict[str, Any] | None) -> None:
+        """Take up what `get_state` returned."""
+        if self.agreement is not None and state is not None:
+            self.agreement.set_state(state)
 
     def accept(self) -> None:
         """Compare the next network with the one looked at last."""

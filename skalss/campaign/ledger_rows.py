@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..ledger import LedgerMismatchError
 from ..ledger.store import Store
 from ..ledger.values import content_of, seal
+from ..utils.ids import id_array, positions_in
 from ..utils.scalars import from_json, to_json
 from ..utils.tensors import chunk_rows, chunks
 from .pool import Pool
@@ -28,16 +29,29 @@ def check_ids(ids: np.ndarray) -> None:
 def check_same_rows(store: Store, pool: Pool) -> None:
     """Refuse a pool in which an id of the ledger stands for another row.
 
-    Only rows that the ledger knows are read.
+    Only rows that the ledger knows are read. Of an answer that came in a file, with the id of one row and the
+    content of another, it warns: nobody asked for it, so the row is asked, and the answer is not used.
     """
+    wrong = []
     items = [item for item in store.book.items if item.kind == POOL]
     positions = positions_of(pool, [item.id for item in items])
     there = np.flatnonzero(positions >= 0)
     for piece in chunks(len(there), chunk_rows(pool.X.shape[1:])):
         rows = np.asarray(pool.X[positions[there[piece]]])
         for i, row in zip(there[piece], rows, strict=True):
-            if content_of(row) != items[i].content:
+            if content_of(row) == items[i].content:
+                continue
+            if store.book.is_asked(items[i].number):
                 raise other_row(store.path, from_json(items[i].id))
+            wrong.append(from_json(items[i].id))
+    if wrong:
+        warnings.warn(
+            f"The ledger {store.path} holds answers to {len(wrong)} ids, such as {wrong[:5]}, that came in a "
+            "file and are of other rows than those in X. They are not used, and these rows may be asked "
+            "again. If X is in another order than it was, pass sample_id=.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def other_row(path: Any, id_: Hashable) -> LedgerMismatchError:
@@ -57,7 +71,7 @@ def positions_of(pool: Pool, ids: Sequence[str]) -> np.ndarray:
     if pool.sample_id is None:
         whole = [i if type(i) is int and 0 <= i < len(pool) else -1 for i in wanted]
         return np.array(whole, dtype=np.intp)
-    positions = pd.Index(pool.sample_id).get_indexer(pd.Index(wanted))
+    positions = positions_in(pool.sample_id, id_array(wanted))
     # 3, 3.0 and True are one id to pandas.
     found = [
         i if i >= 0 and to_json(pool.ids[i], "id") == id_ else -1

@@ -17,13 +17,16 @@ from ..strategies import Encoded
 from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
 from ..utils.seeds import derive_seed
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor
+from .cache import Cache, NoCache, keep_latent, recall_latent
 from .history import History
 from .pool import Pool
 from .questions import GENERATED
 from .records import Records
 
 TRAIN_ON = ("original", "decoded", "both")
+LATENT_ROWS = 16  # of a rehearsal
 
 
 class Models:
@@ -39,7 +42,11 @@ class Models:
     train_on : {"original", "decoded", "both"}
     spreader : LabelSpreader or None
         Makes pseudo-labels.
+    no_spreader : str
+        Why there is none.
     seed : int
+    cache : Cache or NoCache
+        Where the fitted latent model and the codes are kept.
 
     Attributes
     ----------
@@ -51,6 +58,8 @@ class Models:
         Of the codes, if labels were spread over them for the last training.
     """
 
+    no_spreader = "off"  # for campaigns saved by an earlier version
+
     def __init__(
         self,
         pool: Pool,
@@ -61,34 +70,61 @@ class Models:
         latent_model: BaseEstimator | None,
         train_on: Literal["original", "decoded", "both"],
         spreader: LabelSpreader | None,
+        no_spreader: str = "off",
         seed: int,
+        cache: Cache | NoCache,
     ):
         self.pool, self.records, self.history, self.seed = pool, records, history, seed
+        self.cache = cache
         self.template = make_task_model(estimator)
         self.device = resolve_device(getattr(self.template, "device", "auto"))
         self.given_latent_model = latent_model
-        self.train_on, self.spreader = train_on, spreader
+        self.train_on, self.spreader, self.no_spreader = train_on, spreader, no_spreader
         self.encoded: Encoded | None = None
         self.trained: TaskModel | None = None
         self.structure: float | None = None
         self.interrupted = False
         self._accepted: TaskModel | None = None  # what the next round goes on from
-        self._n_seen: int | None = None  # labels the network has seen
+        self._seen: tuple[int, int] | None = None  # key of the labels the network has seen
 
     # -- before anything is bought ----------------------------------------------------------------
 
-    def rehearse(self) -> frozenset[str]:
-        """Pass two rows through an untrained network: no label is bought for one that does not fit.
+    def rehearse(self, X: np.ndarray, y: np.ndarray) -> TaskModel:
+        """Train a copy of the network for a moment: no label is bought for one that fails.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Rows of the pool.
+        y : array of shape (n_samples,)
+            Made-up labels.
 
         Returns
         -------
-        abilities : frozenset of str
-            Of the network.
+        trial : TaskModel
         """
-        abilities = self.template.rehearse(self.pool.X[:2], self.pool.target)
-        if self.given_latent_model is not None:
-            self._check_latent_model(self.given_latent_model)
-        return abilities
+        pseudo = None if self.spreader is None else Pseudo(X[:2], y[:2], self.spreader.until)
+        with noticing_ctrl_c():
+            return self.template.rehearse(X, y, self.pool.target, pseudo=pseudo)
+
+    def rehearse_latent(self, *, used: bool) -> None:
+        """Fit a copy of the latent model to a few rows, where the codes of the pool will be used.
+
+        Parameters
+        ----------
+        used : bool
+            Whether a strategy looks at them.
+        """
+        given = self.given_latent_model
+        if given is not None:
+            self._check_latent_model(given)
+        used = used or self.spreader is not None or self.train_on != "original"
+        model = default_latent_model(self.pool.X.ndim) if given is None else given
+        if used and isinstance(model, BaseLatentModel):
+            trial = clone(model)
+            if "random_state" in trial.get_params(deep=False):
+                trial.set_params(random_state=0)
+            trial.rehearse(np.asarray(self.pool.X[:LATENT_ROWS]))
 
     def _check_latent_model(self, model: BaseEstimator) -> None:
         missing = [name for name in ("fit", "transform", "decode") if not hasattr(model, name)]
@@ -126,15 +162,20 @@ class Models:
             model.fit(pool.user_X, None)
             codes = np.asarray(model.transform(pool.user_X), dtype=np.float32)
             return Encoded(model, codes, self.device)
+        known = recall_latent(self.cache, model, pool)
+        if known is not None:
+            return Encoded(*known, self.device)
         if inner is model:
             inner.fit_rows(pool.X, seen=pool.seen, scaling=pool.scaling)
-        return Encoded(model, inner.encode_rows(pool.X), self.device)
+        codes = inner.encode_rows(pool.X)
+        keep_latent(self.cache, model, codes, pool)
+        return Encoded(model, codes, self.device)
 
     # -- the task model ---------------------------------------------------------------------------
 
     def is_current(self) -> bool:
         """Whether a network has seen every label that is not held out."""
-        return self.trained is not None and self._n_seen == len(self.records.labels())
+        return self.trained is not None and self._seen == self.records.labels_key()
 
     def network(self) -> TaskModel:
         """Return the network, trained first where there are new labels.
@@ -149,9 +190,9 @@ class Models:
         """
         if not self.is_current():
             y = self._labels()
-            self.trained, n_pseudo = self._train(self.records.positions(), y)
-            self._n_seen = len(y)
-            self.history.now().n_pseudo = n_pseudo
+            self.trained, n_pseudo, reason = self._train(self.records.positions(), y)
+            self._seen, line = self.records.labels_key(), self.history.now()
+            line.n_pseudo, line.pseudo_reason = n_pseudo, reason
         assert self.trained is not None
         return self.trained
 
@@ -193,8 +234,9 @@ class Models:
             )
         return self.pool.target.as_array(labels)
 
-    def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int]:
-        """Train on these rows; return the network and how many pseudo-labels it got."""
+    @usual_numerics(keep_dtype=True)  # the copy of a network, too
+    def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int, str]:
+        """Train on these rows; return the network, how many pseudo-labels it got, and why."""
         if not self.interrupted and (self.spreader is not None or self.train_on != "original"):
             self.latent()  # ahead of the training, so that the seconds are told apart
         with self.history.timing("fit_seconds"), noticing_ctrl_c():
@@ -202,17 +244,19 @@ class Models:
             network = clone(self.template) if fresh else copy.deepcopy(self._accepted)
             assert network is not None
             network.set_params(random_state=derive_seed(self.seed, "network", self.records.round))
-            pseudo = self._pseudo(positions, y)
+            pseudo, reason = self._pseudo(positions, y)
             X, y = self._training_rows(positions, y)
             network.fit_rows(
                 X, y, fresh=fresh, target=self.pool.target, scaling=self.pool.scaling, pseudo=pseudo
             )
-        return network, 0 if pseudo is None else len(pseudo.y)
+        return network, 0 if pseudo is None else len(pseudo.y), reason
 
-    def _pseudo(self, positions: np.ndarray, y: np.ndarray) -> Pseudo | None:
-        """Return rows of the pool with pseudo-labels to start the training with, if it is asked for."""
-        if self.spreader is None or (self.interrupted and self.encoded is None):
-            return None
+    def _pseudo(self, positions: np.ndarray, y: np.ndarray) -> tuple[Pseudo | None, str]:
+        """Return rows of the pool with pseudo-labels to start the training with; or None, and why."""
+        if self.spreader is None:
+            return None, self.no_spreader
+        if self.interrupted and self.encoded is None:
+            return None, "interrupted before there were codes"
         codes = self.latent().codes
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", self.records.round))
         # Nor on control rows, in any way: they stand for rows that no network has seen.
@@ -223,11 +267,13 @@ class Models:
         labelled = np.concatenate([codes[positions], *generated])
         with torch.no_grad():
             rows = as_numpy(self.pool.scaling(as_tensor(self._labelled_rows(positions))))
-        found = self.spreader.spread(labelled, y, codes[free], rows_labeled=rows, device=self.device)
+        found = self.spreader.spread(
+            labelled, y, codes[free], rows_labeled=rows, random_state=rng, device=self.device
+        )
         self.structure = found.structure
         if not len(found.rows):
-            return None
-        return Pseudo(self.pool.X[free[found.rows]], found.labels, self.spreader.until)
+            return None, found.reason
+        return Pseudo(self.pool.X[free[found.rows]], found.labels, self.spreader.until), found.reason
 
     def _has_new_class(self, y: np.ndarray) -> bool:
         """Whether a class turned up that the network has no output for."""

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from ..latent.pseudo_labels import make_pseudo_labels
+from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
 from ..network import check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
+from ..simulation import Box
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
 from ..targets import make_target
+from ..utils.bounds import Bounds
 from ..utils.checks import check_choice, check_positive_int
 from .agreement import Agreement
 from .budget import Budget
+from .cache import Cache, NoCache, make_cache
 from .control import ControlRows, check_control_share
 from .history import History
+from .identity import name_in_ledger
 from .journal import Journal, NoJournal, SeedLike, make_journal
 from .judge import Judge
 from .models import TRAIN_ON, Models
-from .pool import Pool
+from .pool import Pool, rows_of
 from .records import Records
+from .rehearsal import rehearse
+from .replay import Replay
 from .round import Rounds
 from .scoring import Scorer
 from .stopping import MaxCost, StoppingRule, make_rules
@@ -32,12 +39,13 @@ from .stopping import MaxCost, StoppingRule, make_rules
 class Data(NamedTuple):
     """What a campaign gets besides its settings, as in ``AdaptiveLatentSampler.fit``."""
 
-    X: ArrayLike
+    X: ArrayLike | Box
     y: ArrayLike | None
     labeled: ArrayLike | None
     sample_id: ArrayLike | None
     X_val: ArrayLike | None
     y_val: ArrayLike | None
+    show: Any = None  # anything that can be indexed by rows
 
 
 class Parts(NamedTuple):
@@ -80,7 +88,8 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         If the ledger is damaged, locked by another campaign, full, or of other data or another task.
     """
     s, rules = settings, _checked_rules(settings, data)
-    X, y, labeled, sample_id, X_val, y_val = data
+    bounds = _bounds_of_box(data)
+    X, (y, labeled, sample_id, X_val, y_val, show) = rows_of(data.X, random_state), data[1:]
     target = make_target(make_task_model(s.estimator), s.classes)
     pool = Pool(
         X,
@@ -92,10 +101,15 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         sample_id=sample_id,
         X_val=X_val,
         y_val=y_val,
+        bounds=bounds,
+        show=show,
     )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
+    _check_show(pool, (initial, strategy))
     asked = check_oracle(oracle, pool, (initial, strategy))
+    for chooser in (initial, strategy):
+        chooser.check_pool(pool.X, pool.like_user_rows)
     records = Records(len(pool), pool.given, pool.given_labels)
     budget = Budget(
         pool,
@@ -107,30 +121,58 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         oracle=asked,
         unlimited=strategy.generates_points,
     )
-    journal = make_journal(make_ledger(s.ledger), pool, s)
-    seed, history = journal.choose_seed(random_state), History(records)
-    models = _models(s, pool, records, history, seed)
-    abilities = models.rehearse()
-    for chooser in (initial, strategy):
-        check_needs(chooser, abilities, models.template)
-    judge = _judge(s, pool, records, models, history, budget, rules, seed)
-    rounds = Rounds(
-        pool,
-        records,
-        history,
-        models,
-        budget,
-        judge,
-        journal,
-        initial=initial,
-        strategy=strategy,
-        rules=rules,
-        seed=seed,
-    )
-    journal.start(seed)
-    return Parts(
-        pool, records, history, asked, budget, journal, models, judge, rounds, (initial, strategy), seed
-    )
+    choosers, ledger = (initial, strategy), make_ledger(s.ledger)
+    with _let_go_on_error(make_journal(ledger, pool, s)) as journal:
+        cache = make_cache(ledger)
+        seed, history = journal.choose_seed(random_state), History(records)
+        models = _models(s, pool, records, history, seed, cache)
+        judge = _judge(s, pool, records, models, history, budget, rules, seed)
+        n_rows = _rows_of_first_training(s, pool, budget, strategy, judge)
+        trial = rehearse(
+            pool, models, judge, budget, choosers=choosers, n_rows=n_rows, keeps_labels=ledger is not None
+        )
+        for chooser in choosers:
+            check_needs(chooser, trial.abilities, models.template)
+        name = "" if ledger is None else name_in_ledger(s)
+        replay = Replay(cache, journal, pool, records, history, models, judge, name=name, seed=seed)
+        rounds = Rounds(
+            pool,
+            records,
+            history,
+            models,
+            budget,
+            judge,
+            journal,
+            replay,
+            initial=initial,
+            strategy=strategy,
+            rules=rules,
+            seed=seed,
+        )
+        journal.start(seed)
+    return Parts(pool, records, history, asked, budget, journal, models, judge, rounds, choosers, seed)
+
+
+@contextmanager
+def _let_go_on_error(journal: Journal | NoJournal) -> Iterator[Journal | NoJournal]:
+    """Let the ledger go where a campaign cannot be made."""
+    try:
+        yield journal
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _bounds_of_box(data: Data) -> Bounds | None:
+    """Return the bounds of a box in place of rows; None where there are rows."""
+    if not isinstance(data.X, Box):
+        return None
+    if data.y is not None or data.labeled is not None:
+        raise ValueError(
+            "A Box has no rows until a campaign draws them, so y and labeled cannot belong to any. Draw them "
+            "first, X = box.draw(0), and pass X with y; or set oracle=."
+        )
+    return data.X.bounds()
 
 
 def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
@@ -147,13 +189,21 @@ def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
     return rules
 
 
-def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int) -> Models:
-    spreader = make_pseudo_labels(
-        s.pseudo_labels,
-        pool.target,
-        is_default=is_auto(s.strategy),
-        taken=make_task_model(s.estimator).takes_pseudo_labels,
-    )
+def _rows_of_first_training(
+    s: BaseEstimator, pool: Pool, budget: Budget, strategy: BaseStrategy, judge: Judge
+) -> int:
+    """Return how many rows a network is trained on for the first time; all, where nobody looks before."""
+    looked_at = bool(strategy.needs) or judge.looks_at_each_round
+    n_all = min(len(pool), budget.total() + len(pool.given))
+    return max(1, min(n_all, max(s.n_initial, len(pool.given))) if looked_at else n_all)
+
+
+def _models(
+    s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int, cache: Cache | NoCache
+) -> Models:
+    is_default, taken = is_auto(s.strategy), make_task_model(s.estimator).takes_pseudo_labels
+    case = {"is_default": is_default, "taken": taken}
+    spreader = make_pseudo_labels(s.pseudo_labels, pool.target, **case)
     return Models(
         pool,
         records,
@@ -162,7 +212,9 @@ def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, se
         latent_model=s.latent_model,
         train_on=s.train_on,
         spreader=spreader,
+        no_spreader="" if spreader else reason_for_none(s.pseudo_labels, pool.target, **case),
         seed=seed,
+        cache=cache,
     )
 
 
@@ -189,6 +241,17 @@ def _judge(
     compared = any("agreement" in rule.needs for rule in rules)
     agreement = Agreement(pool, seed) if compared else None
     return Judge(pool, records, models, history, scorer=scorer, control=control, agreement=agreement)
+
+
+def _check_show(pool: Pool, choosers: Sequence[BaseStrategy]) -> None:
+    """Refuse other rows to be shown where points are made that have none."""
+    makes_points = next((s for s in choosers if s.generates_points), None)
+    if pool.shows_others and makes_points is not None:
+        raise ValueError(
+            f"{makes_points} makes points in the units of X, and for a point that is no row of X there is "
+            "nothing in show. Leave show out, so that whoever labels gets rows like those of X; or use "
+            "strategy='snn', which asks for the nearest rows of the pool."
+        )
 
 
 def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> BaseOracle | None:
@@ -221,4 +284,5 @@ def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> B
             "oracle with labels_new_points=True, such as FunctionOracle(function)."
         )
     made.check_pool(pool.sample_id, len(pool))
+    made.check_rows(pool.shown, pool.sample_id)
     return made

@@ -9,16 +9,18 @@ import numpy as np
 
 from ..ledger.tables import Request
 from ..oracles.base import FAILED
-from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
+from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot, warn_if_outside
 from ..utils.seeds import derive_seed
+from ..utils.surroundings import usual_numerics
 from .budget import Budget
 from .history import History
 from .journal import Journal, NoJournal
 from .judge import Judge
 from .models import Models
 from .pool import Pool
-from .questions import GENERATED, Question, annotate, check_candidates, make_questions
+from .questions import GENERATED, Question, annotate, as_candidates, check_candidates, make_questions
 from .records import Records
+from .replay import Note, Replay, memory_of
 from .stopping import Progress, StoppingRule, first_reason
 
 
@@ -34,6 +36,7 @@ class Rounds:
     budget : Budget
     judge : Judge
     journal : Journal or NoJournal
+    replay : Replay
     initial, strategy : BaseStrategy
         Who chooses the first rows, and the later ones.
     rules : list of StoppingRule
@@ -56,6 +59,7 @@ class Rounds:
         budget: Budget,
         judge: Judge,
         journal: Journal | NoJournal,
+        replay: Replay,
         *,
         initial: BaseStrategy,
         strategy: BaseStrategy,
@@ -63,7 +67,7 @@ class Rounds:
         seed: int,
     ):
         self.pool, self.records, self.history, self.models = pool, records, history, models
-        self.budget, self.judge, self.journal = budget, judge, journal
+        self.budget, self.judge, self.journal, self.replay = budget, judge, journal, replay
         self.initial, self.strategy, self.rules, self.seed = initial, strategy, rules, seed
         self.stop_reason: str | None = None
         self.interrupted = False
@@ -75,13 +79,27 @@ class Rounds:
         n = self.budget.next_size(len(earlier) or n)
         if self.stop() or self.nothing_more() or n < 1:
             return []
+        note = self.replay.find(self.records.round) if len(earlier) == n else None
+        questions = self.compute(n, earlier) if note is None else self.take_up(note, earlier)
+        self.collect(reused=True)
+        self.stop()  # the points made may not fit the budget
+        return questions
+
+    def compute(self, n: int, earlier: list[Request]) -> list[Question]:
+        """Close the last round, choose `n` rows and ask for them."""
+        round_, open_, remembered = self.records.round, self.replay.open(), memory_of(self.strategy)
         self.close()
         if self.stop():
             return []
         questions = self.write(self.choose(n), earlier[:n])
-        self.collect(reused=True)
-        self.stop()  # the points made may not fit the budget
+        if questions and memory_of(self.strategy) == remembered:
+            self.replay.note(round_, open_)
         return questions
+
+    def take_up(self, note: Note, earlier: list[Request]) -> list[Question]:
+        """Ask what an earlier process asked, without choosing again."""
+        self.replay.restore(note)
+        return [] if self.stop() else self.write([], earlier)
 
     def write(self, questions: list[Question], earlier: list[Request]) -> list[Question]:
         """Write the questions of a round down; those of an earlier process stay as they were asked."""
@@ -106,7 +124,11 @@ class Rounds:
             question.cost = answered.cost or question.cost
             question.annotator, question.reused = answered.annotator, reused
             self.records.answer(question.id, answered.answer)
-        if found:
+        corrected = self.journal.corrected(self.records.questions)
+        for question, answered in corrected:
+            question.annotator = answered.annotator
+            self.records.correct(question, answered.answer)
+        if found or corrected:
             self.stop()
 
     def close(self) -> None:
@@ -195,6 +217,9 @@ class Rounds:
             starts_used=records.starts_used(),
             member=self.models.member,
             known_structure=self.models.known_structure,
+            bounds=lambda: pool.bounds,
+            points_asked=records.points,
+            as_user_rows=pool.like_user_rows,
             random_state=np.random.RandomState(derive_seed(self.seed, "query", records.round)),
             device=self.models.device,
         )
@@ -204,7 +229,8 @@ class Rounds:
         strategy = self.chooser()
         if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
             return Candidates(rows=np.array([], dtype=np.intp))
-        candidates = strategy.query(snapshot, n)
+        with usual_numerics(keep_dtype=True):  # changed under a lock, under which no strategy of a user runs
+            candidates = as_candidates(strategy.query(snapshot, n), strategy)
         self.records.pass_on_refused()
         return candidates
 
@@ -214,6 +240,9 @@ class Rounds:
         check_candidates(candidates, snapshot, n, strategy)
         common = {"round": records.round, "strategy": type(strategy).__name__}
         questions = make_questions(candidates, snapshot, self.pool.ids, records.generated_ids(), common)
+        made = [q.row for q in questions if q.kind == GENERATED]
+        if made and getattr(strategy, "bounds", None) is None:
+            warn_if_outside(snapshot, np.array(made))
         return annotate(questions, candidates, records.start_keys())
 
 

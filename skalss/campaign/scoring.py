@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import numbers
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -15,6 +17,8 @@ from sklearn.metrics import get_scorer
 
 from ..network import TaskModel
 from ..targets import BaseTarget
+from ..utils.errors import explaining
+from ..utils.surroundings import ignoring
 
 N_RESAMPLES = 500  # of the bootstrap
 ScorerFunction = Callable[[TaskModel, ArrayLike, ArrayLike], float]
@@ -41,23 +45,71 @@ class Scorer:
                 "scoring must be the name of a scorer, a callable (estimator, X, y) or None, got "
                 f"{scoring!r}."
             )
+        self.given = target.metric if scoring is None else scoring
+        self._warned = False
         self.function: ScorerFunction = _own_score if scoring is None else get_scorer(scoring)
         # An accuracy is a share of rows, which has an interval of its own.
         self.is_accuracy = (target.metric if scoring is None else scoring) == "accuracy"
 
     def __call__(self, network: TaskModel, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the score; the scorer's own errors pass."""
-        return float(self.function(network, X, y))
+        """Return the score; the scorer's own errors pass.
 
-    def score(self, network: TaskModel, X: np.ndarray, y: np.ndarray) -> float:
-        """Return the score; NaN where the rows lack a class, or hold a new one, and the scorer needs it."""
+        Raises
+        ------
+        TypeError
+            If the scorer returns no number.
+        """
+        score = self.function(network, X, y)
+        if not isinstance(score, numbers.Real):
+            raise TypeError(
+                f"scoring={self.given!r} returned {score!r} of type {type(score).__name__}; it must return "
+                "a number, the higher the better."
+            )
+        return float(score)
+
+    def rehearse(self, network: TaskModel, X: ArrayLike, y: ArrayLike, where: str) -> None:
+        """Score before the first label is bought, with a network that knows every class.
+
+        Parameters
+        ----------
+        network : TaskModel
+        X, y : arrays
+        where : str
+            What the rows are, for the text of the error.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the scorer fails, or has no number for these rows.
+        """
+        next_step = "Nothing was bought. Choose another scoring, or a callable of (estimator, X, y)."
+        with explaining(f"scoring={self.given!r} fails on {where}", next_step), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                score = self(network, X, y)
+            except ValueError:  # what a network predicts after a moment of training may be out of range
+                score = self(_knowing(network, X, y), X, y)
+        if math.isnan(score):
+            raise ValueError(f"scoring={self.given!r} has no number for {where}: it is NaN. {next_step}")
+
+    def score(self, network: TaskModel, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the score; NaN where it cannot be had, since labels that are paid for must be of use.
+
+        Without a word where the network does not know the classes of the rows yet, or the rows lack one;
+        otherwise with a warning, once.
+        """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UndefinedMetricWarning)  # NaN says it
+            with ignoring(UndefinedMetricWarning):  # NaN says it
                 return self(network, X, y)
-        except ValueError:
-            if np.array_equal(np.unique(y), getattr(network, "classes_", np.unique(y))):
-                raise
+        except Exception as error:
+            if not self._warned and _same_classes(network, y):
+                self._warned = True
+                warnings.warn(
+                    f"scoring={self.given!r} fails: {type(error).__name__}: {error} The score is NaN where "
+                    "it does; the campaign goes on.",
+                    UserWarning,
+                    stacklevel=2,
+                )
             return np.nan
 
     def interval(
@@ -83,6 +135,23 @@ class Scorer:
 
 def _own_score(network: TaskModel, X: ArrayLike, y: ArrayLike) -> float:
     return network.score(X, y)
+
+
+def _same_classes(network: TaskModel, y: ArrayLike) -> bool:
+    """Whether rows hold the classes that a network knows; always so where there are no classes."""
+    found = np.unique(y)
+    return np.array_equal(found, getattr(network, "classes_", found))
+
+
+def _knowing(network: TaskModel, X: ArrayLike, y: ArrayLike) -> TaskModel:
+    """Return a network that predicts right."""
+    knowing, truth = copy.copy(network), np.asarray(y)
+    answers = {"predict": truth}
+    if hasattr(network, "predict_proba"):
+        answers["predict_proba"] = (truth[:, None] == getattr(network, "classes_", truth)).astype(float)
+    for name, answer in answers.items():
+        setattr(knowing, name, wraps(getattr(network, name))(lambda X, answer=answer: answer))
+    return knowing
 
 
 def accuracy_interval(n_right: int, n: int) -> tuple[float, float]:

@@ -20,9 +20,11 @@ from ..campaign import Campaign
 from ..campaign.scoring import Scorer
 from ..latent import default_latent_model
 from ..sampler import AdaptiveLatentSampler
+from ..simulation import Box
 from ..strategies import BaseStrategy
 from ..targets import make_target
 from ..utils.checks import check_positive_int
+from ..utils.progress import progress_bar
 from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, old_hash_settings, read_runs
 
 _MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
@@ -144,10 +146,13 @@ def compare_strategies(
         for name, seed in todo
     )
     tables = [] if known is None else [known]
+    shown = progress_bar("campaigns", total=len(todo), unit="run", verbose=sampler.verbose)
     for table in runs:
+        shown.update()
         tables.append(table)
         if csv is not None and len(table):
             append_runs(csv, table)
+    shown.close()
     results = pd.concat(tables, ignore_index=True)
     wanted = pd.MultiIndex.from_tuples([(name, seed, hashes[name]) for name, seed in jobs])
     results = results[pd.MultiIndex.from_frame(results[["arm", "seed", "settings"]]).isin(wanted)]
@@ -200,6 +205,10 @@ def _list_seeds(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _check_test_rows(X: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> None:
+    if isinstance(X, Box):
+        raise TypeError(
+            "A comparison needs rows, the same for all arms: pass box.draw(0) in place of the Box."
+        )
     check_consistent_length(X_test, y_test)
     if np.shape(X_test)[1:] != np.shape(X)[1:]:
         raise ValueError(

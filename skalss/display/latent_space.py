@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_random_state
 
 from ..oracles.base import LABELED
 from ..utils.checks import check_positive_int
+from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import to_host
 from .pyplot import pyplot
 
@@ -427,6 +428,7 @@ def _classes_of(labels: list[Any]) -> np.ndarray | None:
     return np.array(sorted(found), dtype=object)
 
 
+@usual_sklearn()
 def _plane(
     codes: np.ndarray,
     generated: np.ndarray,

@@ -13,7 +13,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from ..utils.checks import checked_shape
+from ..utils.layout import warn_of_channels_last
+from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
 HEALTH_ROWS = 10_000
@@ -60,8 +64,10 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         self : BaseLatentModel
         """
+        warn_of_channels_last(X)
         return self.fit_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True))
 
+    @usual_numerics()
     def fit_rows(
         self, X: np.ndarray, *, seen: Mapping[str, Any] | None = None, scaling: Scaling | None = None
     ) -> BaseLatentModel:
@@ -93,6 +99,17 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._report_health(X)
         return self
 
+    def rehearse(self, X: np.ndarray) -> None:  # noqa: B027 (a user's model may need more rows)
+        """Try a few rows, on a copy that is thrown away: what cannot be fitted must show before it costs.
+
+        Does nothing by default.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            Checked rows.
+        """
+
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the codes of rows: the posterior mean, so the same rows give the same codes.
 
@@ -114,6 +131,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._check_row_shape(getattr(X, "shape", None))
         return self.encode_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False))
 
+    @usual_numerics()
     def encode_rows(self, X: np.ndarray) -> np.ndarray:
         """Return the codes of rows that were checked already.
 
@@ -127,10 +145,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         Z = np.empty((len(X), self._n_features_out), dtype=np.float32)
         with torch.no_grad():
-            for piece in chunks(len(X), self._chunk_rows()):
+            for piece in track_chunks(len(X), self._chunk_rows(), "encode rows"):
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
+    @usual_numerics()
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes to rows in the units and trailing shape of X.
 
@@ -146,10 +165,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Z = as_tensor(check_array(to_host(Z), dtype=[np.float32, np.float64], input_name="Z"))
         X = np.empty((len(Z), *self._row_shape), dtype=np.float32)
         with torch.no_grad():
-            for piece in chunks(len(Z), self._chunk_rows()):
+            for piece in track_chunks(len(Z), self._chunk_rows(), "decode codes"):
                 X[piece] = as_numpy(self.decode(Z[piece]))
         return X
 
+    @usual_numerics()
     def decode(self, Z: Tensor) -> Tensor:
         """Decode codes to rows, differentiably with respect to `Z`.
 
@@ -182,6 +202,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return self._decode(Z.to(self._device, torch.float32)).float()
 
+    @usual_numerics()
     def edit(self, X: Tensor, Z_from: Tensor, Z_to: Tensor) -> Tensor:
         """Change rows as decoding changes from one code to another, differentiably with respect to `Z_to`.
 
@@ -215,11 +236,30 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return {"shared": shared, "own": self._own_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Become the model that `state` was taken of; the parameters of both are the same."""
+        """Become the model that `state` was taken of; the parameters of both are the same.
+
+        Raises
+        ------
+        ValueError
+            If its numbers do not fit each other.
+        """
+        shared = state["shared"]
+        checked_shape("row_shape", shared["_row_shape"])
+        checked_shape("n_features_out", [shared["_n_features_out"]])
         for name in _SAVED:
-            if name in state["shared"]:
-                setattr(self, name, state["shared"][name])
+            if name in shared:
+                setattr(self, name, shared[name])
         self._take_own_state(state["own"])
+
+    @property
+    def says_what_it_learned(self) -> bool:
+        """Whether `get_state` holds all that a fit learns: a class with a fit of its own says what of it."""
+        order = [vars(cls) for cls in type(self).__mro__]
+
+        def newest(name: str) -> int:
+            return next(i for i, names in enumerate(order) if name in names)
+
+        return newest("_own_state") <= min(newest("_fit"), newest("fit_rows"))
 
     def _own_state(self) -> dict[str, Any]:
         """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""

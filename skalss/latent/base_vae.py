@@ -15,8 +15,8 @@ from torch import Tensor
 from ..utils.checks import check_number, check_positive_int
 from ..utils.devices import resolve_device, resolve_dtype, warn_of_emulation
 from ..utils.scaling import Scaling, centred, fit_scaling
-from ..utils.seeds import seeded
-from ..utils.tensors import as_tensor, load_module_state, module_state
+from ..utils.seeds import drawing_own, seeded
+from ..utils.tensors import as_tensor, check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .elbo import Trainer, VaeNet, kl_divergence
 from .rows import Rows
@@ -69,7 +69,8 @@ class BaseVAE(BaseLatentModel):
             self._scaling = centred(X)  # a Gaussian learns slowly from values of small spread
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device), torch.enable_grad():
-            net = self._build(self._shape).to(self._device)
+            with drawing_own():
+                net = self._build(self._shape).to(self._device)
             trainer = Trainer(
                 net=net,
                 rows=Rows(X.reshape(-1, *self._shape), self._scaling, self._device),
@@ -88,6 +89,14 @@ class BaseVAE(BaseLatentModel):
         self._net = net.eval().requires_grad_(False)
         self._n_features_out = self.n_components
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Train for one epoch on a few rows."""
+        self._check_parameters()
+        self.set_params(max_epochs=1, verbose=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch teaches no codes
+            self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in _SAVED}
         return {**own, "net": module_state(self._net)}
@@ -95,6 +104,9 @@ class BaseVAE(BaseLatentModel):
     def _take_own_state(self, state: dict[str, Any]) -> None:
         for name in _SAVED:
             setattr(self, name, state[name])
+        if (self._shape, self._n_features_out) != (self._network_shape(self._row_shape), self.n_components):
+            raise ValueError(f"The saved rows of shape {self._shape} do not fit {self}.")
+        check_weights_fit(lambda: self._build(self._shape), state["net"])
         self._device = resolve_device(self.device)
         with seeded(0, self._device):
             net = self._build(self._shape).to(self._device)

@@ -11,7 +11,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from ..utils.checks import check_number
-from ..utils.tensors import as_numpy, as_tensor, chunks
+from ..utils.progress import track_chunks
+from ..utils.tensors import as_numpy, as_tensor
 from .base import BaseLatentModel
 from .linear import LinearLatent
 
@@ -115,7 +116,7 @@ class LevelSetLatent(BaseLatentModel):
             )
         self.range_ = float(X.min()), float(X.max())
         distances = np.empty((len(X), math.prod(X.shape[1:])), dtype=np.float32)
-        for piece in chunks(len(X), self._chunk_rows()):
+        for piece in track_chunks(len(X), self._chunk_rows(), "measure distances to edges"):
             distances[piece] = as_numpy(self._distances(as_tensor(X[piece])))
         self._fit_linear(distances)
 
@@ -126,6 +127,10 @@ class LevelSetLatent(BaseLatentModel):
     def _new_linear(self) -> LinearLatent:
         return LinearLatent(self.n_components, device=self.device, random_state=self.random_state)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         return {"range": list(self.range_), "linear": self.linear_.get_state()}
 
@@ -135,6 +140,8 @@ class LevelSetLatent(BaseLatentModel):
         self.linear_ = self._new_linear()
         self.linear_.set_state(state["linear"])
         self._device = self.linear_._device
+        if self._n_features_out != self.linear_._n_features_out:
+            raise ValueError(f"The saved codes have two widths; {self._n_features_out} is one.")
 
     def _encode(self, x: Tensor) -> Tensor:
         return self.linear_._encode(self._distances(x))
@@ -150,7 +157,7 @@ class LevelSetLatent(BaseLatentModel):
         shape = self.image_shape or self._row_shape
         channels = shares.reshape(-1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))
         distances = np.stack([_signed_distance(channel, self.cut) for channel in channels])
-        return torch.as_tensor(distances.reshape(len(x), -1))
+        return as_tensor(distances.reshape(len(x), -1))
 
     def _values(self, distances: Tensor) -> Tensor:
         low, high = self.range_

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_device
+from ..utils.progress import track
+from ..utils.surroundings import usual_sklearn
+from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
 from .rows import is_memory_mapped
 
@@ -69,6 +72,7 @@ class LinearLatent(BaseLatentModel):
         self.device = device
         self.random_state = random_state
 
+    @usual_sklearn()
     def _fit(self, X: np.ndarray) -> None:
         check_positive_int("n_components", self.n_components)
         self._device = resolve_device(self.device)
@@ -76,7 +80,9 @@ class LinearLatent(BaseLatentModel):
         n_components = min(self.n_components, *rows.shape)
         if is_memory_mapped(X):
             self.pca_ = IncrementalPCA(n_components)
-            for piece in gen_batches(len(rows), self._batch_rows(rows.shape[1]), min_batch_size=n_components):
+            size = self._batch_rows(rows.shape[1])
+            pieces = list(gen_batches(len(rows), size, min_batch_size=n_components))
+            for piece in track(pieces, "fit principal components", unit="batch"):
                 self.pca_.partial_fit(rows[piece])
         else:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -86,8 +92,13 @@ class LinearLatent(BaseLatentModel):
         self._take_components()
 
     def _take_components(self) -> None:
-        self._mean = torch.as_tensor(self.pca_.mean_, dtype=torch.float64)
-        self._components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).to(self._device)
+        self._mean = as_tensor(self.pca_.mean_).double()
+        # In one layout, whatever PCA or a file left: another one sums in another order.
+        self._components = as_tensor(self.pca_.components_).float().contiguous().to(self._device)
+
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
 
     def _own_state(self) -> dict[str, Any]:
         known = vars(self.pca_)
@@ -102,6 +113,9 @@ class LinearLatent(BaseLatentModel):
             {name: state["learned"][name] for name in _PCA_LEARNED if name in state["learned"]}
         )
         self.n_components_ = self._n_features_out
+        shape = np.shape(self.pca_.components_)
+        if shape != (self._n_features_out, math.prod(self._row_shape)) or len(self.pca_.mean_) != shape[1]:
+            raise ValueError(f"The saved components of shape {shape} do not fit rows of {self._row_shape}.")
         self._take_components()
 
     def _batch_rows(self, n_features: int) -> int:
@@ -110,7 +124,7 @@ class LinearLatent(BaseLatentModel):
 
     def _encode(self, x: Tensor) -> Tensor:
         # Centred in float64: a large offset would eat the digits of float32.
-        centred = x.reshape(len(x), math.prod(self._row_shape)).double() - self._mean
+        centred = x.cpu().reshape(len(x), math.prod(self._row_shape)).double() - self._mean
         return centred.float().to(self._device) @ self._components.T
 
     def _decode(self, Z: Tensor) -> Tensor:

@@ -83,6 +83,10 @@ class PretrainedLatent(BaseLatentModel):
         self.encoder_ = _frozen("encoder", encoder, self._device)
         self.decoder_ = _frozen("decoder", decoder, self._device)
 
+    def rehearse(self, X: np.ndarray) -> None:
+        """Fit a few rows."""
+        self.fit_rows(X)
+
     def _own_state(self) -> dict[str, Any]:
         return {"encoder": module_state(self.encoder_), "decoder": module_state(self.decoder_)}
 

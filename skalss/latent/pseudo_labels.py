@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,10 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import LabelEncoder
 from sklearn.semi_supervised import LabelSpreading
+from sklearn.utils import check_random_state
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
 from ..utils.checks import check_positive_int, check_share
+from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
+from ..utils.ties import ranked
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
 _BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
@@ -40,12 +42,15 @@ class PseudoLabels(NamedTuple):
     structure : float
         How clearly the codes keep classes apart: 0 where every label reaches every row alike, 1 where one
         alone reaches each.
+    reason : str
+        Why there are some, or none.
     """
 
     rows: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
     structure: float
+    reason: str = ""
 
 
 class LabelSpreader(BaseEstimator):
@@ -132,6 +137,8 @@ class LabelSpreader(BaseEstimator):
                 f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
             )
 
+    @usual_numerics()
+    @usual_sklearn()
     def spread(
         self,
         codes_labeled: np.ndarray,
@@ -139,6 +146,7 @@ class LabelSpreader(BaseEstimator):
         codes: np.ndarray,
         *,
         rows_labeled: ArrayLike | None = None,
+        random_state: np.random.RandomState | int | None = 0,
         device: torch.device | str = "cpu",
     ) -> PseudoLabels:
         """Label rows by their codes.
@@ -152,6 +160,8 @@ class LabelSpreader(BaseEstimator):
         rows_labeled : array of shape (n_labeled, ...), default=None
             The labelled rows themselves, on a scale that suits a network, to see whether a logistic
             regression on them is clearly better. None: it is not looked at.
+        random_state : RandomState, int or None, default=0
+            Decides between neighbours that are equally near, and between rows of equal confidence.
         device : str or torch.device, default="cpu"
             Where neighbours are searched.
 
@@ -161,38 +171,42 @@ class LabelSpreader(BaseEstimator):
             The most confident rows; none that no label reached, and none at all where there is one class,
             less structure than `min_structure`, or a logistic regression is clearly better.
         """
+        rng = check_random_state(random_state)
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
         if n_classes < 2 or len(codes) == 0:
-            return _none(y, structure=0.0)
-        graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), device)
+            return _none(y, 0.0, "no unlabelled rows" if n_classes > 1 else "one class among the labels")
+        graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
         reach = self._reach(graph, numbers, n_classes)[n_labeled:]
         structure = _structure(_balance(reach, numbers, 1.0))
         if structure < self.min_structure:
-            return _none(y, structure)
+            fault = f"structure {structure:.3f} < {self.min_structure:g}"
+            return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
         folds = _deal(numbers)
         balance, right = self._choose_balance(graph, numbers, n_classes, folds)
         if self.only_if_not_worse and rows_labeled is not None:
             theirs = _right_by_regression(rows_labeled, numbers, folds)
             # Where they differ, by more than one standard error of what chance would do (as McNemar's test).
             if int(theirs.sum()) - int(right.sum()) > np.sqrt((theirs != right).sum()):
-                return _none(y, structure)
+                fault = f"{right.mean():.3f} < {theirs.mean():.3f} of a logistic regression"
+                return _none(y, structure, f"clusters disagree with the labels: {fault}")
         shares = _balance(reach, numbers, balance)
         confidence = shares.max(axis=1)
         reached = np.flatnonzero(confidence > 0)
-        order = reached[np.argsort(-confidence[reached], kind="stable")]
+        order = reached[ranked(-confidence[reached], rng)]
         rows = np.sort(order[: round(self.keep * len(codes))])
+        if not len(rows):
+            return _none(y, structure, "no label reaches a row" if not len(reached) else "keep leaves no row")
         labels = encoder.inverse_transform(shares[rows].argmax(axis=1))
-        return PseudoLabels(rows, labels, confidence[rows], structure)
+        return PseudoLabels(rows, labels, confidence[rows], structure, f"used {len(rows)} rows")
 
     def _reach(self, graph: csr_matrix, numbers: np.ndarray, n_classes: int) -> np.ndarray:
         """Return how much of each class reaches each row: the first rows have class numbers, -1 for none."""
         targets = np.full(graph.shape[0], -1)
         targets[: len(numbers)] = numbers
         spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 30 steps are enough for the largest share
-            warnings.simplefilter("ignore", RuntimeWarning)  # rows that nothing reaches are divided by 0
+        # 30 steps are enough for the largest share; rows that nothing reaches are divided by 0.
+        with ignoring(ConvergenceWarning, RuntimeWarning):
             spreading.fit(np.zeros((len(targets), 1)), targets)
         reach = np.zeros((len(targets), n_classes))
         reach[:, spreading.classes_] = np.nan_to_num(spreading.label_distributions_)
@@ -211,12 +225,13 @@ class LabelSpreader(BaseEstimator):
         best = max(_BALANCES, key=lambda balance: (right[balance].sum(), balance))
         return best, right[best]
 
-    def _graph(self, codes: np.ndarray, device: torch.device | str) -> csr_matrix:
+    def _graph(self, codes: np.ndarray, rng: np.random.RandomState, device: torch.device | str) -> csr_matrix:
         """Return the symmetric weights of the edges."""
         n, k = len(codes), min(self.n_neighbors, len(codes) - 1)
         # One more: a row finds itself, or a copy of itself, first.
-        ids, distances = nearest_codes(codes, codes, k + 1, device=device)
-        ids, distances = ids[:, 1:], distances[:, 1:].astype(np.float64)
+        order = rng.permutation(n)  # of more copies than edges the first ones are not everybody's neighbours
+        ids, distances = nearest_codes(codes[order], codes, k + 1, device=device)
+        ids, distances = order[ids[:, 1:]], distances[:, 1:].astype(np.float64)
         scale = distances[:, min(_SCALE_NEIGHBOR, k) - 1] if k else np.ones(n)
         scale = np.maximum(scale, np.finfo(np.float32).tiny)
         weights = np.exp(-(distances**2) / (scale[:, None] * scale[ids]))
@@ -255,8 +270,7 @@ def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> n
         if len(np.unique(kept[inside])) < 2:
             guess = np.full(len(out), kept[inside[0]])
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
+            with ignoring(ConvergenceWarning):
                 model = LogisticRegression(C=0.1).fit(found[inside], kept[inside])
             guess = model.predict(found[out])
         right[out] = guess == numbers[out]
@@ -277,8 +291,8 @@ def _structure(shares: np.ndarray) -> float:
     return float(np.maximum(shares.max(axis=1) - chance, 0).mean() / (1 - chance))
 
 
-def _none(y: ArrayLike, structure: float) -> PseudoLabels:
-    return PseudoLabels(np.empty(0, dtype=np.intp), np.asarray(y)[:0], np.empty(0), structure)
+def _none(y: ArrayLike, structure: float, reason: str) -> PseudoLabels:
+    return PseudoLabels(np.empty(0, dtype=np.intp), np.asarray(y)[:0], np.empty(0), structure, reason)
 
 
 def make_pseudo_labels(
@@ -328,3 +342,14 @@ def make_pseudo_labels(
         )
     pseudo_labels.check()
     return pseudo_labels
+
+
+def reason_for_none(
+    pseudo_labels: str | LabelSpreader | None, target: BaseTarget, *, is_default: bool, taken: bool
+) -> str:
+    """Say why `make_pseudo_labels` returned None for these."""
+    if pseudo_labels is None:
+        return "off: pseudo_labels=None"
+    if not target.can_spread:
+        return f"off: labels of a {target.task} task are not spread"
+    return "off: the estimator takes none" if is_default and not taken else "off: the strategy is not 'auto'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +13,10 @@ import pandas as pd
 from ..oracles import Failed
 from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
-from .answers import check_cost, check_told, to_line
+from .answers import check_cost, check_told, target_for, to_line
 from .book import Book
+from .csv_answers import CsvAnswers
+from .errors import LedgerError
 from .store import Store
 from .tables import Item
 
@@ -29,6 +32,10 @@ class Ledger:
     path : str or path
         The file. SQLite keeps ``<path>-wal`` and ``<path>-shm`` beside it while it is open, and the campaign
         that drives it holds ``<path>-lock``. It must be on a disk of this machine, not in a network folder.
+    cache : bool, default=True
+        Whether campaigns keep in the folder ``<path>-cache`` what a restart would compute again: the fitted
+        latent model, the codes of the pool (four bytes for each row and component), and a small file for each
+        round. It holds no label, and can be deleted at any time.
 
     Examples
     --------
@@ -52,10 +59,10 @@ class Ledger:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, *, cache: bool = True):
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise TypeError(f"A ledger needs the path of its file, got {path!r}.")
-        self.path = Path(path)
+        self.path, self.cache = Path(path), cache
         self._store: Store | None = None
 
     def answer(self, id_: Hashable, label: Any, *, annotator: str = "", cost: float = 0.0) -> None:
@@ -86,9 +93,9 @@ class Ledger:
         """
         id_json, cost = to_json(id_, "id"), check_cost(cost)
         store = self._open()
-        answer = check_told(label, store.target, id_)
         with store.writing() as book:
             item = self._item(book, id_json, id_)
+            answer = check_told(label, target_for(store, item.number), id_)
             requests: list[int | None] = [request.number for request in book.waiting(item.number)]
             if not isinstance(answer, Failed):
                 requests = requests[-1:] or [None]
@@ -128,7 +135,9 @@ class Ledger:
             A row for each question of each campaign, in the order asked, with the answer that counts, and
             then a row for each answered item that no campaign here has asked. Columns: `id`, `kind` (pool
             or generated), `content` (hash of the row), `state` (pending, labeled, abstained, failed),
-            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `campaign`, `seed`, `round`,
+            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `n_annotators`, who gave a
+            label or an abstention, and `disagree`, whether their last ones differ (what counts is the
+            latest, whoever gave it; `history` has all); `campaign`, `seed`, `round`,
             `strategy`, `score`, `control`, `asked_at`, `version`; and for generated points `code` and
             `row`. Times are UTC.
         """
@@ -182,7 +191,12 @@ class Ledger:
         store = self._open()
         entries = csv_file.read(path)
         with store.writing() as book:
-            return csv_file.record(entries, store, book, annotator)
+            answers = CsvAnswers(entries, store, book, annotator)
+            n_recorded = answers.record()
+            for why, ids in answers.notes.items():
+                more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+                warnings.warn(f"{path}: the ids {ids[:10]}{more} {why}.", UserWarning, stacklevel=2)
+        return n_recorded
 
     # -- the file ---------------------------------------------------------------------------------
 
@@ -208,8 +222,20 @@ class Ledger:
         self.close()
 
     def __repr__(self) -> str:
-        """Show the path."""
-        return f"Ledger({str(self.path)!r})"
+        """Show the path and how many questions it holds."""
+        return f"Ledger({str(self.path)!r}, {self._summary()})"
+
+    def _summary(self) -> str:
+        was_open = self._store is not None and self._store.usable
+        try:
+            book = self._open().book
+            n_pending = sum(book.answer_to(request) is None for request in book.requests)
+            return f"{len(book.requests)} questions, {n_pending} pending"
+        except LedgerError:
+            return "no ledger to read" if self.path.exists() else "no file yet"
+        finally:
+            if not was_open:
+                self.close()
 
     def __sklearn_clone__(self) -> Self:
         """Return the ledger itself."""

@@ -1,6 +1,7 @@
 """Nearest codes: exactly, or by an index that is built once and searched in every round."""
 
 from .base import BaseIndex
+from .by_chance import nearest_by_chance
 from .exact import nearest_codes
 from .exact_index import ExactIndex
 from .faiss_index import FaissIndex
@@ -14,5 +15,6 @@ __all__ = [
     "FaissIndex",
     "UsearchIndex",
     "make_index",
+    "nearest_by_chance",
     "nearest_codes",
 ]

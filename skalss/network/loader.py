@@ -12,6 +12,9 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Sampler, Subset, default_collate
 
+from ..utils.seeds import own_generator
+from ..utils.tensors import as_tensor
+
 
 class TensorLoader:
     """Batches of a skorch Dataset that holds tensors, or of a Subset of one.
@@ -69,9 +72,9 @@ class TensorLoader:
             If the sampler draws a row that is not there.
         """
         n_rows, n_batches = self._n_rows, len(self)
-        order = torch.randperm(n_rows) if self.shuffle and self.sampler is None else None
+        order = draw_order(n_rows) if self.shuffle and self.sampler is None else None
         if self.sampler is not None:
-            order = torch.tensor(list(self.sampler), dtype=torch.long)
+            order = torch.tensor(list(self.sampler), dtype=torch.long, device="cpu")
             _check_drawn(order, len(self.dataset))
         for i in range(n_batches):
             last = i == n_batches - 1 and not self.drop_last
@@ -86,24 +89,29 @@ class TensorLoader:
         return self._X[rows], self._y[rows]
 
 
+def draw_order(n: int) -> Tensor:
+    """Return the numbers below `n` in an order drawn on the CPU."""
+    return torch.randperm(n, generator=own_generator(), device="cpu")
+
+
 def numbers(ids: slice | Tensor) -> Tensor:
     """Return positions as a tensor."""
-    return torch.arange(ids.start, ids.stop) if isinstance(ids, slice) else ids
+    return torch.arange(ids.start, ids.stop, device="cpu") if isinstance(ids, slice) else ids
 
 
 def _tensors(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return X, y and which of their rows the data set holds; None: all, in order."""
     if isinstance(dataset, Subset):
         X, y, rows = _tensors(dataset.dataset)
-        chosen = torch.as_tensor(dataset.indices)
+        chosen = torch.as_tensor(dataset.indices, device="cpu")
         return X, y, chosen if rows is None else rows[chosen]
     if not isinstance(dataset, Dataset) or not isinstance(dataset.X, Tensor):
         raise TypeError(
             f"TensorLoader takes a skorch Dataset of tensors, got {type(dataset).__name__}. "
             "For other data, set iterator_train=torch.utils.data.DataLoader on the net."
         )
-    y = dataset.y
-    return dataset.X, torch.zeros(len(dataset.X)) if y is None else torch.as_tensor(y), None
+    X, y = dataset.X, dataset.y
+    return X, X.new_zeros(len(X)) if y is None else as_tensor(y, X.device), None
 
 
 def _check_drawn(order: Tensor, n_rows: int) -> None:
@@ -176,7 +184,7 @@ def numbered(loader: Iterable[Any]) -> Iterator[tuple[Any, Tensor | None]]:
     waiting: deque[list[int]] | None = None
     for batch in loader:
         waiting = drawn.waiting if waiting is None else waiting
-        yield batch, torch.tensor(waiting.popleft()) if waiting else None
+        yield batch, torch.tensor(waiting.popleft(), device="cpu") if waiting else None
 
 
 def refetch(loader: Iterable[Any]) -> Callable[[Tensor], Any] | None:

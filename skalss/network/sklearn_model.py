@@ -13,9 +13,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_random_state, check_X_y
 
 from ..targets import BaseTarget, make_target
+from ..utils.progress import progress_bar
 from ..utils.scaling import Scaling
 from ..utils.tensors import to_host
 from .epochs import Pseudo
+from .rehearsal import rehearsing
 from .tags import copy_task_tags
 
 
@@ -132,7 +134,10 @@ class SklearnModel(BaseEstimator):
         one_class = self.target_.has_probabilities and len(np.unique(y)) < 2
         self.target_.encode(y)  # refuses labels of no class that may come
         self.estimator_ = DummyClassifier() if one_class else self._seeded()
-        self.estimator_.fit(_flat(X), y)
+        name = f"train {type(self.estimator_).__name__} on {len(y)} rows"
+        with progress_bar(name, total=1, unit="fit", at_once=True) as bar:
+            self.estimator_.fit(_flat(X), y)
+            bar.update()
         return self
 
     def _seeded(self) -> BaseEstimator:
@@ -141,9 +146,37 @@ class SklearnModel(BaseEstimator):
         names = sorted(name for name in made.get_params() if name.rpartition("__")[2] == "random_state")
         return made.set_params(**{name: int(rng.randint(2**31 - 1)) for name in names})
 
-    def rehearse(self, X: np.ndarray, target: BaseTarget) -> frozenset[str]:
-        """Return what a strategy may ask of it."""
-        return self.abilities
+    def rehearse(
+        self, X: np.ndarray, y: np.ndarray, target: BaseTarget, *, pseudo: Pseudo | None = None
+    ) -> Self:
+        """Train a copy on made-up labels and predict: what fails here fails before a label is bought.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, ...)
+            As many as the first training will have.
+        y : array of shape (n_samples,)
+            Made-up labels.
+        target : BaseTarget
+            Of the campaign.
+        pseudo : Pseudo, default=None
+            Of no effect here.
+
+        Returns
+        -------
+        trial : SklearnModel
+            The copy.
+
+        Raises
+        ------
+        ValueError, TypeError
+            With what went wrong.
+        """
+        trial = clone(self).set_params(random_state=0)
+        with rehearsing(len(X)):
+            trial.fit_rows(X, y, target=target)
+            trial.predict(X[:2])
+        return trial
 
     @property
     def abilities(self) -> frozenset[str]:

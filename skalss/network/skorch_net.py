@@ -137,6 +137,11 @@ def _use_tensor_loader(net: NeuralNet) -> None:
         net.set_params(**{f"{role}__{k}": v for k, v in defaults.items() if k not in chosen})
 
 
+def made_module(net: NeuralNet) -> nn.Module:
+    """Return the module as a net that is not initialised would make it; an instance as it is."""
+    return net.module if isinstance(net.module, nn.Module) else net.module(**net.get_params_for("module"))
+
+
 def plain_module(net: NeuralNet) -> nn.Module:
     """Return the module itself, not what was compiled of it: hooks do not fire in there.
 

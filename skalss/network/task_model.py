@@ -75,8 +75,10 @@ class TaskModel(Protocol):
     ) -> Self:
         """Train on checked rows."""
 
-    def rehearse(self, X: np.ndarray, target: BaseTarget) -> frozenset[str]:
-        """Try a few rows before any label is bought; return the abilities."""
+    def rehearse(
+        self, X: np.ndarray, y: np.ndarray, target: BaseTarget, *, pseudo: Pseudo | None = None
+    ) -> Self:
+        """Train a copy for a moment on made-up labels, before any is bought; return the copy."""
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return labels, or values in the units of y."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -11,20 +13,36 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
+from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch import Tensor
 
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
 from ..utils.batchnorm import single_rows
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_positive_int, checked_shape
 from ..utils.devices import resolve_device
+from ..utils.errors import explaining
+from ..utils.layout import warn_of_channels_last
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.seeds import seeded
-from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, load_module_state, module_state, to_host
+from ..utils.seeds import drawing_own, seeded
+from ..utils.surroundings import usual_numerics
+from ..utils.tensors import (
+    as_numpy,
+    as_tensor,
+    check_weights_fit,
+    chunk_rows,
+    chunks,
+    load_module_state,
+    module_state,
+    to_host,
+)
+from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
+from .epoch_bar import showing_epochs
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
 from .held_out import converted_split
+from .rehearsal import keep_inside, rehearsing
 from .skorch_net import (
     FORWARD_ROWS,
     check_net,
@@ -33,12 +51,16 @@ from .skorch_net import (
     encoded_as,
     first_output,
     is_binary,
+    made_module,
     plain_module,
     prepare_net,
     probabilities,
     run_plain,
 )
 from .tags import copy_task_tags
+from .torch_module import ScaledModule
+
+_MOST_TRIED = 2**22  # values of a row that a file of an older version may name
 
 
 def _has_probabilities(task_net: TaskNet) -> bool:
@@ -68,6 +90,11 @@ class TaskNet(BaseEstimator):
     min_epoch_rows : int, default=None
         Rows of an epoch, at least: fewer rows are passed over several times. None: an epoch is one pass,
         but 512 rows where the sampler trains on pseudo-labels.
+    class_weight : "balanced", dict or None, default=None
+        How much the rows of a class count in the loss, by label; a label that a dict does not name has weight
+        1. ``"balanced"``: the number of rows over that of the classes and of the rows of the class, counted
+        anew among the labels of each fit; so a class without labels yet disturbs nothing. Pseudo-labels, and
+        rows that the net holds out for a validation loss, are weighed alike. None: all rows count alike.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, where there was one. In a campaign: whether
         each round goes on from the last round's network instead of a fresh one.
@@ -97,10 +124,18 @@ class TaskNet(BaseEstimator):
     """
 
     def __init__(
-        self, estimator=None, *, min_epoch_rows=None, warm_start=False, device="auto", random_state=None
+        self,
+        estimator=None,
+        *,
+        min_epoch_rows=None,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        random_state=None,
     ):
         self.estimator = estimator
         self.min_epoch_rows = min_epoch_rows
+        self.class_weight = class_weight
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
@@ -112,14 +147,17 @@ class TaskNet(BaseEstimator):
         return copy_task_tags(super().__sklearn_tags__(), self.estimator)
 
     def check(self) -> None:
-        """Refuse an estimator that is no net.
+        """Refuse an estimator that is no net, and wrong parameters.
 
         Raises
         ------
-        TypeError
+        TypeError, ValueError
         """
         if self.estimator is not None:
             check_net(self.estimator)
+        if self.min_epoch_rows is not None:
+            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
+        check_class_weight(self.class_weight, make_target(self))
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -139,10 +177,12 @@ class TaskNet(BaseEstimator):
         Raises
         ------
         ValueError
-            If the data hold NaN or infinity, or the net's output does not fit the task.
+            If the data hold NaN or infinity, the net's output does not fit the task, or `class_weight` does
+            not fit the labels or the net's criterion.
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
+        warn_of_channels_last(X)
         return self.fit_rows(X, y, fresh=not (self.warm_start and hasattr(self, "net_")))
 
     def partial_fit(self, X, y, classes=None) -> Self:
@@ -159,11 +199,13 @@ class TaskNet(BaseEstimator):
         -------
         self : TaskNet
         """
-        target = make_target(self)
+        target = None
         if classes is not None:
+            target = make_target(self)
             target.know(classes)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
+    @usual_numerics()
     def fit_rows(
         self,
         X,
@@ -194,58 +236,96 @@ class TaskNet(BaseEstimator):
         self : TaskNet
         """
         self.check()
-        if self.min_epoch_rows is not None:
-            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
-            self._set_target((make_target(self) if target is None else target).fitted(y))
-            self.scaling_ = fit_scaling(X) if scaling is None else scaling
-            self._row_shape = X.shape[1:]
-            self.device_ = resolve_device(self.device)
+            self._prepare(X, y, target, scaling)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        weights = self._weights(y, more_may_come=target is not None and target.classes is None)
         with seeded(seed, self.device_):
-            rows = self._scaled(X)
             if fresh:
-                self._start_net(rows)
-            extra, until = None, 0.0
-            if pseudo is not None:
-                extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
-            data = rows, self._encode(y)
-            drawing = drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows)
-            with (
-                converted_split(self.net_, self._held_out),
-                drawing as drawn,
-                single_rows(plain_module(self.net_)),
-            ):
-                self.net_.partial_fit(*drawn)
+                self._start_net(self._scaled(X))
+            self._train(X, y, pseudo, weights)
         return self
 
-    def rehearse(self, X, target: BaseTarget) -> frozenset[str]:
-        """Pass rows through an untrained copy of the net, which raises if its output does not fit the task.
+    def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
+        """Learn what a fresh net has to know of the data."""
+        self._set_target((make_target(self) if target is None else target).fitted(y))
+        self.scaling_ = fit_scaling(X) if scaling is None else scaling
+        self._row_shape = X.shape[1:]
+        self.device_ = resolve_device(self.device)
+
+    def _train(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        pseudo: Pseudo | None,
+        weights: np.ndarray | None,
+        **fit_params: int,
+    ) -> None:
+        """Train the net, under `seeded`."""
+        extra, until = None, 0.0
+        if pseudo is not None:
+            extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
+        data = self._scaled(X), self._encode(y)
+        with (
+            weighing_classes(self.net_, weights),
+            showing_epochs(self.net_, len(X)),
+            converted_split(self.net_, self._held_out),
+            single_rows(plain_module(self.net_)),
+            drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
+        ):
+            self.net_.partial_fit(*drawn, **fit_params)
+
+    def _weights(self, y: np.ndarray, *, more_may_come: bool) -> np.ndarray | None:
+        """Return the weights of the classes in this training, or None."""
+        if self.class_weight is None:
+            return None
+        return weights_of_classes(self.class_weight, y, self.classes_, more_may_come=more_may_come)
+
+    @usual_numerics()
+    def rehearse(self, X, y, target: BaseTarget, *, pseudo: Pseudo | None = None) -> Self:
+        """Train an untrained copy for one epoch: what fails here fails before a label is bought.
+
+        Its loss, callbacks and split are tried, too; loggers and printed lines are left out, and checkpoints
+        go to a folder that is deleted. With `warm_start`, a second epoch goes on from the first.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+            As many as the first training will have.
+        y : array of shape (n_samples,)
+            Made-up labels.
         target : BaseTarget
             Of the campaign.
+        pseudo : Pseudo, default=None
+            Rows with pseudo-labels, where there will be some.
 
         Returns
         -------
-        abilities : frozenset of str
-            What a strategy may ask of the trained network; see `TaskModel`.
+        trial : TaskNet
+            The copy. It predicts.
 
         Raises
         ------
-        ValueError
-            With the shape of the output and the shape needed.
+        ValueError, TypeError
+            With what went wrong.
         """
+        check_class_weight(self.class_weight, target)
         trial = clone(self)
-        trial.device_ = resolve_device(self.device)
-        trial.scaling_ = fit_scaling(X)
-        trial._set_target(target.fitted(target.examples()))
-        with seeded(0, trial.device_):
+        trial._prepare(X, y, target, None)
+        trial.n_features_in_ = X.shape[1]
+        with seeded(0, trial.device_), tempfile.TemporaryDirectory() as folder:
             trial._start_net(trial._scaled(X))
-        return trial.abilities
+            keep_inside(trial.net_, folder)
+            if self.class_weight is not None:
+                check_criterion(trial.net_)
+            # Made-up labels are no labels of the user: what a class weighs is not tried, that it can be is.
+            weights = None if self.class_weight is None else np.ones(len(trial.classes_))
+            with rehearsing(len(X)):
+                for _ in range(1 + self.warm_start):
+                    trial._train(X, y, pseudo, weights, epochs=1)
+                trial.predict(X[:2])
+        return trial
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -291,13 +371,21 @@ class TaskNet(BaseEstimator):
 
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
-        estimator = net_classifier() if self.estimator is None else self.estimator
-        self.net_ = prepare_net(estimator, tuple(rows.shape[1:]), self.target_, self.device_).initialize()
-        module = plain_module(self.net_).eval()
-        with torch.no_grad():
-            output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
+        shape = tuple(rows.shape[1:])
+        with drawing_own(), torch.no_grad():
+            with explaining(f"The net cannot be built for rows of shape {shape}"):
+                self.net_ = self._prepared_net(shape).initialize()
+            # A module that was made under another default dtype computes in float32, too.
+            module = plain_module(self.net_).float().eval()
+            self.net_.criterion_.float()
+            with explaining(f"The module cannot take rows of shape {shape}"):
+                output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
+
+    def _prepared_net(self, row_shape: tuple[int, ...]) -> NeuralNet:
+        estimator = net_classifier() if self.estimator is None else self.estimator
+        return prepare_net(estimator, row_shape, self.target_, self.device_)
 
     # -- prediction -------------------------------------------------------------------------------
 
@@ -436,6 +524,8 @@ class TaskNet(BaseEstimator):
             "n_features_in": self.n_features_in_,
             "feature_names_in": getattr(self, "feature_names_in_", None),
             "row_shape": self._row_shape,
+            "output_shape": list(self._output_shape),
+            "head_name": self.head_name_,
             "scaling": self.scaling_,
             "module": module_state(plain_module(self.net_)),
             "criterion": module_state(self.net_.criterion_),
@@ -443,21 +533,73 @@ class TaskNet(BaseEstimator):
         }
 
     def set_state(self, state: dict[str, Any]) -> Self:
-        """Become the network that `state` was taken of."""
+        """Become the network that `state` was taken of.
+
+        Raises
+        ------
+        ValueError
+            If its weights do not fit the net.
+        """
         self.random_state, self.n_features_in_ = state["random_state"], state["n_features_in"]
         if state["feature_names_in"] is not None:
             self.feature_names_in_ = state["feature_names_in"]
-        self._row_shape, self.scaling_ = state["row_shape"], state["scaling"]
+        self._row_shape = checked_shape("row_shape", state["row_shape"])
+        self.scaling_ = state["scaling"]
         self._set_target(make_target(self).set_state(state))
         self.device_ = resolve_device(self.device)
         with seeded(0, self.device_):
-            self._start_net(torch.zeros(2, *self._row_shape, device=self.device_))
+            net = self._prepared_net(self._row_shape)
+            check_weights_fit(lambda: made_module(net), state["module"])
+            if "head_name" in state:
+                self.net_ = net.initialize()
+                self.head_name_, self._output_shape = state["head_name"], torch.Size(state["output_shape"])
+            else:  # of 0.1.0.dev0
+                if math.prod(self._row_shape) > _MOST_TRIED:
+                    raise ValueError(
+                        f"The file holds rows of shape {self._row_shape}, too large to be tried."
+                    )
+                self._start_net(torch.zeros(2, *self._row_shape, device=self.device_))
         load_module_state(plain_module(self.net_), state["module"])
         load_module_state(self.net_.criterion_, state["criterion"])
+        if self.head_name_ is not None:
+            self.head_weight()  # raises where the file names no layer
         return self
+
+    def to_torch(self) -> ScaledModule:
+        """Return the fitted network as one torch module, with its scaling inside.
+
+        ``torch.export.export`` takes it, and what it makes needs neither skalss nor skorch to run.
+
+        Returns
+        -------
+        module : nn.Module
+            Maps rows (n_samples, ...) in the units of X to probabilities (n_samples, n_classes), in the order
+            of `classes_`, or to values (n_samples,) in the units of `y`. In evaluation mode, on the device of
+            the network; a copy.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_iris
+        >>> from skalss import TaskNet
+        >>> X, y = load_iris(return_X_y=True)
+        >>> module = TaskNet(random_state=0, device="cpu").fit(X, y).to_torch()
+        >>> rows = torch.tensor(X, dtype=torch.float32)
+        >>> exported = torch.export.export(module, (rows,), dynamic_shapes=({0: torch.export.Dim("n")},))
+        >>> exported.module()(rows[:5]).shape
+        torch.Size([5, 3])
+        """
+        check_is_fitted(self)
+        net, target = self.net_, self.target_
+
+        def finish(output: Tensor) -> Tensor:
+            return target.beliefs(probabilities(net, output))
+
+        return ScaledModule(self.scaling_, plain_module(net), finish)
 
     # -- gradients --------------------------------------------------------------------------------
 
+    @usual_numerics()
     def loss_gradient(
         self, decode: Callable[[Tensor], Tensor], Z: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -498,6 +640,7 @@ class TaskNet(BaseEstimator):
             predictions.append(self.target_.decode(decisions(self.net_, scores)))
         return np.concatenate(gradients), np.concatenate(predictions)
 
+    @usual_numerics()
     def forward(self, rows: Tensor) -> Tensor:
         """Predict, differentiably with respect to the rows.
 
@@ -534,10 +677,12 @@ class TaskNet(BaseEstimator):
     def _in_chunks(self, X: np.ndarray, function: Callable[[Tensor], Any]) -> list[Any]:
         return [function(self._scaled(X[piece])) for piece in chunks(len(X), chunk_rows(self._row_shape))]
 
+    @usual_numerics()
     def _predicted(self, X: np.ndarray) -> np.ndarray:
         """Return the net's own prediction: probabilities of all its outputs, or standardised values."""
         return np.concatenate(self._in_chunks(X, self.net_.predict_proba))
 
+    @usual_numerics()
     def _at_head(
         self, X: np.ndarray, pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
     ) -> tuple[np.ndarray, ...]:

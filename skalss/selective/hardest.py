@@ -141,7 +141,7 @@ class HardestRows(PoolSelector):
         head, output, y = self._head, first_output(selection.output), selection.y
         assert head is not None  # found by `look`
         hard = hardness(self.score, net, head, selection.output, y, selection.X)
-        picked = hardest_by_class(hard, y, n) if self.class_balance else hard.topk(n).indices
+        picked = hardest_by_class(hard, y, n) if self.class_balance else hardest(hard, n)
         if are_class_scores(output, y):
             pull = head.pull(output, y)
             self._note_gain(float(pull[picked].nanmean() / pull.nanmean().clamp_min(1e-12)))
@@ -151,6 +151,15 @@ class HardestRows(PoolSelector):
         if not math.isfinite(gain):
             return
         self._gain = gain if self._gain == 0 else self._gain + 0.2 * (gain - self._gain)
+
+
+def hardest(hard: Tensor, n: int) -> Tensor:
+    """Return the `n` hardest rows; of equally hard ones, random ones, by torch's generator."""
+    found = hard.topk(min(n + 1, len(hard)))
+    if len(hard) <= n or bool(found.values[n - 1] > found.values[n]):
+        return found.indices[:n]
+    order = torch.randperm(len(hard), device=hard.device)
+    return order[hard[order].argsort(descending=True, stable=True)[:n]]
 
 
 def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
@@ -165,9 +174,16 @@ def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
             f"To balance classes the targets must be class numbers of shape (n_rows,), got {y.dtype} of "
             f"shape {tuple(y.shape)}. Leave class_balance=False."
         )
-    order = hard.argsort(descending=True)
+    if len(hard.unique()) < len(hard):  # of equally hard rows, random ones
+        order = torch.randperm(len(hard), device=hard.device)
+        return order[_by_class(hard[order], y[order], n)]
+    return _by_class(hard, y, n)
+
+
+def _by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
+    order = hard.argsort(descending=True, stable=True)
     order = order[y[order].argsort(stable=True)]  # class by class, hardest first
     classes = y[order]
     turn = torch.arange(len(y), device=y.device) - torch.searchsorted(classes, classes)
-    by_hardness = hard[order].argsort(descending=True)
+    by_hardness = hard[order].argsort(descending=True, stable=True)
     return order[by_hardness[turn[by_hardness].argsort(stable=True)]][:n]

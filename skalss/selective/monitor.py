@@ -13,6 +13,7 @@ from skorch.callbacks import Callback, PrintLog
 from torch import Tensor
 
 from ..network.skorch_net import first_output
+from ..utils.tensors import as_numpy
 from .base import Selection
 from .rows import Rows
 from .scoring import Head, are_class_scores, device_of, seconds
@@ -88,7 +89,7 @@ class MarginMonitor(Callback):
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Forget the last training."""
         self.head_: Head | None = None
-        self.used_ = torch.zeros(0, dtype=torch.bool)
+        self.used_ = torch.zeros(0, dtype=torch.bool, device="cpu")
         self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection
         for _, callback in net.callbacks_:
             if isinstance(callback, PrintLog):
@@ -151,8 +152,8 @@ class MarginMonitor(Callback):
         if ids is None or self.n_rows_ is None:
             return
         if len(self.used_) < self.n_rows_:
-            self.used_ = torch.zeros(self.n_rows_, dtype=torch.bool)
-        self.used_[ids if selection.picked is None else ids[selection.picked.cpu()]] = True
+            self.used_ = torch.zeros(self.n_rows_, dtype=torch.bool, device="cpu")
+        self.used_[as_numpy(ids if selection.picked is None else ids[selection.picked])] = True
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write the epoch into the history."""
@@ -189,9 +190,9 @@ class MarginMonitor(Callback):
         if gain < cost:
             warnings.warn(
                 f"An epoch with selection took {cost:.2f} times as long as its steps alone, in measured "
-                f"seconds, but the rows chosen pulled only {gain:.2f} times as hard as random ones: selection "
-                "probably cost more than it gave. Try selector='prune' or None, a smaller pool_factor, or a longer training, in "
-                "which more rows become easy.",
+                f"seconds, but the rows chosen pulled only {gain:.2f} times as hard as random ones: "
+                "selection probably cost more than it gave. Try selector='prune' or None, a smaller "
+                "pool_factor, or a longer training, in which more rows become easy.",
                 UserWarning,
                 stacklevel=2,
             )

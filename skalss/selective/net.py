@@ -16,6 +16,7 @@ from ..network.skorch_net import plain_module
 from ..targets import make_target
 from ..utils.batchnorm import single_rows
 from ..utils.devices import resolve_dtype, warn_of_emulation
+from ..utils.surroundings import usual_numerics
 from .base import BaseSelector, Selection
 from .batchnorm import recalibrate
 from .hardest import HardestRows
@@ -93,6 +94,23 @@ class _Selective(NeuralNet):
         self.selector = selector
         self.dtype = dtype
         self.channels_last = channels_last
+
+    # -- whatever the caller has set in torch -----------------------------------------------------
+
+    @usual_numerics(keep_dtype=True)
+    def fit(self, X, y=None, **fit_params):
+        """Initialise and train. See `skorch.NeuralNet.fit`."""
+        return super().fit(X, y, **fit_params)
+
+    @usual_numerics(keep_dtype=True)
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on. See `skorch.NeuralNet.partial_fit`."""
+        return super().partial_fit(X, y, classes=classes, **fit_params)
+
+    @usual_numerics(keep_dtype=True)
+    def predict_proba(self, X):
+        """Return the module's output, with the nonlinearity of the criterion. See `skorch.NeuralNet`."""
+        return super().predict_proba(X)
 
     # -- selection --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_numpy, as_tensor
+from ..utils.ties import one_of_largest
 from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
@@ -113,7 +114,11 @@ def badge(
         # The paper names k-means++, which draws its first row uniformly; the authors' own program takes the
         # largest gradient. So does this: of all rows it would change the network most.
         first = i == 0 and bool(norms.max() > 0)
-        row = int(norms.argmax()) if first else _draw_one(as_numpy(gaps), chosen[:i], random_state)
+        row = (
+            one_of_largest(norms, random_state)
+            if first
+            else _draw_one(as_numpy(gaps), chosen[:i], random_state)
+        )
         chosen[i], found[i] = row, float(gaps[row])
         squares = norms + norms[row]
         distances = torch.addcmul(squares, G.T @ G[:, row], H.T @ H[:, row], value=-2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
@@ -11,7 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..neighbors import nearest_codes
 from ..utils.checks import check_positive_int
+from ..utils.surroundings import ignoring, usual_sklearn
 from ..utils.tensors import as_tensor
+from ..utils.ties import ROUNDING, one_of_largest, ranked
 from .base import BaseStrategy, Candidates
 from .snapshot import Snapshot
 
@@ -44,6 +44,10 @@ class KMeansStrategy(BaseStrategy):
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("n_candidates", self.n_candidates)
+
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows near the centres of clusters.
@@ -100,6 +104,10 @@ class TypicalStrategy(BaseStrategy):
         check_positive_int("max_clusters", self.max_clusters)
         check_positive_int("n_candidates", self.n_candidates)
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` typical rows.
 
@@ -120,7 +128,10 @@ class TypicalStrategy(BaseStrategy):
         found = cluster(np.concatenate([codes, labelled]), n_clusters, snapshot.random_state)
         members, covered = found.labels_[: len(some)], found.labels_[len(some) :]
         n_labels = np.bincount(covered, minlength=n_clusters)
-        queues = {c: _by_typicality(codes, np.flatnonzero(members == c)) for c in range(n_clusters)}
+        queues = {
+            c: _by_typicality(codes, np.flatnonzero(members == c), snapshot.random_state)
+            for c in range(n_clusters)
+        }
         picked, scores = [], []
         for _ in range(n):
             c = min((c for c in queues if queues[c]), key=lambda c: (n_labels[c], -len(queues[c]), c))
@@ -168,6 +179,10 @@ class CoreSetStrategy(BaseStrategy):
             raise ValueError(f"space must be 'codes' or 'features', got {self.space!r}.")
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
+
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Whether distances are taken between codes."""
+        return self.space == "codes"
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows far from each other and from the labelled ones.
@@ -222,12 +237,17 @@ def farthest_first(
     else:
         gaps = torch.full((len(rows),), torch.inf, device=rows.device)
     squares = gaps.square()
+    # Of the squared distance of two copies.
+    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
-        far = torch.argmax(squares) if torch.isfinite(squares).all() else random_state.randint(len(rows))
-        chosen[i], found[i] = int(far), float(squares[far].sqrt())
+        if i == 0 and len(centres) == 0:
+            far = random_state.randint(len(rows))
+        else:
+            far = one_of_largest(squares, random_state, rounding=rounding)
+        chosen[i], found[i] = far, float(squares[far].sqrt())
         squares = torch.minimum(squares, (rows - rows[far]).square().sum(dim=1))
-        squares[far] = -1.0  # never again, even where another row is its copy
+        squares[far] = -torch.inf  # never again, even where another row is its copy
     return chosen, found
 
 
@@ -244,8 +264,7 @@ def cluster(
 ) -> KMeans:
     """Find `n` clusters of the codes; `weight` is how much each counts."""
     seed = random_state.randint(2**31 - 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # copies of rows: fewer places than clusters
+    with ignoring(ConvergenceWarning), usual_sklearn():  # copies of rows: fewer places than clusters
         return KMeans(n, n_init=1, max_iter=50, random_state=seed).fit(codes, sample_weight=weight)
 
 
@@ -268,12 +287,14 @@ def near_centres(snapshot: Snapshot, centres: np.ndarray, n: int) -> Candidates:
     )
 
 
-def _by_typicality(codes: np.ndarray, rows: np.ndarray) -> list[tuple[int, float]]:
+def _by_typicality(
+    codes: np.ndarray, rows: np.ndarray, random_state: np.random.RandomState
+) -> list[tuple[int, float]]:
     """Order rows of a cluster by the mean distance to their nearest neighbours in it, the nearest first."""
     if len(rows) < 2:
         return [(int(row), 0.0) for row in rows]
     # The nearest of all is the row itself, at distance 0.
     _, distances = nearest_codes(codes[rows], codes[rows], _N_NEIGHBORS + 1)
     sparsity = distances.sum(axis=1) / (distances.shape[1] - 1)
-    order = np.argsort(sparsity, kind="stable")
+    order = ranked(sparsity, random_state, rounding=ROUNDING * float(np.abs(codes).max()))
     return list(zip(rows[order].tolist(), sparsity[order].tolist(), strict=True))

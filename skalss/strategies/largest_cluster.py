@@ -7,6 +7,7 @@ import torch
 
 from ..utils.checks import check_positive_int
 from ..utils.tensors import as_tensor
+from ..utils.ties import ROUNDING, one_of_largest
 from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
@@ -62,6 +63,10 @@ class LargestClusterStrategy(BaseStrategy):
         if self.space not in SPACES:
             raise ValueError(f"space must be one of {SPACES}, got {self.space!r}.")
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Whether distances are taken between codes."""
+        return self.space == "codes" or (self.space == "auto" and "features" not in abilities)
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows.
 
@@ -81,12 +86,16 @@ class LargestClusterStrategy(BaseStrategy):
             points, centres = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
         else:
             points, centres = snapshot.network.features(some), snapshot.network.labeled_features()
-        chosen, gaps = farthest_of_largest(points, centres, n, device=snapshot.device)
+        chosen, gaps = farthest_of_largest(points, centres, n, snapshot.random_state, device=snapshot.device)
         return Candidates(rows=some[chosen], scores=gaps)
 
 
 def farthest_of_largest(
-    points: np.ndarray, centres: np.ndarray, n: int, device: torch.device | str = "cpu"
+    points: np.ndarray,
+    centres: np.ndarray,
+    n: int,
+    random_state: np.random.RandomState,
+    device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `n` points, each the farthest of the cluster with the largest sum of squared distances.
 
@@ -96,6 +105,8 @@ def farthest_of_largest(
     centres : float array of shape (n_centres, n_dimensions)
         Without any, the point nearest to the mean of all comes first.
     n : int
+    random_state : RandomState
+        Decides between clusters, and between points, that are equal.
     device : str or torch.device, default="cpu"
 
     Returns
@@ -114,17 +125,21 @@ def farthest_of_largest(
         own = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         squares = torch.full((len(rows),), torch.inf, dtype=rows.dtype, device=rows.device)
     n_centres = max(1, len(middles))
+    # Of the squared distance of two copies.
+    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
         if torch.isinf(squares[0]):
-            far = int((rows - rows.mean(dim=0)).square().sum(dim=1).argmin())
+            from_mean = (rows - rows.mean(dim=0)).square().sum(dim=1)
+            far = one_of_largest(-from_mean, random_state, rounding=rounding)
         else:
             # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
             sizes = torch.zeros(n_centres + i, dtype=rows.dtype, device=rows.device)
             sizes.index_add_(0, own, squares)
-            inside = (own == sizes.argmax()) & free & (squares > 0)
-            far = int(torch.where(inside if inside.any() else free, squares, -1.0).argmax())
+            inside = (own == one_of_largest(sizes, random_state)) & free & (squares > 0)
+            allowed = torch.where(inside if inside.any() else free, squares, -torch.inf)
+            far = one_of_largest(allowed, random_state, rounding=rounding)
         chosen[i], found[i] = far, float(squares[far].sqrt())
         free[far] = False
         new = (rows - rows[far]).square().sum(dim=1)

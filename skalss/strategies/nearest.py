@@ -49,6 +49,10 @@ class NearestNeighborStrategy(BaseClimbStrategy):
     NearestNeighborStrategy(n_steps=1, stop_at_flip=False)
     """
 
+    def uses_codes(self, abilities: frozenset[str]) -> bool:
+        """Return True."""
+        return True
+
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows near harder codes.
 

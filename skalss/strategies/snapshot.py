@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from sklearn.utils import check_random_state
 from ..latent import LabelSpreader
 from ..network import TaskModel
 from ..targets import BaseTarget, Classes
+from ..utils.bounds import Bounds
+from ..utils.seeds import branch
 from .latent_view import Encoded, LatentView
 from .network_view import NetworkView
 
@@ -62,6 +64,10 @@ class Snapshot:
         Where a strategy may compute.
     known_structure : callable
         Returns the structure of the codes that the training of the network found, or None.
+    points_asked : callable
+        Returns every point that was made and asked so far, answered or not: a sequence of rows.
+    as_user_rows : callable
+        Turns rows, an array, into the kind that the user passed: a DataFrame with the same columns, say.
     """
 
     def __init__(
@@ -79,12 +85,15 @@ class Snapshot:
         random_state: np.random.RandomState,
         device: torch.device,
         known_structure: Callable[[], float | None],
+        points_asked: Callable[[], Sequence[np.ndarray]],
+        as_user_rows: Callable[[np.ndarray], Any],
     ):
         self.X, self.askable, self.labeled, self.y_labeled = X, askable, labeled, y_labeled
         self.starts_used, self.target = starts_used, target
         self.latent, self.network = latent, network
         self.random_state, self.device = random_state, device
         self._made, self._known_structure = made, known_structure
+        self.points_asked, self.as_user_rows = points_asked, as_user_rows
 
     @cached_property
     def unlabeled(self) -> np.ndarray:
@@ -135,7 +144,8 @@ class Snapshot:
         rows = self.unlabeled
         rows = rng.choice(rows, size=min(spreader.n_rows, len(rows)), replace=False)
         codes, labeled = self.latent.codes()[np.sort(rows)], self.latent.labeled_codes()
-        return spreader.spread(labeled, self.y_labeled, codes, device=self.device).structure
+        spread = spreader.spread(labeled, self.y_labeled, codes, random_state=rng, device=self.device)
+        return spread.structure
 
 
 def make_snapshot(
@@ -152,6 +162,9 @@ def make_snapshot(
     starts_used: np.ndarray | None = None,
     member: Callable[[int], TaskModel] | None = None,
     known_structure: Callable[[], float | None] | None = None,
+    bounds: Callable[[], Bounds] | None = None,
+    points_asked: Callable[[], Sequence[np.ndarray]] | None = None,
+    as_user_rows: Callable[[np.ndarray], Any] | None = None,
     random_state: np.random.RandomState | int | None = 0,
     device: torch.device | str = "cpu",
 ) -> Snapshot:
@@ -183,6 +196,12 @@ def make_snapshot(
         Trains the committee's model of a number; None: there is no committee.
     known_structure : callable, default=None
         Returns the structure of the codes that the training of the network found, or None.
+    bounds : callable, default=None
+        Returns the bounds of each feature; None: the range of X.
+    points_asked : callable, default=None
+        Returns every point that was made and asked so far, as a sequence of rows; None: there are none.
+    as_user_rows : callable, default=None
+        Turns rows, an array, into the kind that the user passed; None: they are as they are.
     random_state : RandomState, int or None, default=0
     device : torch.device or str, default="cpu"
         Where a strategy may compute.
@@ -207,6 +226,9 @@ def make_snapshot(
         labeled=labeled,
         made=None if made is None else made.codes,
         refused=refused,
+        bounds=bounds,
+        as_user_rows=as_user_rows,
+        random_state=branch(rng),  # ties leave the other draws of a query as they are
     )
     return Snapshot(
         X=X,
@@ -230,4 +252,6 @@ def make_snapshot(
         random_state=rng,
         device=device,
         known_structure=(lambda: None) if known_structure is None else known_structure,
+        points_asked=(lambda: ()) if points_asked is None else points_asked,
+        as_user_rows=(lambda rows: rows) if as_user_rows is None else as_user_rows,
     )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-
 from .. import scores
 from ..utils.checks import check_positive_int
+from ..utils.tensors import as_numpy, as_tensor
+from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
 
 # Each gives a number that is small for a hard row.
 _SCORES = {
-    "mms": lambda logits, snapshot: scores.mms(logits, torch.as_tensor(snapshot.network.head_weight())),
+    "mms": lambda logits, snapshot: scores.mms(logits, as_tensor(snapshot.network.head_weight())),
     "margin": lambda logits, snapshot: scores.margin(logits.softmax(dim=1)),
     "entropy": lambda logits, snapshot: -scores.entropy(logits),
     "least_confident": lambda logits, snapshot: -scores.least_confident(logits),
 }
+_OF_PROBABILITIES = ("margin", "least_confident")  # differences of numbers near 1
 
 
 class UncertaintyStrategy(BaseStrategy):
@@ -54,7 +54,7 @@ class UncertaintyStrategy(BaseStrategy):
         return frozenset({"labels", "logits"} | ({"features"} if self.score == "mms" else set()))
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
-        """Take the up to `n` hardest rows, hardest first.
+        """Take the up to `n` hardest rows, hardest first; of equally hard ones, any.
 
         Parameters
         ----------
@@ -73,8 +73,9 @@ class UncertaintyStrategy(BaseStrategy):
         """
         self.check()
         rows = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        hardness = _SCORES[self.score](torch.as_tensor(snapshot.network.logits(rows)), snapshot).numpy()
-        hardest = np.argsort(hardness, kind="stable")[:n]
+        hardness = as_numpy(_SCORES[self.score](as_tensor(snapshot.network.logits(rows)), snapshot))
+        rounding = ROUNDING if self.score in _OF_PROBABILITIES else 0.0
+        hardest = ranked(hardness, snapshot.random_state, rounding=rounding)[:n]
         return Candidates(rows=rows[hardest], scores=hardness[hardest])
 
     def check(self) -> None:

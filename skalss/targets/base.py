@@ -94,6 +94,9 @@ class BaseTarget(ABC):
     def know(self, labels: ArrayLike | None) -> None:  # noqa: B027 (most kinds have nothing to know)
         """Take these as all labels that may come, where that limits what may be answered."""
 
+    def remember(self, labels: Sequence[Any]) -> None:  # noqa: B027 (most kinds compare with none)
+        """Take these as labels that came before, which `check` compares the next ones with."""
+
     @abstractmethod
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return checked labels as an array of shape (n_labels, ...)."""
@@ -194,6 +197,13 @@ class BaseTarget(ABC):
     @abstractmethod
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return the score by `metric`; the higher, the better."""
+
+    def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
+        """Return each label in `y`, sorted, with how many of its rows are right and how many it has.
+
+        Nothing where there are no classes.
+        """
+        return []
 
     @abstractmethod
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -15,7 +16,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from ..scores import margin
+from ..utils.spelling import looks_like, nearest
 from .base import BaseTarget
+
+MANY = 300  # labels that differ; so many are no classes that a person types
 
 
 class Classes(BaseTarget):
@@ -48,34 +52,91 @@ class Classes(BaseTarget):
 
     def __init__(self, classes: ArrayLike | None = None):
         self._text: bool | None = None  # whether labels are text; not known before the first
+        self._seen: set[Any] = set()  # labels that came, where the classes are not known
         self.know(classes)
 
     def know(self, labels: ArrayLike | None) -> None:
-        """Take these as all labels that may come; None: any may."""
-        if isinstance(labels, str) or (labels is not None and not np.iterable(labels)):
+        """Take these as all labels that may come; None: any may.
+
+        Raises
+        ------
+        TypeError
+            If they are no sequence.
+        ValueError
+            If there is none, one is no label, or text and numbers are mixed.
+        """
+        self.classes, self._known = None, {}
+        if labels is None:
+            return
+        if isinstance(labels, str | bytes | Mapping) or not np.iterable(labels):
             raise TypeError(f"classes must be a sequence of labels, got {labels!r}. Pass them as a list.")
-        self.classes = None if labels is None else np.unique(np.asarray(labels))
-        self._known = set() if self.classes is None else set(self.classes.tolist())
+        listed = labels if hasattr(labels, "dtype") else list(labels)
+        found = np.asarray(listed)
+        if found.dtype != object and not isinstance(listed, list):
+            found = np.unique(found)
+        # NumPy would turn the numbers of a mixed list into text.
+        plain = [_plain(label) for label in (listed if isinstance(listed, list) else found.ravel().tolist())]
+        kinds = {isinstance(label, str) for label in plain}
+        if len(kinds) != 1:
+            got = "text and numbers" if kinds else "none"
+            raise ValueError(
+                f"classes must be all numbers or all text, at least one, got {got}: {plain[:5]}. Turn them "
+                "into text with str(), or into numbers."
+            )
+        # A column of objects that are numbers trains no network.
+        numbers = found.dtype == object and kinds == {False}
+        self.classes = np.unique(np.array(plain) if numbers else found)
+        self._known = {label: label for label in self.classes.tolist()}
+        self._text = kinds.pop()
 
     def check(self, answer: object) -> Any:
-        """Return a label, if it is one of the classes, and text where others are text."""
+        """Return a label, if it is one of the classes, and text where others are text.
+
+        Where the classes are not known, a label that no earlier one is, but almost, brings a warning.
+        """
         if not np.isscalar(answer):
             raise ValueError(
                 f"A class label must be a number or a string, got {answer!r}. Give one label a row."
             )
+        answer = _plain(answer)
         if self.classes is not None and answer not in self._known:
+            near = nearest(answer, self._known)
+            hint = "" if near is None else f"Did you mean {near!r}? "
             raise ValueError(
-                f"The label {answer!r} is outside classes: {sorted(self._known)}. Name every label in "
-                "classes=, or answer None for rows that are none of them."
+                f"The label {_shown(answer)} is outside classes: {sorted(self._known)}. {hint}Name every "
+                "label in classes=, or answer None for rows that are none of them."
             )
         is_text = isinstance(answer, str)
         if self._text not in (None, is_text):
             raise ValueError(
-                f"The label {answer!r} is {'text' if is_text else 'a number'}, but earlier ones are not. "
-                "Give all labels the same type, and name them in classes=."
+                f"The label {_shown(answer)} is {'text' if is_text else 'a number'}, but earlier ones are "
+                "not. Give all labels the same type, and name them in classes=."
             )
         self._text = is_text
-        return answer
+        if self.classes is None and answer not in self._seen:
+            self._warn_of_slip(answer)
+            self._seen.add(answer)
+        return self._known.get(answer, answer)  # 1.0 and True are the class 1
+
+    def remember(self, labels: Sequence[Any]) -> None:
+        """Take these as labels that came before."""
+        for label in labels:
+            self._text = isinstance(label, str)
+            self._seen.add(label)
+
+    def _warn_of_slip(self, label: object) -> None:
+        """Warn of a label that is written almost like an earlier one."""
+        if not isinstance(label, str) or len(self._seen) > MANY:
+            return
+        other = looks_like(label, sorted(word for word in self._seen if isinstance(word, str)))
+        if other is not None:
+            warnings.warn(
+                f"The label {label!r} is new, and written almost like {other!r}, so there are two classes "
+                "now. If it is a slip, correct the answer. With all labels named in classes=, slips are "
+                "refused.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def check_column(self, y: np.ndarray) -> None:
         """Refuse what scikit-learn does not take for classes, such as fractions."""
@@ -87,9 +148,11 @@ class Classes(BaseTarget):
 
     def fitted(self, y: np.ndarray) -> Self:
         """Return a target that numbers the classes, or the labels in `y` where the classes are not known."""
+        if self.classes is None:
+            self.check_column(y)
         made = type(self)()
-        made._encoder = LabelEncoder().fit(y if self.classes is None else self.classes)
-        made.know(made._encoder.classes_)
+        made.know(y if self.classes is None else self.classes)
+        made._encoder = LabelEncoder().fit(made.classes)
         return made
 
     @property
@@ -162,7 +225,40 @@ class Classes(BaseTarget):
         """Return the accuracy."""
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
+    def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
+        """Return each label in `y`, sorted, with how many of its rows are right and how many it has."""
+        right, labels = np.asarray(y) == np.asarray(predicted), np.asarray(y)
+        return [
+            (label, int(right[labels == label].sum()), int((labels == label).sum()))
+            for label in np.unique(labels).tolist()
+        ]
+
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return Cohen's kappa."""
         # Of constant predictions kappa is undefined.
         return 1.0 if np.array_equal(old, new) else float(cohen_kappa_score(old, new))
+
+
+def _plain(label: object) -> bool | int | float | str:
+    """Return a label as Python has it.
+
+    Raises
+    ------
+    ValueError
+        If no classifier can be trained on it, or it does not survive being written down.
+    """
+    plain = label.item() if isinstance(label, np.generic) else label
+    if isinstance(plain, float) and not plain.is_integer():  # NaN and infinity among them
+        raise ValueError(f"A class label that is a number must be a whole number, got {plain!r}.")
+    if not isinstance(plain, bool | int | float | str):
+        raise ValueError(
+            f"A class label must be a bool, a whole number or a text, got {_shown(label)} of type "
+            f"{type(label).__name__}. Turn it into text with str(), or into a number."
+        )
+    return plain
+
+
+def _shown(label: object) -> str:
+    """Return a label as an error shows it."""
+    text = repr(label)
+    return text if len(text) <= 100 else f"{text[:80]} ... ({len(text)} characters)"

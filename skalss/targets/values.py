@@ -46,7 +46,10 @@ class Values(BaseTarget):
                 f"A regression label must be a number, got {answer!r} of type {type(answer).__name__}. "
                 "For classes, pass a classifier as estimator."
             )
-        return float(answer)
+        try:
+            return float(answer)
+        except OverflowError as error:  # an int or fraction of hundreds of digits
+            raise ValueError("A regression label must fit a float, and this one is too large.") from error
 
     def check_column(self, y: np.ndarray) -> None:
         """Take any numbers."""
@@ -98,7 +101,7 @@ class Values(BaseTarget):
 
     def beliefs(self, output: Tensor) -> Tensor:
         """Return values in the units of y, of shape (n_samples,)."""
-        return self._mean + self._scale * output.reshape(len(output))
+        return self._mean + self._scale * output.reshape(-1)
 
     def believed_by(self, model: BaseEstimator, X: ArrayLike) -> np.ndarray:
         """Return predicted values."""

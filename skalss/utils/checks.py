@@ -1,53 +1,204 @@
-"""Checks of parameters, each with the value got, what is allowed and the next step."""
+"""Checks of parameters, each with the value got, what is allowed and the next step.
+
+A truth value is no number here, and a number no truth value: ``True`` where a count is meant is a mistake.
+"""
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+LARGEST = 2**63 - 1  # of a whole number, in NumPy and torch
 
 
-def check_positive_int(name: str, value: object, *, also: str = "") -> None:
-    """Refuse what is not a whole number of at least 1."""
-    allowed = "a whole number of at least 1" + (f", or {also}" if also else "")
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
-    if value < 1:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+def show(value: object, length: int = 120) -> str:
+    """Return a value as an error names it: on one line, not too long, whatever it is.
+
+    Examples
+    --------
+    >>> show(10**400, length=12)
+    '100000000...'
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # numbers of thousands of digits, objects that cannot be shown
+        text = f"an object of type {type(value).__name__}"
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number by its type, and no truth value."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_finite_number(value: object) -> bool:
+    """Whether a value is a real number that a float can hold, and no truth value."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+# -- numbers --------------------------------------------------------------------------------------
+
+
+def check_positive_int(name: str, value: object, *, also: str = "", most: int = LARGEST) -> None:
+    """Refuse what is not a whole number of at least 1, and at most `most`."""
+    _check_whole(name, value, 1, also, most)
 
 
 def check_count(name: str, value: object) -> None:
     """Refuse what is not a whole number of at least 0."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
+    _check_whole(name, value, 0, "", LARGEST)
 
 
-def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse what is none of the words allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
+def _check_whole(name: str, value: Any, least: int, also: str, most: int) -> None:
+    allowed = f"a whole number of at least {least}" + (f", or {also}" if also else "")
+    if not is_whole(value):
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+    if value < least:
+        raise ValueError(f"{name} must be {allowed}, got {show(value)}.")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {show(value)}.")
 
 
 def check_real(name: str, value: object, *, also: str = "") -> None:
     """Refuse what is not a finite number."""
-    allowed = "a finite number" + (f", or {also}" if also else "")
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+    _check_finite(name, value, "a finite number" + (f", or {also}" if also else ""))
 
 
 def check_number(name: str, value: object, *, zero: bool = False, also: str = "") -> None:
     """Refuse what is not a finite number above 0, or at least 0 with `zero`."""
     allowed = f"a finite number {'of at least' if zero else 'above'} 0" + (f", or {also}" if also else "")
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+    number = _check_finite(name, value, allowed)
+    if number < 0 or (number == 0 and not zero):
+        raise ValueError(f"{name} must be {allowed}, got {show(value)}.")
 
 
-def check_share(name: str, value: float) -> None:
+def check_share(name: str, value: object) -> None:
     """Refuse what does not lie in [0, 1]."""
-    check_real(name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}.")
+    check_between(name, value, 0, 1)
+
+
+def check_between(name: str, value: object, low: float, high: float) -> None:
+    """Refuse what is not a number in [low, high]."""
+    if not low <= _check_finite(name, value, f"a finite number in [{low}, {high}]") <= high:
+        raise ValueError(f"{name} must lie in [{low}, {high}], got {show(value)}.")
+
+
+def _check_finite(name: str, value: object, allowed: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+    if not is_finite_number(value):
+        raise ValueError(f"{name} must be {allowed}, got {show(value)}.")
+    return float(value)
+
+
+# -- words and other kinds ------------------------------------------------------------------------
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {show(value)} of type {type(value).__name__}.")
+
+
+def check_text(name: str, value: object, *, also: str = "") -> None:
+    """Refuse what is no text, or text that cannot be written down."""
+    allowed = "a text" + (f", or {also}" if also else "")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+    if not is_writable(value):
+        raise ValueError(f"{name} must be {allowed} that can be written in UTF-8, got {show(value)}.")
+
+
+def is_writable(text: str) -> bool:
+    """Whether a text can be written in UTF-8; half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_choice(name: str, value: object, allowed: Iterable[str], *, also: str = "") -> None:
+    """Refuse what is none of the words allowed, with the word that is spelt most like it."""
+    words = list(allowed)
+    if isinstance(value, str) and value in words:
+        return
+    near = difflib.get_close_matches(value, words, n=1) if isinstance(value, str) else []
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(f"{name} must be one of {words}{f' or {also}' if also else ''}, got {show(value)}.{hint}")
+
+
+def check_callable(name: str, value: object, *, also: str = "") -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        allowed = "callable" + (f", or {also}" if also else "")
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+
+
+def check_mapping(name: str, value: object, *, also: str = "") -> None:
+    """Refuse what is no dict or other mapping."""
+    if not isinstance(value, Mapping):
+        allowed = "a dict" + (f", or {also}" if also else "")
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+
+
+def check_sizes(name: str, value: object, *, empty: bool = False, most: int = LARGEST) -> tuple[int, ...]:
+    """Return a sequence of whole numbers of at least 1 as a tuple; refuse what is none."""
+    allowed = "a list or tuple of whole numbers of at least 1"
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = tuple(value)
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not (value or empty):
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+    for size in value:
+        _check_whole(f"Each number in {name}", size, 1, "", most)
+    return tuple(map(int, value))
+
+
+def check_path(name: str, value: object, *, also: str = "") -> None:
+    """Refuse what is no path of a file."""
+    allowed = "a path, as a text or a pathlib.Path" + (f", or {also}" if also else "")
+    path = value if isinstance(value, str) else None
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+    if not isinstance(path, str):
+        raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
+    if not path or "\0" in path or not is_writable(path):
+        raise ValueError(
+            f"{name} must be {allowed}, not empty and without odd characters, got {show(value)}."
+        )
+
+
+def check_tensor(name: str, value: object, *, floating: bool = False) -> None:
+    """Refuse what is no tensor, or with `floating` one of whole numbers."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name} must be a torch tensor, got {show(value)} of type {type(value).__name__}. Turn an array "
+            "into one with torch.as_tensor."
+        )
+    if floating and not value.is_floating_point():
+        raise TypeError(f"{name} must be a tensor of floats, got {value.dtype}. Pass {name}.float().")
+
+
+def checked_shape(name: str, value: object) -> tuple[int, ...]:
+    """Return a shape read from a file; refuse what is none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(value, list | tuple) or not value or not all(type(n) is int and n > 0 for n in value):
+        raise ValueError(f"{name} must be whole numbers of at least 1, got {str(value)[:50]}.")
+    return tuple(value)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.utils.data import Dataset
+
+# Numbers that NumPy has, too: bfloat16 and smaller floats are widened.
+_NATIVE = {
+    *(torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.float16, torch.float32, torch.float64, torch.complex64, torch.complex128),
+}
 
 
 def as_tensor(X: ArrayLike, device: torch.device | str = "cpu") -> Tensor:
@@ -28,10 +36,10 @@ def as_tensor(X: ArrayLike, device: torch.device | str = "cpu") -> Tensor:
     return torch.from_numpy(X).to(device)
 
 
-def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Return `tensor` as a float32 or integer array, without its graph."""
+def as_numpy(tensor: Tensor, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """Return `tensor` as an array of integers, or of floats of a dtype, without its graph."""
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).resolve_conj().resolve_neg().numpy()
 
 
 def module_state(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -69,6 +77,38 @@ def load_module_state(module: torch.nn.Module, state: dict[str, Tensor]) -> None
         ) from error
 
 
+def check_weights_fit(make: Callable[[], torch.nn.Module], state: dict[str, Tensor]) -> None:
+    """Refuse weights of other shapes than a module has, before it is made: sizes in a file may be huge.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the module; it is called where tensors take no memory.
+    state : dict
+        Weights by name, as `module_state` returns them.
+
+    Raises
+    ------
+    ValueError
+        If it has other weights.
+    """
+    try:
+        with torch.device("meta"):
+            module = make()
+        there = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    except Exception:  # a module of the user's that needs numbers, or a lazy one without shapes yet
+        return
+    saved = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    differ = sorted(name for name in {*there, *saved} if there.get(name) != saved.get(name))
+    if differ:
+        name = differ[0]
+        raise ValueError(
+            f"The saved weights do not fit {type(module).__name__}: {name} is {saved.get(name, 'missing')}, "
+            f"and should be {there.get(name, 'missing')}. Pass a sampler with the modules that the saved one "
+            "had."
+        )
+
+
 def chunk_rows(row_shape: tuple[int, ...]) -> int:
     """Return how many rows of a shape to read at a time: 16 MiB as float32, whatever the size of a row."""
     return max(1, min(4096, 2**22 // max(1, math.prod(row_shape))))
@@ -81,9 +121,36 @@ def chunks(n_rows: int, size: int) -> Iterator[slice]:
 
 
 def to_host(X: object) -> Any:
-    """Turn tensors and array-API arrays into NumPy arrays; leave all else as it is."""
+    """Turn tensors, array-API arrays and masked arrays into NumPy arrays on the CPU; leave all else as it is.
+
+    Masked entries come as NaN, or as None where NaN has no place. Tensors within a list or tuple are turned,
+    too.
+    """
+    if isinstance(X, Dataset):
+        raise TypeError(
+            f"Rows must be an array, a tensor or a table, got the data set {type(X).__name__}. Put its rows "
+            "into one array, np.stack([np.asarray(row) for row, _ in dataset]), and its labels into another."
+        )
     if isinstance(X, Tensor):
-        return X.detach().cpu().numpy()
-    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray):
-        return np.asarray(X)
+        X = X.detach().to("cpu").to_dense().resolve_conj().resolve_neg()
+        return (X if X.dtype in _NATIVE else X.float()).numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        return _filled(X)
+    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray | np.generic):
+        try:
+            return np.asarray(X)
+        except (TypeError, RuntimeError, ValueError):  # on another device
+            return np.from_dlpack(X, device="cpu")  # type: ignore[arg-type]
+    if isinstance(X, list | tuple) and any(isinstance(x, Tensor) for x in X):
+        return [to_host(x) for x in X]
     return X
+
+
+def _filled(X: np.ma.MaskedArray) -> np.ndarray:
+    """Return a masked array without its mask, and with what says that there is nothing under it."""
+    mask = np.ma.getmaskarray(X)
+    if not mask.any():
+        return np.asarray(X.data)
+    filled = np.array(X.data, dtype=X.dtype if X.dtype.kind == "f" else object)
+    filled[mask] = np.nan if X.dtype.kind == "f" else None
+    return filled

@@ -19,6 +19,10 @@ TINY = {
     "ledger": ["--answers", "20", "--labels", "20", "--repeats", "1"],
     "neighbor-index": ["--rows", "2000", "3000", "--rounds", "2", "--repeats", "1"],
     "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
+    "rare-classes": [
+        *("--data", "digits", "--shares", "0.5", "--seeds", "1", "--max-epochs", "1"),
+        *("--n-per-round", "20", "--max-labels", "40"),
+    ],
     "selective": ["--data", "digits", "--net", "mlp", "--epochs", "1", "--repeats", "1", "--rows", "200"],
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "simulation": [
@@ -26,8 +30,11 @@ TINY = {
         *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "10", "--turned"),
         *("--arms", "latin-hypercube-vae", "si-paper", "random-paper"),
     ],
+    "restart": ["--rounds", "1", "--epochs", "1", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
+    "tables": [],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
+    "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
 SLOW = {  # arms over thousands of candidates, a process of its own, training on thousands of vessels
@@ -52,6 +59,17 @@ def test_a_benchmark_prints_a_table(name, options, capsys):
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(table) >= 3
     assert all(line.endswith("|") for line in table)
+
+
+def test_a_run_of_wrong_calls_goes_on_where_it_stopped(tmp_path, capsys):
+    path = tmp_path / "calls.jsonl"
+    done = '{"seed": 0, "call": 1, "what": "f(x=0)", "clear": false, "why": "crash: exit code 1"}\n'
+    path.write_text(done + '{"seed": 0, "ca')  # as a kill leaves it
+    main(["fuzz", "--calls", "3", "--write", str(path)])
+    printed = capsys.readouterr().out
+    assert "| all | 3 |" in printed
+    assert "| f: crash: exit code 1 | 1 | f(x=0) |" in printed
+    assert len(path.read_text().splitlines()) >= 3
 
 
 def test_the_list_of_benchmarks(capsys):

@@ -84,7 +84,7 @@ def test_answers_that_cannot_be_written_are_in_a_note(path, monkeypatch):
 def test_a_label_that_a_file_cannot_keep_is_refused(path, label):
     with Campaign(make_sampler(path, classes=None), X) as campaign:
         batch = campaign.ask()
-        with pytest.raises(ValueError, match="keeps each label as a bool, int, float or str"):
+        with pytest.raises(ValueError, match="must be a bool, a whole number or a text"):
             campaign.tell(batch.ids[:1], [label])
         assert len(campaign.pending) == 10
 

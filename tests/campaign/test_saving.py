@@ -139,7 +139,7 @@ def test_what_is_no_campaign_is_refused(tmp_path):
         with pytest.raises(ValueError, match="is not a campaign. Pass what Campaign.save wrote"):
             Campaign.load(path, X)
     path.write_bytes(b"skalss campaign, format 99\n")
-    with pytest.raises(ValueError, match="format 99, this version reads up to 2. Upgrade skalss"):
+    with pytest.raises(ValueError, match="format 99, this version reads up to 3. Upgrade skalss"):
         Campaign.load(path, X)
     Campaign(make_sampler(), X).save(path)
     path.write_bytes(path.read_bytes()[:-100])

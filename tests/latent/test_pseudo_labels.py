@@ -204,6 +204,16 @@ def test_a_label_that_contradicts_its_copy():
     assert np.isfinite(found.confidence).all()
 
 
+def test_of_equally_sure_rows_random_ones_are_left_out():
+    """All rows are copies of one of two: the last rows of a file are kept as often as the first."""
+    Z = np.repeat(np.array([[0.0, 0], [5, 5]], dtype=np.float32), 100, axis=0)
+    kept = [
+        LabelSpreader(keep=0.5).spread(Z[[0, 100]], np.array([0, 1]), Z, random_state=i).rows for i in (0, 1)
+    ]
+    assert np.histogram(kept[0], bins=4, range=(0, 200))[0].min() >= 12
+    assert len(np.intersect1d(*kept)) < 75
+
+
 # -- parameters -----------------------------------------------------------------------------------
 
 

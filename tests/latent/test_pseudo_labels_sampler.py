@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
 from skalss import AdaptiveLatentSampler, TaskNet
 from skalss.latent import LinearLatent
@@ -131,3 +132,35 @@ def test_a_campaign_compares_with_its_rows():
     assert fit(sampler).history_["n_pseudo"].tolist() == [0, 0, 0, 0]
     sampler.set_params(pseudo_labels=LabelSpreader(only_if_not_worse=False))
     assert (fit(sampler).history_["n_pseudo"].iloc[1:] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({}, "used {n} rows"),
+        ({"pseudo_labels": LabelSpreader(min_structure=1.0)}, "do not keep the classes apart: structure 0"),
+        ({"pseudo_labels": LabelSpreader(keep=0.0)}, "keep leaves no row"),
+        ({"pseudo_labels": None}, "off: pseudo_labels=None"),
+        ({"pseudo_labels": "auto", "strategy": "margin"}, "off: the strategy is not 'auto'"),
+        (
+            {"pseudo_labels": "auto", "strategy": "auto", "net": LogisticRegression(C=1e-3, tol=0.01)},
+            "takes none",
+        ),
+        ({"pseudo_labels": "auto", "net": net_regressor(max_epochs=2)}, "off: labels of a regression task"),
+    ],
+    ids=str,
+)
+def test_the_history_says_why_there_were_pseudo_labels_or_none(params, reason):
+    sampler, y = make_sampler(**params), X[:, 20] if "reg" in reason else Y
+    history = sampler.fit(
+        X, y, X_val=X_TEST, y_val=DIGITS[150:400, 20] if "reg" in reason else Y_TEST
+    ).history_
+    assert history["pseudo_reason"].iloc[0] == ""  # nothing was trained before the first answers
+    for text, n in zip(history["pseudo_reason"].iloc[1:], history["n_pseudo"].iloc[1:], strict=True):
+        assert reason.format(n=n) in text
+
+
+def test_one_class_so_far_is_a_reason():
+    sampler = make_sampler(classes=[0, 1])
+    fitted = sampler.fit(X, np.zeros(len(X), int), X_val=X_TEST, y_val=np.zeros(len(X_TEST), int))
+    assert set(fitted.history_["pseudo_reason"].iloc[1:]) == {"one class among the labels"}

@@ -92,6 +92,8 @@ def test_an_answer_is_recorded_or_refused(path, id_, label, annotator, cost):
                     "cost must",
                     "written",
                     "must be a number",
+                    "whole number",
+                    "earlier ones are not",
                 )
             )
             return

@@ -161,16 +161,16 @@ def test_a_line_that_is_gone_is_detected(path, whole):
 
 def test_a_full_disk_is_said_and_loses_nothing(path, asked, connections):
     ledger = Ledger(path)
-    ledger.answer(asked[0], 1)
+    ledger.answer(asked[0], "one")
     (connection,) = connections
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LedgerError, match="the disk is full. Free some space"):
         ledger.answer(asked[1], "x" * 100_000)
-    assert ledger.to_frame()["label"].tolist() == [1, *[None] * 5]
+    assert ledger.to_frame()["label"].tolist() == ["one", *[None] * 5]
     connection.execute("PRAGMA max_page_count = 1000000")
-    ledger.answer(asked[1], 2)
-    assert Ledger(path).to_frame()["label"].tolist()[:2] == [1, 2]
+    ledger.answer(asked[1], "two")
+    assert Ledger(path).to_frame()["label"].tolist()[:2] == ["one", "two"]
 
 
 def test_a_file_that_another_program_holds(path, asked, monkeypatch):
@@ -204,6 +204,6 @@ def test_a_ledger_is_a_setting_like_an_oracle(path, asked):
     assert clone(make_sampler(ledger)).ledger is ledger
     assert make_ledger(ledger) is ledger
     assert make_ledger(None) is None
-    assert repr(ledger) == f"Ledger({str(path)!r})"
+    assert repr(ledger) == f"Ledger({str(path)!r}, 6 questions, 5 pending)"
     for other in (pickle.loads(pickle.dumps(ledger)), copy.deepcopy(ledger), make_ledger(str(path))):
         assert other.to_frame()["label"][0] == 1

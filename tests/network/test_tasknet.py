@@ -237,15 +237,15 @@ def test_random_state_as_an_object():
 
 
 def test_rehearse_raises_like_fit_and_leaves_no_trace():
-    TaskNet(net_classifier(**FAST)).rehearse(X[:2], make_target(TaskNet(), [0, 1, 2]))
+    TaskNet(net_classifier(**FAST)).rehearse(X[:30], Y[:30], make_target(TaskNet(), [0, 1, 2]))
     model = TaskNet(net_classifier(module__output_dim=2, **FAST))
     with pytest.raises(ValueError, match="3 classes need width 3"):
-        model.rehearse(X[:2], make_target(TaskNet(), [0, 1, 2]))
+        model.rehearse(X[:30], Y[:30], make_target(TaskNet(), [0, 1, 2]))
     assert not hasattr(model, "net_")
     module = MLP(5, 3)
     state = torch.get_rng_state()
     before = [p.clone() for p in module.parameters()]
-    TaskNet(net_classifier(module, **FAST)).rehearse(X[:2], make_target(TaskNet(), [0, 1, 2]))
+    TaskNet(net_classifier(module, **FAST)).rehearse(X[:30], Y[:30], make_target(TaskNet(), [0, 1, 2]))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
 

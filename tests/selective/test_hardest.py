@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from skalss.selective import HardestRows
-from skalss.selective.hardest import hardest_by_class
+from skalss.selective.hardest import hardest, hardest_by_class
 
 from .watching import EXACT, assert_smallest_are_picked, fit_and_keep, gap, in_eval_mode
 
@@ -221,3 +221,18 @@ def test_no_row_is_passed_over_where_the_order_never_changes(make_net, data):
 def test_with_a_callable_every_row_is_met_alike(make_net, data):
     selector = HardestRows(lambda output, y: output[:, 0], end=1.0)
     assert set(rows_met(make_net(selector, max_epochs=16), *data)) == {30}
+
+
+def test_of_equally_hard_rows_random_ones_are_trained_on():
+    torch.manual_seed(0)
+    hard, y = torch.zeros(300), torch.arange(300) // 150
+    hard[[7, 250]] = 1.0
+    for pick in (lambda: hardest(hard, 40), lambda: hardest_by_class(hard, y, 40)):
+        first, second = pick(), pick()
+        assert set(first[:2].tolist()) == {7, 250}
+        assert len(set(first.tolist())) == 40
+        assert torch.histc(first.float(), 4, 0, 300).min() >= 2
+        assert len(set(first.tolist()) & set(second.tolist())) < 20
+    before = torch.get_rng_state()
+    assert hardest(torch.arange(9.0), 3).tolist() == [8, 7, 6]
+    assert torch.equal(torch.get_rng_state(), before)  # no draw where nothing ties
