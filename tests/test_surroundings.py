@@ -102,11 +102,11 @@ QUICK = {
     "auto": lambda: _sampled(_net(), latent_model=LinearLatent(4), pseudo_labels="spread"),
     "VAE": lambda: _sampled(_net(), latent_model=VAE(3, max_epochs=2), strategy="snn", train_on="both"),
     "values": lambda: _sampled(net_regressor(max_epochs=2), X[:, 20].astype(float)),
-    "forest": lambda: _sampled(RandomForestClassifier(5), latent_model=LinearLatent(4)),
     "chosen rows": _selective,
 }
 NAMES = "mms margin entropy least_confident badge coreset kmeans typical committee random"
 SLOW = {
+    "forest": lambda: _sampled(RandomForestClassifier(5), latent_model=LinearLatent(4)),
     "made points": _made_points,
     "plane": _plane,
     **{s: partial(_selective, s) for s in ("prune", "loss", "hard_negatives", "random")},

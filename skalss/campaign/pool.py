@@ -19,6 +19,7 @@ from ..oracles import Abstain, AnswerKey, Failed
 from ..simulation import Box
 from ..targets import BaseTarget
 from ..utils.bounds import Bounds, range_of
+from ..utils.columns import to_column
 from ..utils.ids import first_twin, id_array
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
@@ -131,7 +132,8 @@ class Pool:
         self.given_labels = [self.target.check(label) for label in (y[known] if y is not None else [])]
 
     def _checked_mask(self, labeled: ArrayLike, y: np.ndarray | None) -> np.ndarray:
-        mask = np.asarray(labeled)
+        mask = to_column(labeled)
+        mask = mask[:, 0] if mask.shape == (len(self), 1) else mask
         if mask.dtype != bool or mask.shape != (len(self),):
             raise ValueError(
                 f"labeled must be a bool mask of shape ({len(self)},), one entry for each row of X, "

@@ -19,12 +19,14 @@ from sklearn.utils.validation import check_consistent_length
 from ..campaign import Campaign
 from ..campaign.scoring import Scorer
 from ..latent import default_latent_model
+from ..network import make_task_model
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import Box
 from ..strategies import BaseStrategy
 from ..targets import make_target
 from ..utils.checks import check_positive_int
 from ..utils.progress import progress_bar
+from ..utils.tensors import to_host
 from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, old_hash_settings, read_runs
 
 _MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
@@ -119,6 +121,7 @@ def compare_strategies(
     _check_test_rows(X, X_test, y_test)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
+    X_test, y_test = to_host(X_test), make_target(make_task_model(sampler.estimator)).column(y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
     scorers = {name: get_scorer(metric) for name, metric in (metrics or {}).items()}
     known = read_runs(csv, {old_hash_settings(arm, data): hashes[name] for name, arm in samplers.items()})

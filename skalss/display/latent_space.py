@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_random_state
 
 from ..oracles.base import LABELED
 from ..utils.checks import check_positive_int
+from ..utils.columns import to_column
 from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import to_host
 from .pyplot import pyplot
@@ -233,8 +234,8 @@ class LatentSpaceDisplay:
                 "transform of a latent model."
             )
         positions = {
-            "labeled": np.asarray(labeled, dtype=np.intp).ravel(),
-            "asked": np.asarray(asked, dtype=np.intp).ravel(),
+            "labeled": to_column(labeled).astype(np.intp).ravel(),
+            "asked": to_column(asked).astype(np.intp).ravel(),
         }
         for name, rows in positions.items():
             if len(rows) and (rows.min() < 0 or rows.max() >= len(codes)):
@@ -273,7 +274,9 @@ class LatentSpaceDisplay:
         random_state: int | np.random.RandomState | None,
     ) -> LatentSpaceDisplay:
         """Bring codes to two dimensions, those of the rows drawn."""
-        generated = np.empty((0, codes.shape[1])) if codes_generated is None else np.asarray(codes_generated)
+        generated = (
+            np.empty((0, codes.shape[1])) if codes_generated is None else np.asarray(to_host(codes_generated))
+        )
         places, axis_names = _plane(codes, generated, drawn, random_state)
         made = places[len(codes) :]
         return cls(
@@ -413,7 +416,7 @@ def _like(X: np.ndarray | pd.DataFrame, rows: np.ndarray) -> Any:
 def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
     if labels is None:
         return [None] * n
-    labels = np.asarray(labels).ravel().tolist()
+    labels = to_column(labels).ravel().tolist()
     if len(labels) != n:
         raise ValueError(f"{name} must hold a label for each of {n} places, got {len(labels)}.")
     return labels

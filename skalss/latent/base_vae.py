@@ -16,6 +16,7 @@ from ..utils.checks import check_number, check_positive_int
 from ..utils.devices import resolve_device, resolve_dtype, warn_of_emulation
 from ..utils.scaling import Scaling, centred, fit_scaling
 from ..utils.seeds import drawing_own, seeded
+from ..utils.surroundings import ignoring
 from ..utils.tensors import as_tensor, check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .elbo import Trainer, VaeNet, kl_divergence
@@ -93,8 +94,7 @@ class BaseVAE(BaseLatentModel):
         """Train for one epoch on a few rows."""
         self._check_parameters()
         self.set_params(max_epochs=1, verbose=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch teaches no codes
+        with ignoring(ConvergenceWarning):  # one epoch teaches no codes
             self.fit_rows(X)
 
     def _own_state(self) -> dict[str, Any]:

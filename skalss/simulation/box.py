@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import qmc
 from sklearn.utils import check_random_state
 
-from ..utils.bounds import Bounds, read_bounds
+from ..utils.bounds import Bounds, read_bounds, read_numbers
 from ..utils.checks import check_choice, check_positive_int
 
 METHODS = ("sobol", "lhs", "random")
@@ -62,15 +62,18 @@ class Box:
         ValueError
             If they are not finite, not of one length or the wrong way round.
         """
-        shapes = [np.shape(part) for part in (self.low, self.high) if np.ndim(part)]
+        each = "one finite number for each feature, or one for all of them"
+        low, high = (read_numbers(name, getattr(self, name), each) for name in ("low", "high"))
+        shapes = [part.shape for part in (low, high) if part.ndim]
         if not shapes or len(set(shapes)) > 1 or len(shapes[0]) != 1 or shapes[0][0] == 0:
             raise ValueError(
-                "A Box needs low and high with one value for each feature, got shapes "
-                f"{np.shape(self.low)} and {np.shape(self.high)}. For one feature write Box([0], [1])."
+                "low and high must have one value for each feature, got shapes "
+                f"{low.shape} and {high.shape}. For one feature write Box([0], [1])."
             )
-        low, high = read_bounds((np.asarray(self.low), np.asarray(self.high)), shapes[0], "Box")
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise ValueError("A Box must have finite bounds: no rows can be drawn from an infinite one.")
+        for name, part in (("low", low), ("high", high)):
+            if not np.isfinite(part).all():
+                raise ValueError(f"{name} must be finite: no rows can be drawn from an infinite box.")
+        low, high = read_bounds((low, high), shapes[0], "low and high")
         return Bounds(low.copy(), high.copy())
 
     def draw(self, random_state: int | np.random.RandomState | None = None) -> Any:
@@ -109,23 +112,38 @@ class Box:
         if self.method == "lhs":
             return qmc.LatinHypercube(d, seed=seed).random(self.n)
         # A part of a sequence whose length is a power of two, which is all that SciPy calls even.
-        return qmc.Sobol(d, seed=seed).random_base2((self.n - 1).bit_length())[: self.n]
+        return qmc.Sobol(d, seed=seed).random_base2((int(self.n) - 1).bit_length())[: self.n]
+
+    def _names(self, d: int) -> list[str | int]:
+        """Return the name of each feature, or its position."""
+        names = list(range(d)) if self.names is None else _listed(self.names)
+        if names is None or len(names) != d or not all(isinstance(name, str | int) for name in names):
+            raise ValueError(f"names must be {d} texts, one for each feature, or None; got {self.names!r}.")
+        if len(set(names)) < d:
+            raise ValueError(f"names must be {d} different names, one for each feature; got {names}.")
+        return names
 
     def _logs(self, low: np.ndarray) -> np.ndarray:
         """Tell which features have a logarithmic scale: bool array (n_features,)."""
-        names: list[str | int] = [*(range(len(low)) if self.names is None else self.names)]
-        if len(names) != len(low) or len(set(names)) < len(names):
-            raise ValueError(
-                f"names must hold {len(low)} different names, one for each feature; got {names}."
-            )
-        listed = (self.log,) if isinstance(self.log, str | int) else tuple(self.log)
-        if len(listed) == len(low) and all(isinstance(name, bool | np.bool_) for name in listed):
-            listed = tuple(names[i] for i in np.flatnonzero(listed))
+        names, listed = self._names(len(low)), _listed(self.log)
+        if listed is not None and len(listed) == len(low) and all(isinstance(name, bool) for name in listed):
+            listed = [names[i] for i in np.flatnonzero(listed)]
         found = np.zeros(len(low), dtype=bool)
-        for name in listed:
-            if isinstance(name, bool) or (name not in names and name not in range(len(low))):
-                raise ValueError(f"log holds {name!r}, which is no feature; there are {names}.")
+        for name in listed if listed is not None else [None]:
+            if not isinstance(name, str | int) or isinstance(name, bool):
+                raise ValueError(f"log must hold features, of {names} or by position; got {self.log!r}.")
+            if name not in names and name not in range(len(low)):
+                raise ValueError(f"log must hold features, of {names} or by position; got {self.log!r}.")
             found[names.index(name) if name in names else int(name)] = True
         if (low[found] <= 0).any():
-            raise ValueError("Features on a logarithmic scale must have low above 0.")
+            raise ValueError("low must be above 0 for the features in log, which have a logarithmic scale.")
         return found
+
+
+def _listed(names: Any) -> list[Any] | None:
+    """Return what a sequence or an array holds, one text or number as a list of it; None: it is neither."""
+    if isinstance(names, np.ndarray | pd.Index | pd.Series) and names.ndim == 1:
+        return names.tolist()
+    if isinstance(names, str | int):
+        return [names]
+    return list(names) if isinstance(names, list | tuple | set | range) else None

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from ..utils.columns import to_column
 from ..utils.scalars import from_json, to_json
-from ..utils.tensors import to_host
 
 
 class BaseTarget(ABC):
@@ -68,9 +67,7 @@ class BaseTarget(ABC):
 
     def column(self, y: ArrayLike) -> np.ndarray:
         """Return y as the user gave it as an array with one entry for each row; missing ones stay missing."""
-        if isinstance(y, list | tuple):
-            y = pd.Series(y).to_numpy()  # NumPy would turn a NaN among strings into the text "nan"
-        return column_or_1d(to_host(y), dtype=None)
+        return column_or_1d(to_column(y), dtype=None)
 
     @abstractmethod
     def check(self, answer: object) -> Any:
@@ -208,3 +205,8 @@ class BaseTarget(ABC):
     @abstractmethod
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return how far two sets of predictions agree; 1 if they are equal, about 0 by chance."""
+
+
+def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
+    """Return the weights of rows as an array of shape (n_samples,); None: all rows weigh the same."""
+    return None if sample_weight is None else column_or_1d(to_column(sample_weight))

@@ -16,8 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from ..scores import margin
+from ..utils.columns import to_column, to_scalar
 from ..utils.spelling import looks_like, nearest
-from .base import BaseTarget
+from .base import BaseTarget, as_weights
 
 MANY = 300  # labels that differ; so many are no classes that a person types
 
@@ -70,7 +71,8 @@ class Classes(BaseTarget):
             return
         if isinstance(labels, str | bytes | Mapping) or not np.iterable(labels):
             raise TypeError(f"classes must be a sequence of labels, got {labels!r}. Pass them as a list.")
-        listed = labels if hasattr(labels, "dtype") else list(labels)
+        whole = hasattr(labels, "dtype") or hasattr(labels, "iloc")
+        listed = to_column(labels) if whole else [to_scalar(label) for label in labels]
         found = np.asarray(listed)
         if found.dtype != object and not isinstance(listed, list):
             found = np.unique(found)
@@ -223,7 +225,7 @@ class Classes(BaseTarget):
 
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy."""
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        return float(accuracy_score(self.column(y), predicted, sample_weight=as_weights(sample_weight)))
 
     def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
         """Return each label in `y`, sorted, with how many of its rows are right and how many it has."""

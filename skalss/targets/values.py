@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from torch import Tensor
 
-from .base import BaseTarget
+from .base import BaseTarget, as_weights
 
 
 class Values(BaseTarget):
@@ -119,7 +119,7 @@ class Values(BaseTarget):
 
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return R²."""
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
+        return float(r2_score(self.column(y), predicted, sample_weight=as_weights(sample_weight)))
 
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return R² of the new values on the old ones, clipped to [0, 1]."""

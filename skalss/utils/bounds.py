@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .tensors import chunk_rows, chunks
+from .tensors import chunk_rows, chunks, to_host
 
 BOUNDS_ARE = (
     "(low, high), each a number or one value for each feature; pairs (low, high), one for each feature"
@@ -76,9 +75,10 @@ def read_bounds(bounds: Any, row_shape: tuple[int, ...] | None = None, name: str
     for names in (("low", "high"), ("lb", "ub")):  # a Box; scipy.optimize.Bounds
         if all(hasattr(bounds, part) for part in names):
             bounds = tuple(np.asarray(getattr(bounds, part)) for part in names)
-    if isinstance(bounds, str | set | Mapping) or not hasattr(bounds, "__len__"):
+    bounds = to_host(bounds)
+    if not isinstance(bounds, list | tuple) and np.ndim(bounds) == 0:
         raise TypeError(f"{name} must be {BOUNDS_ARE}; got {bounds!r}.")
-    low, high = (_numbers(part, bounds, name) for part in _low_and_high(bounds, row_shape, name))
+    low, high = (read_numbers(name, part, BOUNDS_ARE) for part in _low_and_high(bounds, row_shape, name))
     if row_shape is not None:
         low, high = (_of_a_row(part, row_shape, name) for part in (low, high))
     try:
@@ -101,8 +101,8 @@ def _low_and_high(bounds: Any, row_shape: tuple[int, ...] | None, name: str) -> 
         return bounds
     try:
         table = np.asarray(bounds, dtype=float)
-    except (TypeError, ValueError):  # a number and an array, say
-        if len(bounds) == 2:
+    except (TypeError, ValueError, OverflowError):  # a number and an array, say
+        if isinstance(bounds, list | tuple) and len(bounds) == 2:
             return bounds[0], bounds[1]
         raise ValueError(f"{name} must be {BOUNDS_ARE}; got {bounds!r}.") from None
     if table.shape == (2, 2) and row_shape in ((2,), None):
@@ -120,11 +120,12 @@ def _low_and_high(bounds: Any, row_shape: tuple[int, ...] | None, name: str) -> 
     raise ValueError(f"{name} must be {BOUNDS_ARE}; got an array of shape {table.shape}.")
 
 
-def _numbers(part: Any, bounds: Any, name: str) -> np.ndarray:
+def read_numbers(name: str, values: Any, allowed: str) -> np.ndarray:
+    """Read one side of bounds, a number or numbers; refuse NaN and what is no number."""
     try:
-        found = np.asarray(part, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be {BOUNDS_ARE}; got {bounds!r}.") from None
+        found = np.asarray(to_host(values), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be {allowed}; got {values!r}.") from None
     if np.isnan(found).any():
         raise ValueError(f"{name} holds NaN. Write -np.inf or np.inf where there is no bound.")
     return found

@@ -165,6 +165,10 @@ class _Describer:
         if isinstance(value, Mapping):
             pairs = [f"{self.text(key)}: {self.text(item)}" for key, item in value.items()]
             return f"{{{', '.join(sorted(pairs))}}}"  # equal ones may differ in their order
+        if isinstance(value, Tensor) and (value.is_meta or torch.nn.parameter.is_lazy(value)):
+            return f"tensor {value.dtype} without values"
+        if isinstance(value, Tensor) and value.is_quantized:
+            return f"quantized {self.text([value.detach().int_repr(), value.detach().dequantize()])}"
         if isinstance(value, np.ndarray | Tensor):
             return self._of_array(np.ascontiguousarray(to_host(value)))
         if isinstance(value, partial):

@@ -18,6 +18,7 @@ import sklearn
 import torch
 
 CPU = torch.device("cpu")
+PATIENCE = 5.0  # seconds
 
 
 class _Locks:
@@ -104,8 +105,19 @@ def usual_sklearn() -> Iterator[None]:
 
 @contextmanager
 def ignoring(*categories: type[Warning]) -> Iterator[None]:
-    """Ignore kinds of warnings; the caller's filters are as before after it, whatever other threads do."""
-    with _LOCKS.warnings, warnings.catch_warnings():
-        for category in categories:
-            warnings.simplefilter("ignore", category)
+    """Ignore kinds of warnings; the caller's filters are as before after it, whatever other threads do.
+
+    Code of a user may run inside, and wait for threads that come here, too: after some seconds a thread goes
+    on without its turn, and with its warnings.
+    """
+    lock = _LOCKS.warnings
+    if not lock.acquire(timeout=PATIENCE):
         yield
+        return
+    try:
+        with warnings.catch_warnings():
+            for category in categories:
+                warnings.simplefilter("ignore", category)
+            yield
+    finally:
+        lock.release()

@@ -53,6 +53,10 @@ def test_each_way_to_name_what_is_logarithmic():
         np.testing.assert_array_equal(Box([1, 1, 1], 100, n=16, names=names, log=log).draw(), expected)
 
 
+def test_a_numpy_number_of_rows():
+    assert Box([0], [1], n=np.int64(6)).draw().shape == (6, 1)
+
+
 def test_names_make_a_frame():
     box = Box(0, [1, 2], n=5, names=["angle", "load"])
     assert list(box.draw().columns) == ["angle", "load"]
@@ -62,7 +66,7 @@ def test_names_make_a_frame():
 @pytest.mark.parametrize(
     ("params", "text"),
     [
-        ({"low": [0, 0], "high": [1, -1]}, "of feature 1 has low 0 above high -1"),
+        ({"low": [0, 0], "high": [1, -1]}, "low and high of feature 1 has low 0 above high -1"),
         ({"low": [0, 0], "high": [1, 1, 1]}, r"one value for each feature, got shapes \(2,\) and \(3,\)"),
         ({"low": 0, "high": 1}, r"For one feature write Box\(\[0\], \[1\]\)"),
         ({"low": [0], "high": [np.inf]}, "finite"),
@@ -70,9 +74,9 @@ def test_names_make_a_frame():
         ({"low": ["a"], "high": [1]}, "must be"),
         ({"low": [0], "high": [1], "n": 0}, "n must be a whole number"),
         ({"low": [0], "high": [1], "method": "grid"}, "method must be one of"),
-        ({"low": [0], "high": [1], "names": ["a", "b"]}, "names must hold 1 different names"),
-        ({"low": [0], "high": [1], "log": [0]}, "low above 0"),
-        ({"low": [1], "high": [2], "log": ["x"]}, "log holds 'x', which is no feature"),
+        ({"low": [0], "high": [1], "names": ["a", "b"]}, "names must be 1 texts"),
+        ({"low": [0], "high": [1], "log": [0]}, "low must be above 0"),
+        ({"low": [1], "high": [2], "log": ["x"]}, "log must hold features"),
     ],
 )
 def test_what_is_refused(params, text):

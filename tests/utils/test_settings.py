@@ -189,6 +189,7 @@ DIFFER = {  # made with 1 and made with 2
     "default": lambda k: lambda x, factor=k: factor * x,
     "nested code": lambda k: [lambda xs: [x + 1 for x in xs], lambda xs: [x - 1 for x in xs]][k - 1],
     "method of a module": lambda k: Scaled(k).forward,
+    "lazy layer": lambda k: nn.Sequential(nn.LazyLinear(k), nn.Flatten()),
     "frozen pipeline": lambda k: FrozenEstimator(pipeline(10 * k)),
     "frozen net": lambda k: FrozenEstimator(net(k).fit(X.astype("float32"), (X[:, 0] > 0).astype(int))),
     "frozen boosting": lambda k: FrozenEstimator(
