@@ -190,9 +190,9 @@ class MarginMonitor(Callback):
         if gain < cost:
             warnings.warn(
                 f"An epoch with selection took {cost:.2f} times as long as its steps alone, in measured "
-                f"seconds, but the rows chosen pulled only {gain:.2f} times as hard as random ones: selection "
-                "probably cost more than it gave. Try selector='prune' or None, a smaller pool_factor, or a longer training, in "
-                "which more rows become easy.",
+                f"seconds, but the rows chosen pulled only {gain:.2f} times as hard as random ones: "
+                "selection probably cost more than it gave. Try selector='prune' or None, a smaller "
+                "pool_factor, or a longer training, in which more rows become easy.",
                 UserWarning,
                 stacklevel=2,
             )
