@@ -11,6 +11,8 @@ from torch import Tensor
 from ..network.skorch_net import first_output
 from ..utils.checks import check_number, check_positive_int
 from ..utils.devices import resolve_dtype, warn_of_emulation
+from ..utils.seeds import own_generator
+from ..utils.surroundings import CPU
 from .base import PoolSelector, Selection
 from .rows import Rows
 from .scoring import SCORES, Head, are_class_scores, device_of, hardness, outputs
@@ -154,12 +156,18 @@ class HardestRows(PoolSelector):
 
 
 def hardest(hard: Tensor, n: int) -> Tensor:
-    """Return the `n` hardest rows; of equally hard ones, random ones, by torch's generator."""
+    """Return the `n` hardest rows; of equally hard ones, random ones."""
     found = hard.topk(min(n + 1, len(hard)))
     if len(hard) <= n or bool(found.values[n - 1] > found.values[n]):
         return found.indices[:n]
-    order = torch.randperm(len(hard), device=hard.device)
+    order = _shuffled(len(hard), hard.device)
     return order[hard[order].argsort(descending=True, stable=True)[:n]]
+
+
+def _shuffled(n: int, device: torch.device) -> Tensor:
+    """Return positions in random order; what is drawn after it stays as it would be without."""
+    ahead = torch.Generator(CPU).set_state((own_generator() or torch.default_generator).get_state())
+    return torch.randperm(n, generator=ahead, device=CPU).to(device)
 
 
 def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
@@ -175,7 +183,7 @@ def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
             f"shape {tuple(y.shape)}. Leave class_balance=False."
         )
     if len(hard.unique()) < len(hard):  # of equally hard rows, random ones
-        order = torch.randperm(len(hard), device=hard.device)
+        order = _shuffled(len(hard), hard.device)
         return order[_by_class(hard[order], y[order], n)]
     return _by_class(hard, y, n)
 
