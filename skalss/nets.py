@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
+from .utils.checks import check_positive_int, check_share, check_sizes, check_tensor
+
 
 class MLP(nn.Module):
     """Multilayer perceptron with ReLU; rows of any shape are flattened.
@@ -39,6 +41,10 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        check_positive_int("input_dim", input_dim)
+        check_positive_int("output_dim", output_dim)
+        hidden_layer_sizes = check_sizes("hidden_layer_sizes", hidden_layer_sizes, empty=True)
+        check_share("dropout", dropout)
         layers: list[nn.Module] = [nn.Flatten()]
         widths = (input_dim, *hidden_layer_sizes)
         for width_in, width_out in pairwise(widths):
@@ -48,6 +54,7 @@ class MLP(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map rows (n, ...) to outputs (n, output_dim)."""
+        check_tensor("X", X)
         return self.head(self.body(X))
 
 
@@ -72,8 +79,8 @@ class LeNet(nn.Module):
 
     def __init__(self, input_shape: Sequence[int] = (1, 28, 28), output_dim: int = 10):
         super().__init__()
-        self.input_shape = tuple(input_shape)
-        channels, height, width = self.input_shape
+        check_positive_int("output_dim", output_dim)
+        channels, height, width = self.input_shape = _image_shape(input_shape, least=4)
         self.body = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=2),
             _MaxPool(),
@@ -91,7 +98,19 @@ class LeNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
+        check_tensor("X", X)
         return self.head(self.body(X.reshape(len(X), *self.input_shape)))
+
+
+def _image_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
+    """Return channels, height and width; refuse what is no shape of an image."""
+    shape = check_sizes("input_shape", input_shape)
+    if len(shape) != 3 or min(shape[1:]) < least:
+        raise ValueError(
+            f"input_shape must be (n_channels, height, width) with at least {least} pixels each way, got "
+            f"{shape}."
+        )
+    return shape[0], shape[1], shape[2]
 
 
 class _MaxPool(nn.Module):
@@ -127,7 +146,8 @@ class ResNet8(nn.Module):
 
     def __init__(self, input_shape: Sequence[int] = (3, 32, 32), output_dim: int = 10):
         super().__init__()
-        self.input_shape = tuple(input_shape)
+        check_positive_int("output_dim", output_dim)
+        self.input_shape = _image_shape(input_shape)
         self.stem = nn.Sequential(
             nn.Conv2d(self.input_shape[0], 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
         )
@@ -136,6 +156,7 @@ class ResNet8(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
+        check_tensor("X", X)
         features = self.stages(self.stem(X.reshape(len(X), *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 

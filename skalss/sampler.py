@@ -15,12 +15,14 @@ from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
+from .campaign.parts import clone_settings
 from .network import TaskNet, check_task_model, make_task_model
 from .network.tags import copy_task_tags
 from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
+from .utils.checks import check_choice, check_path, check_range
 from .utils.tensors import to_host
 
 _PAPER_CLIMB: dict[str, Any] = {
@@ -233,8 +235,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         'decoded'
         """
         published = {"snn": NearestNeighborStrategy, "si": InterpolationStrategy}
-        if strategy not in published:
-            raise ValueError(f"paper takes {sorted(published)}, got {strategy!r}.")
+        check_choice("strategy", strategy, published)
         settings = {
             "strategy": published[strategy](**_PAPER_CLIMB),
             "initial": "random",
@@ -299,7 +300,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             )
         check_task_model(self.estimator)
         if self.oracle is None:
-            y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
+            y = validate_data(
+                clone_settings(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric
+            )
         campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
         if self.oracle is None and campaign.oracle is None:
             campaign.close()
@@ -431,6 +434,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
+        check_path("path", path)
         store.write(path, fitted_state.state_of(self))
 
     @classmethod
@@ -462,10 +466,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
                 f"load needs an unfitted sampler like the one that was saved, got {sampler!r}. Pass "
                 "AdaptiveLatentSampler(...) with the same settings."
             )
+        check_path("path", path)
         fitted = clone(sampler)
         fitted_state.restore(fitted, store.read(path))
         return fitted
 
     def _check_rows(self, X):
         check_is_fitted(self)
-        return validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        check_range("X", X)
+        return X

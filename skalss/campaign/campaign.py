@@ -19,11 +19,11 @@ from tqdm.auto import tqdm
 from ..network import TaskModel
 from ..oracles import BaseOracle
 from ..oracles.base import PENDING, read_told
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_path, check_positive_int, check_text
 from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
-from .parts import Data, assemble, check_oracle
+from .parts import Data, assemble, check_oracle, clone_settings
 from .questions import Batch, Question, make_batch
 
 
@@ -75,7 +75,7 @@ class Campaign:
     """
 
     def __init__(self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None):
-        self.sampler = clone(sampler).set_params(oracle=None)
+        self.sampler = clone_settings(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
         data = Data(X, y, labeled, sample_id, X_val, y_val)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
@@ -136,6 +136,7 @@ class Campaign:
         LedgerError
             If the ledger cannot be written. Then nothing is recorded either.
         """
+        check_text("annotator", annotator)
         if isinstance(answers, str):
             raise ValueError(
                 f"tell got the text {answers!r} as answers; give a list with one answer for each id."
@@ -381,6 +382,7 @@ class Campaign:
         path : str or path
             An oracle that cannot be pickled is left out, with a warning: pass it to `run` after loading.
         """
+        check_path("path", path)
         campaign = self
         fault = saving.pickling_fault((self.oracle, self._given_oracle))
         if fault:
@@ -416,6 +418,7 @@ class Campaign:
         ValueError
             If the file is not a campaign, is of a newer format, or `X` is another pool.
         """
+        check_path("path", path)
         state = saving.read(path)
         campaign = state["campaign"]
         campaign.pool.attach(X)

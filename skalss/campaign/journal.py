@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_random_state
 
 from ..ledger import Ledger, LedgerLockedError, LedgerMismatchError
 from ..ledger.answers import from_line, to_line
@@ -23,6 +22,7 @@ from ..ledger.lock import WriterLock
 from ..ledger.store import Store, now, version
 from ..ledger.tables import Answer, CampaignLine, Request
 from ..ledger.values import content_of, pack, unpack
+from ..utils.checks import checked_random_state
 from ..utils.scalars import from_json, to_json
 from .identity import name_in_ledger, old_name_in_ledger
 from .ledger_rows import check_ids, check_same_rows, key_of_pool, other_row, positions_of
@@ -53,7 +53,7 @@ class NoJournal:
 
     def choose_seed(self, random_state: SeedLike) -> int:
         """Draw the seed of a campaign."""
-        return int(check_random_state(random_state).randint(2**31 - 1))
+        return int(checked_random_state(random_state).randint(2**31 - 1))
 
     def start(self, seed: int) -> None:
         """Do nothing."""
@@ -129,7 +129,7 @@ class Journal:
             for line in reversed(self._store.book.campaigns):
                 if self._is_ours(line):
                     return line.seed
-        return int(check_random_state(random_state).randint(2**31 - 1))
+        return int(checked_random_state(random_state).randint(2**31 - 1))
 
     def start(self, seed: int) -> None:
         """Take the ledger for this campaign, and note it there.

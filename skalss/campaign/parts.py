@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
@@ -15,7 +15,7 @@ from ..network import check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
 from ..targets import make_target
-from ..utils.checks import check_choice, check_positive_int
+from ..utils.checks import check_choice, check_positive_int, check_verbose, show
 from .agreement import Agreement
 from .budget import Budget
 from .control import ControlRows, check_control_share
@@ -147,12 +147,37 @@ def _let_go_on_error(journal: Journal | NoJournal) -> Iterator[Journal | NoJourn
         raise
 
 
+def clone_settings(sampler: BaseEstimator) -> BaseEstimator:
+    """Return a clone of a sampler.
+
+    Raises
+    ------
+    TypeError
+        If it is no sampler, or a setting of it cannot be copied, by its name.
+    """
+    if isinstance(sampler, type) or not all(hasattr(sampler, name) for name in ("get_params", "max_labels")):
+        raise TypeError(
+            f"sampler must be an AdaptiveLatentSampler(...), whose settings are read, got {show(sampler)} of "
+            f"type {type(sampler).__name__}."
+        )
+    try:
+        return clone(sampler)
+    except Exception as error:  # what a user's object raises when it is copied, or holds itself
+        for name, value in sampler.get_params(deep=False).items():
+            try:
+                clone(value, safe=False)
+            except Exception:
+                raise TypeError(f"{name} must be something that can be copied, got {show(value)}.") from error
+        raise
+
+
 def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
     """Refuse wrong settings; return the rules that end the campaign."""
     check_task_model(s.estimator)
     check_choice("train_on", s.train_on, TRAIN_ON)
     check_positive_int("n_initial", s.n_initial)
     check_positive_int("n_per_round", s.n_per_round)
+    check_verbose(s.verbose)
     check_control_share(s.control_share)
     rules = make_rules(s.max_labels, s.stop)
     scored = next((rule for rule in rules if "score" in rule.needs), None)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
 from ..targets import BaseTarget
+from ..utils.checks import check_range, checked_mask
 from ..utils.ids import first_twin, id_array
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.tensors import chunk_rows, chunks, to_host
@@ -64,6 +65,7 @@ class Pool:
         self.X: Any = validate_data(
             _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
         )
+        check_range("X", self.X)
         if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
             self.user_X = self.X
 
@@ -107,13 +109,7 @@ class Pool:
         self.given_labels = [self.target.check(label) for label in (y[known] if y is not None else [])]
 
     def _checked_mask(self, labeled: ArrayLike, y: np.ndarray | None) -> np.ndarray:
-        mask = np.asarray(labeled)
-        if mask.dtype != bool or mask.shape != (len(self),):
-            raise ValueError(
-                f"labeled must be a bool mask of shape ({len(self)},), one entry for each row of X, "
-                f"got dtype {mask.dtype} and shape {mask.shape}. Make one of row numbers as "
-                "np.isin(np.arange(len(X)), rows)."
-            )
+        mask = checked_mask("labeled", labeled, len(self))
         if mask.any() and (y is None or pd.isna(y[mask]).any()):
             raise ValueError("labeled marks rows whose y is missing; pass their labels in y, or unmark them.")
         return mask

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from ..utils.checks import checked_shape
+from ..utils.checks import check_range, checked_codes, checked_shape
 from ..utils.scaling import Scaling
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
@@ -61,7 +61,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         self : BaseLatentModel
         """
-        return self.fit_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True))
+        rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
+        check_range("X", rows)
+        return self.fit_rows(rows)
 
     def fit_rows(
         self, X: np.ndarray, *, seen: Mapping[str, Any] | None = None, scaling: Scaling | None = None
@@ -124,7 +126,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         self._check_row_shape(getattr(X, "shape", None))
-        return self.encode_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False))
+        rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
+        check_range("X", rows)
+        return self.encode_rows(rows)
 
     def encode_rows(self, X: np.ndarray) -> np.ndarray:
         """Return the codes of rows that were checked already.
@@ -155,7 +159,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X : ndarray of shape (n_samples, ...), float32
         """
         check_is_fitted(self)
-        Z = as_tensor(check_array(to_host(Z), dtype=[np.float32, np.float64], input_name="Z"))
+        Z = as_tensor(checked_codes("Z", Z))
         X = np.empty((len(Z), *self._row_shape), dtype=np.float32)
         with torch.no_grad():
             for piece in chunks(len(Z), self._chunk_rows()):

@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from torch import Tensor
 
-from ..utils.checks import check_number, check_positive_int
+from ..utils.checks import (
+    check_bool,
+    check_choice,
+    check_number,
+    check_positive_int,
+    check_verbose,
+    checked_random_state,
+)
 from ..utils.devices import resolve_device, resolve_dtype
 from ..utils.scaling import Scaling, centred, fit_scaling
 from ..utils.seeds import seeded
@@ -66,7 +72,7 @@ class BaseVAE(BaseLatentModel):
         self.likelihood_ = self._choose_likelihood(X)
         if self.likelihood_ == "gaussian" and self._scaling.unit_range:
             self._scaling = centred(X)  # a Gaussian learns slowly from values of small spread
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device), torch.enable_grad():
             net = self._build(self._shape).to(self._device)
             trainer = Trainer(
@@ -192,11 +198,9 @@ class BaseVAE(BaseLatentModel):
         check_positive_int("batch_size", self.batch_size)
         check_number("lr", self.lr)
         check_number("beta", self.beta, zero=True)
-        if self.likelihood not in LIKELIHOODS:
-            raise ValueError(
-                f"likelihood must be one of {LIKELIHOODS}, got {self.likelihood!r}. "
-                "'auto' chooses by the range of X."
-            )
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        check_bool("early_stopping", self.early_stopping)
+        check_verbose(self.verbose)
 
 
 def check_sizes(name: str, sizes: Any) -> tuple[int, ...]:

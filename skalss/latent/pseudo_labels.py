@@ -16,11 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import LabelEncoder
 from sklearn.semi_supervised import LabelSpreading
-from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
-from ..utils.checks import check_positive_int, check_share
+from ..utils.checks import check_bool, check_positive_int, check_share, checked_codes, checked_random_state
+from ..utils.tensors import to_host
 from ..utils.ties import ranked
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
@@ -132,6 +133,7 @@ class LabelSpreader(BaseEstimator):
             check_positive_int(name, getattr(self, name))
         for name in ("alpha", "keep", "until", "min_structure"):
             check_share(name, getattr(self, name))
+        check_bool("only_if_not_worse", self.only_if_not_worse)
         if not 0 < self.alpha < 1:
             raise ValueError(
                 f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
@@ -169,7 +171,10 @@ class LabelSpreader(BaseEstimator):
             The most confident rows; none that no label reached, and none at all where there is one class,
             less structure than `min_structure`, or a logistic regression is clearly better.
         """
-        rng = check_random_state(random_state)
+        rng = checked_random_state(random_state)
+        codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
+        y = column_or_1d(to_host(y), input_name="y")
+        check_consistent_length(codes_labeled, y, rows_labeled)
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
         if n_classes < 2 or len(codes) == 0:

@@ -12,13 +12,22 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from skorch import NeuralNet
 from torch import Tensor
 
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
-from ..utils.checks import check_positive_int, checked_shape
+from ..utils.checks import (
+    check_bool,
+    check_callable,
+    check_positive_int,
+    check_range,
+    check_tensor,
+    checked_codes,
+    checked_random_state,
+    checked_shape,
+)
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
 from ..utils.scaling import Scaling, fit_scaling
@@ -132,6 +141,9 @@ class TaskNet(BaseEstimator):
         """
         if self.estimator is not None:
             check_net(self.estimator)
+        check_bool("warm_start", self.warm_start)
+        if self.min_epoch_rows is not None:
+            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -206,12 +218,10 @@ class TaskNet(BaseEstimator):
         self : TaskNet
         """
         self.check()
-        if self.min_epoch_rows is not None:
-            check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
             self._prepare(X, y, target, scaling)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self.device_):
             if fresh:
                 self._start_net(self._scaled(X))
@@ -221,6 +231,7 @@ class TaskNet(BaseEstimator):
     def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
         """Learn what a fresh net has to know of the data."""
         self._set_target((make_target(self) if target is None else target).fitted(y))
+        check_range("X", X)
         self.scaling_ = fit_scaling(X) if scaling is None else scaling
         self._row_shape = X.shape[1:]
         self.device_ = resolve_device(self.device)
@@ -520,6 +531,9 @@ class TaskNet(BaseEstimator):
             What the network predicts at the decoded codes.
         """
         check_is_fitted(self)
+        check_callable("decode", decode)
+        Z, y = checked_codes("Z", Z), np.asarray(column_or_1d(to_host(y), dtype=None, input_name="y"))
+        check_consistent_length(Z, y)
         plain_module(self.net_).eval()
         reduction = getattr(self.net_.criterion_, "reduction", "mean")
         gradients, predictions = [], []
@@ -552,6 +566,7 @@ class TaskNet(BaseEstimator):
             Probabilities, or values in the units of `y`; on the network's device, in eval mode.
         """
         check_is_fitted(self)
+        check_tensor("rows", rows)
         plain_module(self.net_).eval()
         output = first_output(self.net_.infer(self.scaling_(rows.to(self.device_))))
         return self.target_.beliefs(probabilities(self.net_, output))
@@ -566,6 +581,7 @@ class TaskNet(BaseEstimator):
                 f"X has rows of shape {X.shape[1:]}, but TaskNet was fitted to {self._row_shape}. Give "
                 "rows of that shape."
             )
+        check_range("X", X)
         return X
 
     def _scaled(self, X: np.ndarray) -> Tensor:

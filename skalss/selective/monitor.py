@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ..network.skorch_net import first_output
+from ..utils.checks import check_bool
 from .base import Selection
 from .rows import Rows
 from .scoring import Head, are_class_scores, device_of, seconds
@@ -78,6 +79,7 @@ class MarginMonitor(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Forget the last training."""
+        check_bool("warn", self.warn)
         self.head_: Head | None = None
         self.used_ = torch.zeros(0, dtype=torch.bool)
         self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection

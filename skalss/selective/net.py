@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..network.loader import NumberedRows, can_number, number_batches
 from ..targets import make_target
+from ..utils.checks import check_bool, check_choice, show
 from ..utils.devices import resolve_dtype
 from .base import BaseSelector, Selection
 from .batchnorm import recalibrate
@@ -56,17 +57,14 @@ def make_selector(selector: str | BaseSelector | None, **params: Any) -> BaseSel
     if selector is None:
         return None  # a grid over selector=[None, "mms"] and its parameters is meant to work
     if isinstance(selector, str):
-        if selector not in SELECTORS:
-            raise ValueError(
-                f"selector must be one of {sorted(SELECTORS)}, an object or None, got {selector!r}."
-            )
+        check_choice("selector", selector, sorted(SELECTORS), also="an object, or None")
         made = SELECTORS[selector]()
     elif isinstance(selector, BaseSelector):
         made = clone(selector)
     else:
         raise TypeError(
             f"selector must be one of {sorted(SELECTORS)}, an object such as HardestRows() or None, got "
-            f"{selector!r}."
+            f"{show(selector)}."
         )
     made.set_params(**params).check()
     return made
@@ -97,6 +95,7 @@ class _Selective(NeuralNet):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
+        check_bool("channels_last", self.channels_last)
         if (
             self.selector_ is not None
             and self.selector_.needs_classes

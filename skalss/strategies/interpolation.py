@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..utils.checks import check_positive_int, check_share
+from ..utils.checks import check_bool, check_choice, check_positive_int, check_share, is_word
 from .base import Candidates, check_members
 from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest
@@ -109,15 +109,15 @@ class InterpolationStrategy(BaseClimbStrategy):
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         """Only a random direction needs no gradient."""
-        return frozenset({"labels"} if self.climb == "random" else {"labels", "gradient"})
+        return frozenset({"labels"} if is_word(self.climb, "random") else {"labels", "gradient"})
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         super().check()
-        if self.climb not in CLIMBS:
-            raise ValueError(f"climb must be one of {CLIMBS}, got {self.climb!r}.")
-        if self.on_refusal not in ("nearest", None):
-            raise ValueError(f"on_refusal must be 'nearest' or None, got {self.on_refusal!r}.")
+        check_choice("climb", self.climb, CLIMBS)
+        check_bool("residual", self.residual)
+        if self.on_refusal is not None:
+            check_choice("on_refusal", self.on_refusal, ("nearest",), also="None")
         check_share("random_share", self.random_share)
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")

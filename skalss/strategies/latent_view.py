@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..latent import BaseLatentModel
 from ..neighbors import BaseIndex, make_index, nearest_by_chance
+from ..utils.checks import checked_codes
+from ..utils.devices import resolve_device
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 Edited = tuple[np.ndarray, np.ndarray]  # rows, and their codes
@@ -29,7 +31,7 @@ class Encoded:
     """
 
     def __init__(self, model: BaseLatentModel, codes: np.ndarray, device: torch.device | str = "cpu"):
-        self.model, self.codes, self.device = model, codes, device
+        self.model, self.codes, self.device = model, checked_codes("codes", codes), resolve_device(device)
         self._index: BaseIndex | None = None
 
     def index(self) -> BaseIndex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import qmc
 
+from ..utils.checks import check_choice
 from .base import BaseStrategy, Candidates
 from .snapshot import Snapshot
 
@@ -44,8 +45,7 @@ class RandomCodesStrategy(BaseStrategy):
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
-        if self.design not in DESIGNS:
-            raise ValueError(f"design must be one of {DESIGNS}, got {self.design!r}.")
+        check_choice("design", self.design, DESIGNS)
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Return True."""

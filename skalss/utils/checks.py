@@ -13,9 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from .tensors import chunk_rows, chunks, to_host
+
 LARGEST = 2**63 - 1  # of a whole number, in NumPy and torch
+_MOST_JOBS = 4096  # each is a process
+LARGEST_VALUE = 1e19  # in rows: the square of a larger one is infinite in float32
 
 
 def show(value: object, length: int = 120) -> str:
@@ -38,7 +43,7 @@ def is_whole(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def is_finite_number(value: object) -> bool:
+def is_finite(value: object) -> bool:
     """Whether a value is a real number that a float can hold, and no truth value."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
@@ -98,7 +103,7 @@ def check_between(name: str, value: object, low: float, high: float) -> None:
 def _check_finite(name: str, value: object, allowed: str) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
-    if not is_finite_number(value):
+    if not is_finite(value):
         raise ValueError(f"{name} must be {allowed}, got {show(value)}.")
     return float(value)
 
@@ -106,7 +111,7 @@ def _check_finite(name: str, value: object, allowed: str) -> float:
 # -- words and other kinds ------------------------------------------------------------------------
 
 
-def check_flag(name: str, value: object) -> None:
+def check_bool(name: str, value: object) -> None:
     """Refuse what is neither True nor False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {show(value)} of type {type(value).__name__}.")
@@ -176,7 +181,9 @@ def check_path(name: str, value: object, *, also: str = "") -> None:
     if not isinstance(path, str):
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
     if not path or "\0" in path or not is_writable(path):
-        raise ValueError(f"{name} must be {allowed}, not empty and without odd characters, got {show(value)}.")
+        raise ValueError(
+            f"{name} must be {allowed}, not empty and without odd characters, got {show(value)}."
+        )
 
 
 def check_tensor(name: str, value: object, *, floating: bool = False) -> None:
@@ -200,3 +207,136 @@ def checked_shape(name: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not value or not all(type(n) is int and n > 0 for n in value):
         raise ValueError(f"{name} must be whole numbers of at least 1, got {str(value)[:50]}.")
     return tuple(value)
+
+
+# -- seeds and arrays -----------------------------------------------------------------------------
+
+
+def checked_random_state(random_state: Any) -> np.random.RandomState:
+    """Return the generator of a `random_state`, as scikit-learn's `check_random_state` does.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no seed, RandomState or None.
+    """
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return check_random_state(random_state)
+    if is_whole(random_state) and not 0 <= random_state < 2**32:
+        raise ValueError(f"random_state must be a seed from 0 to 2**32 - 1, got {show(random_state)}.")
+    if not is_whole(random_state) and random_state is not np.random:
+        raise ValueError(
+            f"{show(random_state)} cannot be used to seed a numpy.random.RandomState instance: random_state "
+            "must be a whole number, a RandomState or None."
+        )
+    return check_random_state(random_state)
+
+
+def check_range(name: str, X: np.ndarray) -> None:
+    """Refuse rows with values that float32 cannot square. X is read in chunks.
+
+    Raises
+    ------
+    ValueError
+    """
+    if X.dtype.kind != "f" or X.dtype.itemsize < 4 or X.size == 0:
+        return
+    pieces = [X[piece] for piece in chunks(len(X), chunk_rows(X.shape[1:]))]
+    largest = max(max(float(piece.max()), -float(piece.min())) for piece in pieces)
+    if largest > LARGEST_VALUE:
+        raise ValueError(
+            f"{name} must hold values between -{LARGEST_VALUE:g} and {LARGEST_VALUE:g}, got {largest:g} in "
+            "size. Divide it by a constant."
+        )
+
+
+def checked_codes(name: str, codes: Any) -> np.ndarray:
+    """Return codes as a float32 array of shape (n, n_components); refuse what is none.
+
+    Such an array comes back as it is, without a look at its values: it may be larger than memory.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    if isinstance(codes, np.ndarray) and codes.dtype == np.float32 and codes.ndim == 2:
+        return codes
+    codes = check_array(
+        to_host(codes),
+        dtype=[np.float64, np.float32],
+        input_name=name,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+    )
+    check_range(name, codes)
+    return codes.astype(np.float32)
+
+
+def checked_mask(name: str, mask: Any, n: int) -> np.ndarray:
+    """Return a bool mask over `n` rows; refuse what is none.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = _as_array(mask)
+    if found is None or found.dtype != bool or found.shape != (n,):
+        got = show(mask) if found is None else f"dtype {found.dtype} and shape {found.shape}"
+        raise ValueError(
+            f"{name} must be a bool mask of shape ({n},), one entry for each row, got {got}. Make one of row "
+            f"numbers as np.isin(np.arange({n}), rows)."
+        )
+    return found
+
+
+def _as_array(values: Any) -> np.ndarray | None:
+    """Return a list, array or Series as an array; None if it is none of these, or ragged."""
+    values = to_host(values)
+    if not isinstance(values, np.ndarray | Sequence) and not hasattr(values, "iloc"):
+        return None
+    try:
+        return np.asarray(values)
+    except Exception:  # lists of unequal length, objects that are no numbers
+        return None
+
+
+def check_verbose(verbose: object) -> None:
+    """Refuse what is neither a whole number of at least 0 nor a truth value."""
+    if not isinstance(verbose, bool | np.bool_):
+        check_count("verbose", verbose)
+
+
+def check_n_jobs(n_jobs: Any) -> None:
+    """Refuse what is no number of jobs to joblib."""
+    if n_jobs is None:
+        return
+    allowed = "a whole number other than 0, or None"
+    if not is_whole(n_jobs):
+        raise TypeError(
+            f"n_jobs must be {allowed}, got {show(n_jobs)} of type {type(n_jobs).__name__}. -1 takes all "
+            "processors."
+        )
+    if n_jobs == 0 or abs(n_jobs) > _MOST_JOBS:
+        raise ValueError(f"n_jobs must be {allowed}, of at most {_MOST_JOBS}, got {show(n_jobs)}.")
+
+
+def checked_positions(name: str, positions: Any, n: int) -> np.ndarray:
+    """Return positions of some of `n` rows as an int array; refuse what are none.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = _as_array(positions)
+    if found is not None and found.shape == (0,):
+        return found.astype(np.intp)
+    whole = found is not None and found.ndim == 1 and found.dtype.kind in "iu"
+    if found is None or not whole or int(found.min()) < 0 or int(found.max()) >= n:
+        got = f"{found.min()} to {found.max()}" if found is not None and whole else show(positions)
+        raise ValueError(f"{name} must hold positions of rows, whole numbers from 0 to {n - 1}, got {got}.")
+    return found.astype(np.intp)
+
+
+def is_word(value: object, word: str) -> bool:
+    """Whether a value is this text; anything may be compared."""
+    return isinstance(value, str) and value == word

@@ -22,7 +22,17 @@ from .world import Purse
 
 SECOND = 0.2  # share of the calls with two wrong values
 # Work that is done as often as it is asked for: a large number is no mistake.
-WORK = {"max_epochs", "n_steps", "n_members", "seeds", "retries", "backoff", "timeout", "n_samples"}
+WORK = {
+    "max_epochs",
+    "n_steps",
+    "n_members",
+    "seeds",
+    "retries",
+    "backoff",
+    "timeout",
+    "n_samples",
+    "min_epoch_rows",
+}
 LARGE = {"2**31", "1e30", "1e308"}
 
 

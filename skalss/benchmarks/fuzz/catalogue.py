@@ -23,14 +23,12 @@ from . import world
 from .functions import LABELED_DATA, functions, methods, pictures, tensors
 from .subjects import Subject, of_class
 
-FLOAT_DATA = {"X": s.float_rows, "y": world.labels}
-
 # By base class: how an object is used, and with what.
 ROLES: list[tuple[type, Callable[..., Any], dict[str, Any]]] = [
     (BaseLatentModel, s.use_latent_model, {"X": world.rows}),
     (BaseStrategy, s.use_strategy, {"X": world.rows}),
     (StoppingRule, s.use_rule, {"X": world.rows}),
-    (BaseSelector, s.use_selector, FLOAT_DATA),
+    (BaseSelector, s.use_selector, {}),
     (BaseOracle, s.use_oracle, {"X": world.rows}),
     (
         BaseIndex,
@@ -123,13 +121,7 @@ def _estimators() -> Iterator[Subject]:
     forest = {"estimator": lambda: LogisticRegression(), **LABELED_DATA}
     yield of_class("skalss.network.SklearnModel", network.SklearnModel, s.use_model, **forest)
     for name in ("SelectiveNetClassifier", "SelectiveNetBinaryClassifier", "SelectiveNetRegressor"):
-        yield from _selective_net(name)
+        module = {"module": s.mlp_factory}
+        yield of_class(f"skalss.selective.{name}", getattr(selective, name), s.use_selective_net, **module)
     for callback in (selective.EarlyDropLR, selective.MarginMonitor):
-        yield of_class(f"skalss.selective.{callback.__name__}", callback, s.use_callback, **FLOAT_DATA)
-
-
-def _selective_net(name: str) -> Iterator[Subject]:
-    cls = getattr(selective, name)
-    y = {"SelectiveNetClassifier": world.labels, "SelectiveNetRegressor": world.float_column}
-    data = {"X": s.float_rows, "y": y.get(name, world.float_labels)}
-    yield of_class(f"skalss.selective.{name}", cls, s.use_selective_net, module=s.mlp_factory, **data)
+        yield of_class(f"skalss.selective.{callback.__name__}", callback, s.use_callback)

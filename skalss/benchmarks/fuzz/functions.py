@@ -32,8 +32,6 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.strategies.make_strategy", ways.make_strategy, strategy="margin")
     yield of_function("skalss.strategies.make_initial", ways.make_initial, initial="kmeans")
     yield of_function("skalss.strategies.make_snapshot", ask_snapshot, **snapshot_arguments())
-    for way in ("random", "margin", "kmeans"):
-        yield of_function(f"{way}.query", ways.STRATEGIES[way]().query, snapshot=world.snapshot, n=3)
     yield of_function("skalss.oracles.make_oracle", oracles.make_oracle, oracle=lambda: world.Labeller())
     yield of_function("skalss.oracles.Failed", make_failed, reason="broken", charged=False)
     yield of_function("skalss.oracles.Abstain", make_abstain, reason="dark")

@@ -21,7 +21,12 @@ from ...latent import BaseLatentModel
 from ...nets import MLP
 from ...network import TaskNet
 from ...oracles import BaseOracle, FunctionOracle
-from ...selective import BaseSelector, SelectiveNetClassifier
+from ...selective import (
+    BaseSelector,
+    SelectiveNetBinaryClassifier,
+    SelectiveNetClassifier,
+    SelectiveNetRegressor,
+)
 from ...strategies import BaseStrategy
 from . import world
 
@@ -182,18 +187,23 @@ def use_oracle(oracle: BaseOracle, X: Any, sample_id: Any = None) -> list[Any]:
     return world.play(X, {"oracle": oracle}, sample_id=sample_id)
 
 
-def use_selector(selector: BaseSelector, X: Any, y: Any) -> Any:
+def use_selector(selector: BaseSelector) -> Any:
     """Train a net with it."""
-    return world.watched_net(X, y, selector=selector).predict_proba(X)
+    return world.watched_net(selector=selector).predict_proba(float_rows())
 
 
-def use_callback(callback: Any, X: Any, y: Any) -> Any:
+def use_callback(callback: Any) -> Any:
     """Train a net with it."""
-    return world.watched_net(X, y, callbacks=[("callback", callback)]).predict_proba(X)
+    return world.watched_net(callbacks=[("callback", callback)]).predict_proba(float_rows())
 
 
-def use_selective_net(net: Any, X: Any, y: Any) -> Any:
+def use_selective_net(net: Any) -> Any:
     """Train it."""
+    X, y = float_rows(), world.labels()
+    if isinstance(net, SelectiveNetRegressor):
+        y = world.values().astype(np.float32)[:, None]
+    elif isinstance(net, SelectiveNetBinaryClassifier):
+        y = y.astype(np.float32)
     width = 2 if isinstance(net, SelectiveNetClassifier) else 1
     net.set_params(module__input_dim=4, module__output_dim=width, module__hidden_layer_sizes=(4,))
     net.set_params(max_epochs=2, batch_size=4, verbose=0, train_split=None)
