@@ -4,6 +4,7 @@
 needs a network: ``SKALSS_DOCS_INTERSPHINX=1`` adds links into the documentation of other projects.
 """
 
+import functools
 import os
 import re
 
@@ -33,6 +34,8 @@ numpydoc_show_class_members = False  # the class template does, see skip_foreign
 
 html_title = "skalss"
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["skalss.css"]
 html_theme_options = {"show_prev_next": False}
 html_sidebars = {"api": [], "changelog": []}
 
@@ -68,6 +71,8 @@ if os.environ.get("SKALSS_DOCS_INTERSPHINX"):
 
 def skip_foreign_members(app, what, name, obj, skip, options):
     """Leave out inherited members that skalss does not define, and what is written into its classes."""
+    if isinstance(obj, functools.cached_property):
+        obj = obj.func  # the property itself says that its home is functools
     home = getattr(getattr(obj, "__objclass__", obj), "__module__", None) or "skalss"
     foreign = (
         home.partition(".")[0] != "skalss"

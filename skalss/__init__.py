@@ -14,7 +14,7 @@ from .campaign import (
     StoppingRule,
 )
 from .ledger import Ledger, LedgerError, LedgerLockedError, LedgerMismatchError
-from .network import TaskNet
+from .network import TaskNet, load_model
 from .sampler import AdaptiveLatentSampler
 from .selective import SelectiveNetClassifier
 
@@ -39,4 +39,5 @@ __all__ = [
     "SelectiveNetClassifier",
     "StoppingRule",
     "TaskNet",
+    "load_model",
 ]

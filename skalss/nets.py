@@ -99,7 +99,7 @@ class LeNet(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
         check_tensor("X", X)
-        return self.head(self.body(X.reshape(len(X), *self.input_shape)))
+        return self.head(self.body(X.reshape(-1, *self.input_shape)))
 
 
 def _image_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
@@ -157,7 +157,7 @@ class ResNet8(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
         check_tensor("X", X)
-        features = self.stages(self.stem(X.reshape(len(X), *self.input_shape)))
+        features = self.stages(self.stem(X.reshape(-1, *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 
 

@@ -67,7 +67,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
         ``"lcmd"``, ``"random_codes"`` or an object, whose parameters a grid search reaches as
         ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today `AdaptiveStrategy`
-        for classes and `LargestClusterStrategy` for values.
+        for classes and `LargestClusterStrategy` for values. Where some classes are rare, see
+        ``AdaptiveStrategy(rare_share=...)`` and ``TaskNet(net, class_weight="balanced")``.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="auto"
@@ -132,6 +133,11 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         fewer than two control rows, none of the strategy's, or too few classes among them for the scorer. The
         last `control_score` is of the network before it was trained on the control rows. With
         `PredictionsAgree`: `agreement` with the network of the round before.
+    control_scores_ : DataFrame
+        With `control_share`, the score by class: a row for each round in which two or more control rows had
+        labels, and each class among them: `round`, `n_labels`, `label`, `n_control` (control rows of the
+        class), `recall` (share of them that the network gets right) with its 95 % interval (Wilson's) from
+        `recall_low` to `recall_high`. A class with few control rows has a wide one. Empty for values.
     queries_ : DataFrame
         A row for each question: `id`, `round`, `kind` (pool or generated), `position`, `state` (pending,
         labeled, abstained, failed), `label`, `strategy`, `control` (whether it was drawn at random and held

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .utils.checks import check_bool, check_tensor
+from .utils.checks import check_flag, check_tensor
 
 
 def margin(scores: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def two_columns(output: Tensor, *, probabilities: bool = False) -> Tensor:
     tensor([[0., 2.]])
     """
     check_tensor("output", output, floating=True)
-    check_bool("probabilities", probabilities)
+    check_flag("probabilities", probabilities)
     if output.ndim == 0 or output.numel() != len(output):
         raise ValueError(f"output must have shape (n_samples,) or (n_samples, 1), got {tuple(output.shape)}.")
     output = output.reshape(len(output))
@@ -229,7 +229,7 @@ def two_columns(output: Tensor, *, probabilities: bool = False) -> Tensor:
 
 
 def _logits(scores: Tensor, probabilities: bool) -> Tensor:
-    check_bool("probabilities", probabilities)
+    check_flag("probabilities", probabilities)
     scores = _checked(scores)
     return scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if probabilities else scores
 

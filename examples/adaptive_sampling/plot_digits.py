@@ -98,7 +98,12 @@ for arm in arms:
 ax.set(xlabel="labels bought", ylabel="test accuracy in %")
 handles, labels = ax.get_legend_handles_labels()
 order = accuracy.mean().sort_values(ascending=False).index
-ax.legend([handles[labels.index(arm)] for arm in order], order, frameon=False)
+beside = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1, 1),
+    "frameon": False,
+}  # a legend inside would hide a curve
+ax.legend([handles[labels.index(arm)] for arm in order], order, **beside)
 ax.set_title(f"Digits: mean and range over {n_seeds} seeds")
 ax.grid(alpha=0.25)
 ax.spines[["top", "right"]].set_visible(False)
@@ -135,7 +140,7 @@ for ax, arm in zip(axes, ("random", "SNN", "auto"), strict=True):
     asked = plane[queries.loc[queries["round"] > 0, "position"]]
     ax.scatter(*asked.T, s=14, facecolors="none", edgecolors="black", linewidths=0.6, label="asked")
     ax.set(title=arm, xticks=[], yticks=[])
-axes[0].legend(loc="upper left", frameon=False, fontsize=8)
+axes[-1].legend(fontsize=8, **beside)
 
 # %%
 # Run as a script, the pictures go to files in the working directory.

@@ -102,7 +102,7 @@ ax.set_xticks(range(len(budgets)), budgets)
 ax.set(xlabel="labels bought", ylabel="test accuracy of the first network in %")
 ax.grid(axis="y", alpha=0.25)
 ax.spines[["top", "right"]].set_visible(False)
-ax.legend(loc="lower right", frameon=False)
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 # %%
 # The fewer labels, the more it matters which. A small random set lacks some of the ten digits, and a network

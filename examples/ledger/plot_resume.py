@@ -101,7 +101,7 @@ for name, part in seconds.groupby(by_process.to_numpy()):
     ax.step(part, part.index + 1, where="post", label=name)
 ax.axvline(seconds[74], color="0.6", linestyle=":", label="killed")
 ax.set(xlabel="seconds since the first answer", ylabel="calls to the labeller = labels kept")
-ax.legend()
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 ledger.close()
 folder.cleanup()

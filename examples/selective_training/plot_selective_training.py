@@ -125,7 +125,7 @@ for row, network in zip(axes, widths, strict=True):
     row[0].set_ylabel("test error in %")
 axes[1, 0].set_xlabel("training steps")
 axes[1, 1].set_xlabel("seconds of training")
-axes[0, 0].legend(frameon=False)
+axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 for ax in axes.flat:
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)

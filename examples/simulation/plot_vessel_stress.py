@@ -219,7 +219,7 @@ for i, (arm, runs) in enumerate(results.groupby("arm", sort=False)):
     mean = runs.groupby("n_queries")["score"].mean()
     ax.plot(mean.index, mean, color=f"C{i}", marker="o", ms=4, label=arm)
 ax.set(xlabel="simulations", ylabel="R² on other vessels")
-ax.legend(frameon=False)
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 print(results.pivot_table(index="n_queries", columns="arm", values="score").round(3).to_string())
 
 plt.show()

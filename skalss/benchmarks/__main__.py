@@ -17,11 +17,13 @@ BENCHMARKS = {
     "ledger-kills": "campaigns that are killed and go on: nothing lost, nothing bought twice",
     "neighbor-index": "an index of codes: seconds to build and to search, neighbours missed",
     "oracle-jobs": "a simulator asked by two worker processes against one",
+    "rare-classes": "imbalanced pools: macro-F1 by number of labels, with and without a share of rare rows",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
     "simulation": "a simulator as the labeller: error of a surrogate by number of simulations",
     "snn-acquisition": "one SNN query over a large pool against scoring the pool",
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
+    "threads": "fits in threads against the same fits alone: equal bit by bit",
     "vae-fit": "fit of a VAE against a torch loop written by hand",
     "vessel-stress": "the simulated stress of vessels: accuracy, milliseconds, and how well it is learned",
 }

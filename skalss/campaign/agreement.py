@@ -76,6 +76,17 @@ class Agreement:
             self.values.append(self._looked.agreement)
         self._accepted = self._looked
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the agreements so far, and what the next network is compared with."""
+        accepted = None if self._accepted is None else self._accepted._asdict()
+        return {"values": [float(value) for value in self.values], "accepted": accepted}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up what `get_state` returned."""
+        accepted = state["accepted"]
+        self.values = list(state["values"])
+        self._accepted = self._looked = None if accepted is None else _Look(**accepted)
+
     def _rows(self) -> np.ndarray:
         """Return the rows that all networks are compared on."""
         rng: Any = np.random.RandomState(derive_seed(self.seed, "agreement"))

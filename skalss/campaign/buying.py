@@ -76,6 +76,7 @@ def buy(campaign: Any, oracle: BaseOracle, batch: Any) -> Iterator[int]:
 
 def _tell(campaign: Any, name: str, pairs: list[tuple[Any, Any]]) -> None:
     """Tell answers that arrived together; where one is wrong, the others are kept first."""
+    n_open = len(campaign.records.pending)
     try:
         campaign.tell([id_ for id_, _ in pairs], [read_answer(answer) for _, answer in pairs])
         return
@@ -83,7 +84,9 @@ def _tell(campaign: Any, name: str, pairs: list[tuple[Any, Any]]) -> None:
         told = ", ".join(f"{id_}: {answer}" for id_, answer in pairs)
         error.add_note(f"Answers that had arrived and could not be written down: {told}")
         raise
-    except ValueError as error:
+    except Exception as error:
+        if len(campaign.records.pending) < n_open:  # recorded; a stopping rule, say, broke down after that
+            raise
         if len(pairs) == 1:
             raise OracleAnswerError(f"{name}: {error}", campaign) from error
     wrong = []

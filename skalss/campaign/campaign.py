@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..network import TaskModel
 from ..oracles import BaseOracle
+from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
 from ..utils.checks import check_path, check_positive_int, check_text
 from . import saving
@@ -123,29 +124,24 @@ class Campaign:
         ----------
         ids : array-like of shape (n,)
             From `Batch.ids`.
-        answers : array-like of shape (n,)
-            Labels, None or ``ABSTAIN`` (does not know: never asked again), or ``Failed(reason)``.
+        answers : array-like of shape (n,), or mapping from id to answer
+            Labels, None or ``ABSTAIN`` (does not know: never asked again), or ``Failed(reason)``. A list or
+            array is in the order of `ids`. A Series, or a DataFrame of one column, goes by its index: the
+            ids; the labels of the rows asked, where they are of a DataFrame; or the index of `ids`, where
+            both are columns of a table.
         annotator : str, default=""
             Who answered, for `queries` and the ledger.
 
         Raises
         ------
         ValueError
-            If an id is not pending, a label is outside `classes`, or an answer is NaN, as an empty cell of
-            a table is. Then nothing is recorded.
+            If an id is not pending, a label is outside `classes`, an answer is NaN, as an empty cell of
+            a table is, or an index does not tell which answer is whose. Then nothing is recorded.
         LedgerError
             If the ledger cannot be written. Then nothing is recorded either.
         """
         check_text("annotator", annotator)
-        if isinstance(answers, str):
-            raise ValueError(
-                f"tell got the text {answers!r} as answers; give a list with one answer for each id."
-            )
-        ids, answers = list(ids), list(answers)
-        if len(ids) != len(answers):
-            raise ValueError(
-                f"tell got {len(ids)} ids and {len(answers)} answers; give one answer for each id."
-            )
+        ids, answers = in_order_of_ids(ids, answers, self._labels_of)
         for id_ in ids:
             if not isinstance(id_, Hashable) or id_ not in self.records.pending:
                 raise ValueError(
@@ -283,6 +279,14 @@ class Campaign:
         encoded = self.models.encoded
         return make_batch(questions, self.pool, None if encoded is None else encoded.codes, self.round)
 
+    def _labels_of(self, ids: list[Any]) -> pd.Index | None:
+        """Return the labels of the rows that wait under these ids, where all of them have one."""
+        waiting = self.records.pending
+        asked = [waiting[id_] for id_ in ids if isinstance(id_, Hashable) and id_ in waiting]
+        if self.pool.X is None or len(asked) < len(ids):
+            return None
+        return names_of(make_batch(asked, self.pool, None, self.round).X) if asked else None
+
     # -- where it is ------------------------------------------------------------------------------
 
     @property
@@ -304,6 +308,14 @@ class Campaign:
     def history(self) -> pd.DataFrame:
         """A row for each round, as in the sampler's `history_`."""
         return self.parts.history.to_frame()
+
+    @property
+    def control_scores(self) -> pd.DataFrame:
+        """The recall of each class on the control rows, as in the sampler's `control_scores_`.
+
+        Empty without `control_share`, for values, and before a network was scored on two control rows.
+        """
+        return self.parts.judge.control.to_frame()
 
     def network(self) -> TaskModel:
         """Return the network trained on the labels so far; it is trained when there are new ones.
@@ -349,6 +361,7 @@ class Campaign:
             self.models,
             self.parts.history,
             model=model,
+            control_scores=self.control_scores,
             stop_reason=self.stop_reason,
         )
         for name, value in fitted.items():

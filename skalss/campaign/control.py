@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..network import TaskModel
 from ..oracles.base import LABELED
@@ -16,7 +17,9 @@ from .history import HistoryLine
 from .pool import Pool
 from .questions import POOL, Question
 from .records import Records
-from .scoring import Scorer
+from .scoring import Scorer, accuracy_interval
+
+BY_CLASS = ("round", "n_labels", "label", "n_control", "recall", "recall_low", "recall_high")
 
 
 class ControlRows:
@@ -41,7 +44,11 @@ class ControlRows:
     ----------
     reserved : int array
         Pool rows, in the order in which they are asked.
+    by_class : tuple of tuples
+        The lines of `to_frame`.
     """
+
+    by_class: tuple[tuple[Any, ...], ...] = ()
 
     def __init__(
         self,
@@ -110,6 +117,7 @@ class ControlRows:
         control = self.records.held_out()
         if np.isnan(line.control_score) and len(control) >= 2:
             line.control_score, line.control_low, line.control_high = self._control_scores(network, control)
+            self._note_classes(network, line, control)
         if self._choice is not None:
             chooser, asked_line = self._choice
             asked_line.asked_score = self._asked_score(chooser, asked_line.round)
@@ -121,6 +129,21 @@ class ControlRows:
             return score, np.nan, np.nan
         rng = np.random.RandomState(derive_seed(self.seed, "control interval", self.records.round))
         return score, *self.scorer.interval(network, X, y, score, rng)
+
+    def _note_classes(self, network: TaskModel, line: HistoryLine, control: list[Question]) -> None:
+        """Keep the recall of each class, once for each line of the history."""
+        key = (line.round, line.n_labels)
+        if any(noted[:2] == key for noted in self.by_class):
+            return
+        X, y = self._rows(control)
+        for label, n_right, n in self.pool.target.right_by_class(y, network.predict(X)):
+            self.by_class += ((*key, label, n, n_right / n, *accuracy_interval(n_right, n)),)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the recall of each class on the control rows, a row for each round and label."""
+        frame = pd.DataFrame(list(self.by_class), columns=list(BY_CLASS))
+        frame["label"] = pd.Series([noted[2] for noted in self.by_class], dtype=object)
+        return frame
 
     def _asked_score(self, chooser: TaskModel, round_: int) -> float:
         asked = [

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
 from ..latent import BaseLatentModel, default_latent_model
-from ..network import TaskModel, make_task_model
+from ..network import TaskModel, describe_net, make_task_model
 from ..oracles.base import LABELED
 from ..utils.settings import describe
 from .history import History
-from .identity import OUTSIDE
+from .identity import LATER, OUTSIDE
 from .models import Models
 from .pool import Pool
 from .questions import GENERATED
@@ -30,6 +31,7 @@ def fitted_attributes(
     history: History,
     *,
     model: TaskModel,
+    control_scores: pd.DataFrame,
     stop_reason: str | None,
 ) -> dict[str, Any]:
     """Return what a fitted sampler shows of a campaign: every attribute is named here, and only here."""
@@ -41,6 +43,7 @@ def fitted_attributes(
         "latent_model_": models.latent_model,
         "history_": history.to_frame(),
         "queries_": records.to_frame(),
+        "control_scores_": control_scores,
         "labeled_indices_": records.positions(held_out=True),
         "X_generated_": np.array([q.row for q in made]).reshape(-1, *pool.X.shape[1:]),
         "y_generated_": np.array([q.label for q in made]),
@@ -62,6 +65,7 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
         "settings": describe_settings(sampler),
         "attributes": {name: value for name, value in learned.items() if name not in MODELS},
         "estimator": _task_state(sampler.estimator_),
+        "net": describe_net(sampler.estimator_),
         "latent_model": None if model is None else _latent_state(model),
     }
 
@@ -69,8 +73,9 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
 def _task_state(model: TaskModel) -> dict[str, Any]:
     if not hasattr(model, "get_state"):
         raise TypeError(
-            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler, if you trust "
-            "where it is read."
+            f"{model} cannot be saved without pickle: only networks can. Pickle the sampler with "
+            "joblib.dump, if you trust where it is read, or write sampler.estimator_.estimator_ with "
+            "skops.io.dump."
         )
     return model.get_state()
 
@@ -105,6 +110,8 @@ def _restore(sampler: BaseEstimator, state: Mapping[str, Any]) -> None:
     given, saved = describe_settings(sampler), state["settings"]
     if "version" not in state:  # of 0.1.0.dev0, which had other parameters
         given, saved = ({k: v for k, v in s.items() if k in given and k in saved} for s in (given, saved))
+    # Parameters that came later, where they are without effect.
+    given = {k: v for k, v in given.items() if k in saved or v != repr(LATER.get(k.rpartition("__")[2], ...))}
     check_settings(given, saved)
     network = make_task_model(sampler.estimator)
     network.set_state(state["estimator"])

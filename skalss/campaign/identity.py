@@ -15,6 +15,8 @@ OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose", "n_jobs")
 # They decide only when a campaign ends, so that it may go on with others.
 STOPPING = ("max_labels", "stop")
 
+# Parameters of parts that came later than the first files and ledgers, and their value without effect.
+LATER: dict[str, object] = {"class_weight": None, "rare_share": 0.0}
 _STOPPING_BEFORE = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
 
 
@@ -57,4 +59,7 @@ def parameters_before(sampler: BaseEstimator) -> dict[str, Any]:
         sampler.set_params(estimator__warm_start=False)
         new.append("estimator__warm_start")
     params = {name: value for name, value in sampler.get_params().items() if name not in new}
+    for name in [name for name in params if name.rpartition("__")[2] in LATER]:
+        if params[name] == LATER[name.rpartition("__")[2]]:
+            del params[name]
     return {**params, "continue_training": warm}

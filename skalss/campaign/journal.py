@@ -65,6 +65,10 @@ class NoJournal:
         """Return nothing: no other process asked before."""
         return []
 
+    def told(self, round_: int) -> list[tuple[str, str]]:
+        """Return nothing."""
+        return []
+
     def as_asked(self, requests: Sequence[Request], questions: list[Question]) -> list[Question]:
         """Return the questions as they are."""
         return questions
@@ -190,6 +194,16 @@ class Journal:
     def round(self, round_: int) -> list[Request]:
         """Return what this campaign asked in a round before, in this process or an earlier one."""
         return self._open().refresh().round(self._campaign, round_)
+
+    def told(self, round_: int) -> list[tuple[str, str]]:
+        """Return the ids, as JSON, that this campaign asked in a round, each with its answer so far."""
+        book = self._open().book
+        found = []
+        for request in book.round(self._campaign, round_):
+            line = book.answer_to(request)
+            answer = "" if line is None else repr((line.state, line.label, line.cost, line.charged))
+            found.append((book.items[request.item - 1].id, answer))
+        return found
 
     @property
     def _campaign(self) -> int:

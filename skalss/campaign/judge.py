@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..network import TaskModel
@@ -77,6 +79,15 @@ class Judge:
             agreement = self.agreement.look(self.models.network(), len(self.records.labels()))
             if not np.isnan(agreement):
                 self.history.now().agreement = agreement
+
+    def get_state(self) -> dict[str, Any] | None:
+        """Return what the next network is compared with; None where nobody compares."""
+        return None if self.agreement is None else self.agreement.get_state()
+
+    def set_state(self, state: dict[str, Any] | None) -> None:
+        """Take up what `get_state` returned."""
+        if self.agreement is not None and state is not None:
+            self.agreement.set_state(state)
 
     def accept(self) -> None:
         """Compare the next network with the one looked at last."""

@@ -18,6 +18,7 @@ from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
 from ..utils.seeds import derive_seed
 from ..utils.tensors import as_numpy, as_tensor
+from .cache import Cache, NoCache, keep_latent, recall_latent
 from .history import History
 from .pool import Pool
 from .questions import GENERATED
@@ -43,6 +44,8 @@ class Models:
     no_spreader : str
         Why there is none.
     seed : int
+    cache : Cache or NoCache
+        Where the fitted latent model and the codes are kept.
 
     Attributes
     ----------
@@ -68,8 +71,10 @@ class Models:
         spreader: LabelSpreader | None,
         no_spreader: str = "off",
         seed: int,
+        cache: Cache | NoCache,
     ):
         self.pool, self.records, self.history, self.seed = pool, records, history, seed
+        self.cache = cache
         self.template = make_task_model(estimator)
         self.device = resolve_device(getattr(self.template, "device", "auto"))
         self.given_latent_model = latent_model
@@ -156,9 +161,14 @@ class Models:
             model.fit(pool.user_X, None)
             codes = np.asarray(model.transform(pool.user_X), dtype=np.float32)
             return Encoded(model, codes, self.device)
+        known = recall_latent(self.cache, model, pool)
+        if known is not None:
+            return Encoded(*known, self.device)
         if inner is model:
             inner.fit_rows(pool.X, seen=pool.seen, scaling=pool.scaling)
-        return Encoded(model, inner.encode_rows(pool.X), self.device)
+        codes = inner.encode_rows(pool.X)
+        keep_latent(self.cache, model, codes, pool)
+        return Encoded(model, codes, self.device)
 
     # -- the task model ---------------------------------------------------------------------------
 

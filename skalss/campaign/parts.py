@@ -18,14 +18,17 @@ from ..targets import make_target
 from ..utils.checks import check_choice, check_positive_int, check_verbose, show
 from .agreement import Agreement
 from .budget import Budget
+from .cache import Cache, NoCache, make_cache
 from .control import ControlRows, check_control_share
 from .history import History
+from .identity import name_in_ledger
 from .journal import Journal, NoJournal, SeedLike, make_journal
 from .judge import Judge
 from .models import TRAIN_ON, Models
 from .pool import Pool
 from .records import Records
 from .rehearsal import rehearse
+from .replay import Replay
 from .round import Rounds
 from .scoring import Scorer
 from .stopping import MaxCost, StoppingRule, make_rules
@@ -109,17 +112,20 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         oracle=asked,
         unlimited=strategy.generates_points,
     )
-    choosers = initial, strategy
-    with _let_go_on_error(make_journal(make_ledger(s.ledger), pool, s)) as journal:
+    choosers, ledger = (initial, strategy), make_ledger(s.ledger)
+    with _let_go_on_error(make_journal(ledger, pool, s)) as journal:
+        cache = make_cache(ledger)
         seed, history = journal.choose_seed(random_state), History(records)
-        models = _models(s, pool, records, history, seed)
+        models = _models(s, pool, records, history, seed, cache)
         judge = _judge(s, pool, records, models, history, budget, rules, seed)
         n_rows = _rows_of_first_training(s, pool, budget, strategy, judge)
         trial = rehearse(
-            pool, models, judge, budget, choosers=choosers, n_rows=n_rows, keeps_labels=s.ledger is not None
+            pool, models, judge, budget, choosers=choosers, n_rows=n_rows, keeps_labels=ledger is not None
         )
         for chooser in choosers:
             check_needs(chooser, trial.abilities, models.template)
+        name = "" if ledger is None else name_in_ledger(s)
+        replay = Replay(cache, journal, pool, records, history, models, judge, name=name, seed=seed)
         rounds = Rounds(
             pool,
             records,
@@ -128,6 +134,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
             budget,
             judge,
             journal,
+            replay,
             initial=initial,
             strategy=strategy,
             rules=rules,
@@ -195,7 +202,9 @@ def _rows_of_first_training(
     return max(1, min(n_all, max(s.n_initial, len(pool.given))) if looked_at else n_all)
 
 
-def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int) -> Models:
+def _models(
+    s: BaseEstimator, pool: Pool, records: Records, history: History, seed: int, cache: Cache | NoCache
+) -> Models:
     is_default, taken = is_auto(s.strategy), make_task_model(s.estimator).takes_pseudo_labels
     case = {"is_default": is_default, "taken": taken}
     spreader = make_pseudo_labels(s.pseudo_labels, pool.target, **case)
@@ -209,6 +218,7 @@ def _models(s: BaseEstimator, pool: Pool, records: Records, history: History, se
         spreader=spreader,
         no_spreader="" if spreader else reason_for_none(s.pseudo_labels, pool.target, **case),
         seed=seed,
+        cache=cache,
     )
 
 
@@ -267,4 +277,5 @@ def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> B
             "oracle with labels_new_points=True, such as FunctionOracle(function)."
         )
     made.check_pool(pool.sample_id, len(pool))
+    made.check_rows(pool.user_X, pool.sample_id)
     return made

@@ -11,6 +11,7 @@ from ..ledger.tables import Request
 from ..oracles.base import FAILED
 from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
 from ..utils.seeds import derive_seed
+from ..utils.surroundings import usual_numerics
 from .budget import Budget
 from .history import History
 from .journal import Journal, NoJournal
@@ -19,6 +20,7 @@ from .models import Models
 from .pool import Pool
 from .questions import GENERATED, Question, annotate, check_candidates, make_questions
 from .records import Records
+from .replay import Note, Replay, memory_of
 from .stopping import Progress, StoppingRule, first_reason
 
 
@@ -34,6 +36,7 @@ class Rounds:
     budget : Budget
     judge : Judge
     journal : Journal or NoJournal
+    replay : Replay
     initial, strategy : BaseStrategy
         Who chooses the first rows, and the later ones.
     rules : list of StoppingRule
@@ -56,6 +59,7 @@ class Rounds:
         budget: Budget,
         judge: Judge,
         journal: Journal | NoJournal,
+        replay: Replay,
         *,
         initial: BaseStrategy,
         strategy: BaseStrategy,
@@ -63,7 +67,7 @@ class Rounds:
         seed: int,
     ):
         self.pool, self.records, self.history, self.models = pool, records, history, models
-        self.budget, self.judge, self.journal = budget, judge, journal
+        self.budget, self.judge, self.journal, self.replay = budget, judge, journal, replay
         self.initial, self.strategy, self.rules, self.seed = initial, strategy, rules, seed
         self.stop_reason: str | None = None
         self.interrupted = False
@@ -75,13 +79,27 @@ class Rounds:
         n = self.budget.next_size(len(earlier) or n)
         if self.stop() or self.nothing_more() or n < 1:
             return []
+        note = self.replay.find(self.records.round) if len(earlier) == n else None
+        questions = self.compute(n, earlier) if note is None else self.take_up(note, earlier)
+        self.collect(reused=True)
+        self.stop()  # the points made may not fit the budget
+        return questions
+
+    def compute(self, n: int, earlier: list[Request]) -> list[Question]:
+        """Close the last round, choose `n` rows and ask for them."""
+        round_, open_, remembered = self.records.round, self.replay.open(), memory_of(self.strategy)
         self.close()
         if self.stop():
             return []
         questions = self.write(self.choose(n), earlier[:n])
-        self.collect(reused=True)
-        self.stop()  # the points made may not fit the budget
+        if questions and memory_of(self.strategy) == remembered:
+            self.replay.note(round_, open_)
         return questions
+
+    def take_up(self, note: Note, earlier: list[Request]) -> list[Question]:
+        """Ask what an earlier process asked, without choosing again."""
+        self.replay.restore(note)
+        return [] if self.stop() else self.write([], earlier)
 
     def write(self, questions: list[Question], earlier: list[Request]) -> list[Question]:
         """Write the questions of a round down; those of an earlier process stay as they were asked."""
@@ -204,7 +222,8 @@ class Rounds:
         strategy = self.chooser()
         if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
             return Candidates(rows=np.array([], dtype=np.intp))
-        candidates = strategy.query(snapshot, n)
+        with usual_numerics(keep_dtype=True):  # changed under a lock, under which no strategy of a user runs
+            candidates = strategy.query(snapshot, n)
         self.records.pass_on_refused()
         return candidates
 

@@ -18,6 +18,7 @@ from sklearn.metrics import get_scorer
 from ..network import TaskModel
 from ..targets import BaseTarget
 from ..utils.errors import explaining
+from ..utils.surroundings import ignoring
 
 N_RESAMPLES = 500  # of the bootstrap
 ScorerFunction = Callable[[TaskModel, ArrayLike, ArrayLike], float]
@@ -98,8 +99,7 @@ class Scorer:
         otherwise with a warning, once.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UndefinedMetricWarning)  # NaN says it
+            with ignoring(UndefinedMetricWarning):  # NaN says it
                 return self(network, X, y)
         except Exception as error:
             if not self._warned and _same_classes(network, y):

@@ -15,7 +15,7 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from ..utils.checks import check_bool, check_choice, check_path, checked_random_state
+from ..utils.checks import check_flag, check_choice, check_path, checked_random_state
 
 _N_DIGITS_TEST = 500
 
@@ -79,8 +79,8 @@ def load_digits_pool(
     >>> digits.X.shape, digits.X_test.shape
     ((1297, 64), (500, 64))
     """
-    check_bool("as_images", as_images)
-    check_bool("return_X_y", return_X_y)
+    check_flag("as_images", as_images)
+    check_flag("return_X_y", return_X_y)
     rng = checked_random_state(random_state)
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)

@@ -279,6 +279,8 @@ class LabelEfficiencyDisplay:
             fontsize="small",
             frameon=False,
             alignment="left",
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),  # inside, it would hide a curve
         )
 
 

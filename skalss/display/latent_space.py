@@ -24,6 +24,7 @@ from ..utils.checks import (
     checked_random_state,
     show,
 )
+from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import to_host
 from .pyplot import check_drawing, pyplot
 
@@ -442,6 +443,7 @@ def _classes_of(labels: list[Any]) -> np.ndarray | None:
     return np.array(sorted(found), dtype=object)
 
 
+@usual_sklearn()
 def _plane(
     codes: np.ndarray,
     generated: np.ndarray,

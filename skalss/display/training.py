@@ -260,7 +260,8 @@ def _draw_seconds(panel: _Panel) -> None:
         panel.ax.bar(
             panel.epochs.index, scoring, bottom=training, width=0.8, color=ORANGE, label="choosing rows"
         )
-    panel.finish("Time", "seconds per epoch")
+    panel.ax.set_ylim(0, 1.35 * (training + scoring.fillna(0)).max())  # room for the legend
+    panel.finish("Time", "seconds per epoch", loc="upper left")
 
 
 def _draw_use(panel: _Panel) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..utils.checks import check_range, checked_codes, checked_shape
 from ..utils.scaling import Scaling
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
 
 HEALTH_ROWS = 10_000
@@ -65,6 +66,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_range("X", rows)
         return self.fit_rows(rows)
 
+    @usual_numerics()
     def fit_rows(
         self, X: np.ndarray, *, seen: Mapping[str, Any] | None = None, scaling: Scaling | None = None
     ) -> BaseLatentModel:
@@ -130,6 +132,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_range("X", rows)
         return self.encode_rows(rows)
 
+    @usual_numerics()
     def encode_rows(self, X: np.ndarray) -> np.ndarray:
         """Return the codes of rows that were checked already.
 
@@ -147,6 +150,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
+    @usual_numerics()
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes to rows in the units and trailing shape of X.
 
@@ -166,6 +170,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 X[piece] = as_numpy(self.decode(Z[piece]))
         return X
 
+    @usual_numerics()
     def decode(self, Z: Tensor) -> Tensor:
         """Decode codes to rows, differentiably with respect to `Z`.
 
@@ -198,6 +203,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return self._decode(Z.to(self._device, torch.float32)).float()
 
+    @usual_numerics()
     def edit(self, X: Tensor, Z_from: Tensor, Z_to: Tensor) -> Tensor:
         """Change rows as decoding changes from one code to another, differentiably with respect to `Z_to`.
 
@@ -245,6 +251,16 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             if name in shared:
                 setattr(self, name, shared[name])
         self._take_own_state(state["own"])
+
+    @property
+    def says_what_it_learned(self) -> bool:
+        """Whether `get_state` holds all that a fit learns: a class with a fit of its own says what of it."""
+        order = [vars(cls) for cls in type(self).__mro__]
+
+        def newest(name: str) -> int:
+            return next(i for i, names in enumerate(order) if name in names)
+
+        return newest("_own_state") <= min(newest("_fit"), newest("fit_rows"))
 
     def _own_state(self) -> dict[str, Any]:
         """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""

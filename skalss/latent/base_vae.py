@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ..utils.checks import (
-    check_bool,
+    check_flag,
     check_choice,
     check_number,
     check_positive_int,
@@ -21,7 +21,7 @@ from ..utils.checks import (
 )
 from ..utils.devices import resolve_device, resolve_dtype
 from ..utils.scaling import Scaling, centred, fit_scaling
-from ..utils.seeds import seeded
+from ..utils.seeds import drawing_own, seeded
 from ..utils.tensors import as_tensor, check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .elbo import Trainer, VaeNet, kl_divergence
@@ -74,7 +74,8 @@ class BaseVAE(BaseLatentModel):
             self._scaling = centred(X)  # a Gaussian learns slowly from values of small spread
         seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device), torch.enable_grad():
-            net = self._build(self._shape).to(self._device)
+            with drawing_own():
+                net = self._build(self._shape).to(self._device)
             trainer = Trainer(
                 net=net,
                 rows=Rows(X.reshape(-1, *self._shape), self._scaling, self._device),
@@ -199,7 +200,7 @@ class BaseVAE(BaseLatentModel):
         check_number("lr", self.lr)
         check_number("beta", self.beta, zero=True)
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
-        check_bool("early_stopping", self.early_stopping)
+        check_flag("early_stopping", self.early_stopping)
         check_verbose(self.verbose)
 
 

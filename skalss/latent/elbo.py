@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..utils.seeds import own_generator
 from .rows import Rows
 
 MIN_VARIANCE = math.exp(-12)  # of scaled rows; sigma-VAE's clamp, log sigma >= -6
@@ -104,7 +105,7 @@ class Trainer:
         """Train, leave the best weights in the network, and return one record per epoch."""
         train, valid = self._split()
         # The same noise every epoch, so that losses on the held-out rows compare.
-        valid_noise = torch.randn(len(valid), self.n_components)
+        valid_noise = torch.randn(len(valid), self.n_components, generator=own_generator(), device="cpu")
         fused = True if self.device.type in ("cpu", "cuda") else None
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.lr, fused=fused)
         history: list[dict[str, float]] = []
@@ -128,15 +129,16 @@ class Trainer:
         return history
 
     def _split(self) -> tuple[Tensor, Tensor]:
-        order = torch.randperm(len(self.rows))
+        order = torch.randperm(len(self.rows), generator=own_generator(), device="cpu")
         n_valid = min(len(order) // 10, 2000) if self.early_stopping and len(order) >= 20 else 0
         return order[n_valid:], order[:n_valid]
 
     def _train_epoch(self, ids: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, float]:
         sums = torch.zeros(3, device=self.device)
-        for batch in ids[torch.randperm(len(ids))].split(self.batch_size):
-            x = self.rows.take(batch)
-            noise = torch.randn(len(x), self.n_components, device=self.device)
+        order = torch.randperm(len(ids), generator=own_generator(), device="cpu")
+        for batch in ids[order].split(self.batch_size):
+            x, chance = self.rows.take(batch), own_generator(self.device)
+            noise = torch.randn(len(x), self.n_components, generator=chance, device=self.device)
             terms = elbo(self.net, x, noise, self.likelihood, self.beta, self.compute)
             optimizer.zero_grad()
             terms.loss.backward()

@@ -157,7 +157,7 @@ class LevelSetLatent(BaseLatentModel):
         shape = self.image_shape or self._row_shape
         channels = shares.reshape(-1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))
         distances = np.stack([_signed_distance(channel, self.cut) for channel in channels])
-        return torch.as_tensor(distances.reshape(len(x), -1))
+        return as_tensor(distances.reshape(len(x), -1))
 
     def _values(self, distances: Tensor) -> Tensor:
         low, high = self.range_

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..utils.checks import check_positive_int, checked_random_state
 from ..utils.devices import resolve_device
+from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
 from .rows import is_memory_mapped
 
@@ -86,8 +87,9 @@ class LinearLatent(BaseLatentModel):
         self._take_components()
 
     def _take_components(self) -> None:
-        self._mean = torch.as_tensor(self.pca_.mean_, dtype=torch.float64)
-        self._components = torch.as_tensor(self.pca_.components_, dtype=torch.float32).to(self._device)
+        self._mean = as_tensor(self.pca_.mean_).double()
+        # In one layout, whatever PCA or a file left: another one sums in another order.
+        self._components = as_tensor(self.pca_.components_).float().contiguous().to(self._device)
 
     def rehearse(self, X: np.ndarray) -> None:
         """Fit a few rows."""
@@ -117,7 +119,7 @@ class LinearLatent(BaseLatentModel):
 
     def _encode(self, x: Tensor) -> Tensor:
         # Centred in float64: a large offset would eat the digits of float32.
-        centred = x.reshape(len(x), math.prod(self._row_shape)).double() - self._mean
+        centred = x.cpu().reshape(len(x), math.prod(self._row_shape)).double() - self._mean
         return centred.float().to(self._device) @ self._components.T
 
     def _decode(self, Z: Tensor) -> Tensor:

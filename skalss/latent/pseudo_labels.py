@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -20,7 +19,8 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
-from ..utils.checks import check_bool, check_positive_int, check_share, checked_codes, checked_random_state
+from ..utils.checks import check_flag, check_positive_int, check_share, checked_codes, checked_random_state
+from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
 from ..utils.tensors import to_host
 from ..utils.ties import ranked
 
@@ -133,12 +133,14 @@ class LabelSpreader(BaseEstimator):
             check_positive_int(name, getattr(self, name))
         for name in ("alpha", "keep", "until", "min_structure"):
             check_share(name, getattr(self, name))
-        check_bool("only_if_not_worse", self.only_if_not_worse)
+        check_flag("only_if_not_worse", self.only_if_not_worse)
         if not 0 < self.alpha < 1:
             raise ValueError(
                 f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
             )
 
+    @usual_numerics()
+    @usual_sklearn()
     def spread(
         self,
         codes_labeled: np.ndarray,
@@ -208,9 +210,8 @@ class LabelSpreader(BaseEstimator):
         targets = np.full(graph.shape[0], -1)
         targets[: len(numbers)] = numbers
         spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 30 steps are enough for the largest share
-            warnings.simplefilter("ignore", RuntimeWarning)  # rows that nothing reaches are divided by 0
+        # 30 steps are enough for the largest share; rows that nothing reaches are divided by 0.
+        with ignoring(ConvergenceWarning, RuntimeWarning):
             spreading.fit(np.zeros((len(targets), 1)), targets)
         reach = np.zeros((len(targets), n_classes))
         reach[:, spreading.classes_] = np.nan_to_num(spreading.label_distributions_)
@@ -274,8 +275,7 @@ def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> n
         if len(np.unique(kept[inside])) < 2:
             guess = np.full(len(out), kept[inside[0]])
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
+            with ignoring(ConvergenceWarning):
                 model = LogisticRegression(C=0.1).fit(found[inside], kept[inside])
             guess = model.predict(found[out])
         right[out] = guess == numbers[out]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..utils.scaling import Scaling
-from ..utils.tensors import as_tensor, chunk_rows, chunks
+from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 RESIDENT_BYTES = 2**30
 
@@ -53,14 +53,14 @@ class Rows:
         """Return the rows `ids` in ascending order, scaled, in float32, on the device."""
         ids = ids.sort().values  # a memory map is read forwards; memory too, so that both train alike
         if self._resident is None:
-            return self._scale(as_tensor(self._X[ids.numpy()])).to(self._device)
+            return self._scale(as_tensor(self._X[as_numpy(ids)])).to(self._device)
         rows = self._resident.index_select(0, ids.to(self._device))
         return rows if self._resident.dtype == torch.float32 else self._scale(rows)
 
     def _load(self) -> Tensor:
         if self._X.dtype == np.uint8:
             return as_tensor(self._X, self._device)
-        resident = torch.empty(self._X.shape, dtype=torch.float32)
+        resident = torch.empty(self._X.shape, dtype=torch.float32, device="cpu")
         for piece in chunks(len(self._X), chunk_rows(self._X.shape[1:])):
             resident[piece] = self._scale(as_tensor(self._X[piece]))
         return resident.to(self._device)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pandas as pd
 
 from ..oracles import Failed
-from ..utils.checks import check_path, check_text
+from ..utils.checks import check_flag, check_path, check_text
 from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
 from .answers import check_cost, check_told, to_line
@@ -30,6 +30,10 @@ class Ledger:
     path : str or path
         The file. SQLite keeps ``<path>-wal`` and ``<path>-shm`` beside it while it is open, and the campaign
         that drives it holds ``<path>-lock``. It must be on a disk of this machine, not in a network folder.
+    cache : bool, default=True
+        Whether campaigns keep in the folder ``<path>-cache`` what a restart would compute again: the fitted
+        latent model, the codes of the pool (four bytes for each row and component), and a small file for each
+        round. It holds no label, and can be deleted at any time.
 
     Examples
     --------
@@ -53,9 +57,10 @@ class Ledger:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, *, cache: bool = True):
         check_path("path", path)
-        self.path = Path(path)
+        check_flag("cache", cache)
+        self.path, self.cache = Path(path), cache
         self._store: Store | None = None
 
     def answer(self, id_: Hashable, label: Any, *, annotator: str = "", cost: float = 0.0) -> None:

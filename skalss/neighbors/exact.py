@@ -7,12 +7,14 @@ import torch
 
 from ..utils.checks import check_positive_int, checked_codes, checked_mask
 from ..utils.devices import resolve_device
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunks
 
 _ROUNDING = 1e-4  # distances below this share of the queries' reach, squared, are not to be trusted
 _BLOCK_CELLS = 2**21  # distances held at a time: 8 MiB of float32, whatever the pool
 
 
+@usual_numerics()
 def nearest_codes(
     codes: np.ndarray,
     Z: np.ndarray,

@@ -12,7 +12,7 @@ from skorch.helper import predefined_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, Subset
 
-from .loader import TensorLoader
+from .loader import TensorLoader, draw_order
 
 MIN_ROWS = 512  # of an epoch with pseudo-labels: there is more to learn than the few labels
 
@@ -75,13 +75,13 @@ class EpochSampler(Sampler[int]):
         rows = _passes(self.n_labeled, self.n_rows - n_pseudo)
         if n_pseudo:
             rows = torch.cat([rows, self.n_labeled + _passes(self.n_pseudo, n_pseudo)])
-            rows = rows[torch.randperm(len(rows))]
+            rows = rows[draw_order(len(rows))]
         return iter(rows.tolist())
 
 
 def _passes(n_rows: int, n: int) -> Tensor:
     """Draw `n` of `n_rows` rows: none twice before all were drawn."""
-    return torch.cat([torch.randperm(n_rows) for _ in range(-(-n // n_rows))])[:n]
+    return torch.cat([draw_order(n_rows) for _ in range(-(-n // n_rows))])[:n]
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def drawing_epochs(
         # Held-out rows are taken of the labelled ones alone.
         train, valid = net.get_split_datasets(rows, y)
         if isinstance(train, Subset):
-            kept = torch.as_tensor(train.indices)
+            kept = torch.as_tensor(train.indices, device=rows.device)
             rows, y = rows[kept], y[kept]
         net.train_split = None if valid is None else predefined_split(valid)
     n_labeled, n_pseudo = len(rows), 0

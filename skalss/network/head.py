@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..utils.tensors import as_numpy
 from .skorch_net import first_output
@@ -28,7 +31,7 @@ def find_head(
     """
     called: list[tuple[str, nn.Linear, Tensor]] = []
     hooks = [
-        layer.register_forward_hook(lambda layer, _, out, name=name: called.append((name, layer, out)))
+        _hook_here(layer, lambda layer, _, out, name=name: called.append((name, layer, out)))
         for name, layer in module.named_modules()
         if isinstance(layer, nn.Linear)
     ]
@@ -72,8 +75,9 @@ def run_to_head(
     """
     kept: list[tuple[np.ndarray, ...]] = []
     module.eval()
-    hook = module.get_submodule(name).register_forward_hook(
-        lambda layer, inputs, output: kept.append(tuple(map(as_numpy, pick(inputs, output))))
+    hook = _hook_here(
+        module.get_submodule(name),
+        lambda layer, inputs, output: kept.append(tuple(map(as_numpy, pick(inputs, output)))),
     )
     try:
         with torch.no_grad():
@@ -82,3 +86,14 @@ def run_to_head(
     finally:
         hook.remove()
     return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+
+
+def _hook_here(layer: nn.Module, function: Callable[..., object]) -> RemovableHandle:
+    """Call a function when a layer has run in this thread: others may use the module at the same time."""
+    here = threading.get_ident()
+
+    def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+        if threading.get_ident() == here:
+            function(layer, inputs, output)
+
+    return layer.register_forward_hook(hook)

@@ -11,6 +11,9 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from ..utils.seeds import own_generator
+from ..utils.tensors import as_tensor
+
 
 class TensorLoader:
     """Batches of a skorch Dataset that holds tensors, or of a Subset of one.
@@ -64,9 +67,9 @@ class TensorLoader:
     def ids(self) -> Iterator[slice | Tensor]:
         """Yield which rows the batches of a pass hold."""
         n_rows, n_batches = self._n_rows, len(self)
-        order = torch.randperm(n_rows) if self.shuffle and self.sampler is None else None
+        order = draw_order(n_rows) if self.shuffle and self.sampler is None else None
         if self.sampler is not None:
-            order = torch.tensor(list(self.sampler))
+            order = torch.tensor(list(self.sampler), device="cpu")
         for i in range(n_batches):
             last = i == n_batches - 1 and not self.drop_last
             rows = slice(i * self.batch_size, n_rows if last else (i + 1) * self.batch_size)
@@ -80,24 +83,29 @@ class TensorLoader:
         return self._X[rows], self._y[rows]
 
 
+def draw_order(n: int) -> Tensor:
+    """Return the numbers below `n` in an order drawn on the CPU."""
+    return torch.randperm(n, generator=own_generator(), device="cpu")
+
+
 def numbers(ids: slice | Tensor) -> Tensor:
     """Return positions as a tensor."""
-    return torch.arange(ids.start, ids.stop) if isinstance(ids, slice) else ids
+    return torch.arange(ids.start, ids.stop, device="cpu") if isinstance(ids, slice) else ids
 
 
 def _tensors(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return X, y and which of their rows the data set holds; None: all, in order."""
     if isinstance(dataset, Subset):
         X, y, rows = _tensors(dataset.dataset)
-        chosen = torch.as_tensor(dataset.indices)
+        chosen = torch.as_tensor(dataset.indices, device="cpu")
         return X, y, chosen if rows is None else rows[chosen]
     if not isinstance(dataset, Dataset) or not isinstance(dataset.X, Tensor):
         raise TypeError(
             f"TensorLoader takes a skorch Dataset of tensors, got {type(dataset).__name__}. "
             "For other data, set iterator_train=torch.utils.data.DataLoader on the net."
         )
-    y = dataset.y
-    return dataset.X, torch.zeros(len(dataset.X)) if y is None else torch.as_tensor(y), None
+    X, y = dataset.X, dataset.y
+    return X, X.new_zeros(len(X)) if y is None else as_tensor(y, X.device), None
 
 
 class NumberedRows(torch.utils.data.Dataset):
@@ -121,7 +129,7 @@ class _NumberedCollate:
 
     def __call__(self, samples: list[tuple[Any, int]]) -> tuple[Any, Tensor]:
         rows, ids = zip(*samples, strict=True)
-        return self.collate(list(rows)), torch.tensor(ids)
+        return self.collate(list(rows)), torch.tensor(ids, device="cpu")
 
 
 def can_number(iterator: Iterable[Any], dataset: Dataset) -> bool:

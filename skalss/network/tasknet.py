@@ -19,7 +19,7 @@ from torch import Tensor
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
 from ..utils.checks import (
-    check_bool,
+    check_flag,
     check_callable,
     check_positive_int,
     check_range,
@@ -31,7 +31,8 @@ from ..utils.checks import (
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.seeds import seeded
+from ..utils.seeds import drawing_own, seeded
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import (
     as_numpy,
     as_tensor,
@@ -42,6 +43,7 @@ from ..utils.tensors import (
     module_state,
     to_host,
 )
+from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
 from .rehearsal import keep_inside, rehearsing
@@ -59,6 +61,7 @@ from .skorch_net import (
     probabilities,
 )
 from .tags import copy_task_tags
+from .torch_module import ScaledModule
 
 _MOST_TRIED = 2**22  # values of a row that a file of an older version may name
 
@@ -89,6 +92,11 @@ class TaskNet(BaseEstimator):
     min_epoch_rows : int, default=None
         Rows of an epoch, at least: fewer rows are passed over several times. None: an epoch is one pass,
         but 512 rows where the sampler trains on pseudo-labels.
+    class_weight : "balanced", dict or None, default=None
+        How much the rows of a class count in the loss, by label; a label that a dict does not name has weight
+        1. ``"balanced"``: the number of rows over that of the classes and of the rows of the class, counted
+        anew among the labels of each fit; so a class without labels yet disturbs nothing. Pseudo-labels, and
+        rows that the net holds out for a validation loss, are weighed alike. None: all rows count alike.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, where there was one. In a campaign: whether
         each round goes on from the last round's network instead of a fresh one.
@@ -118,10 +126,18 @@ class TaskNet(BaseEstimator):
     """
 
     def __init__(
-        self, estimator=None, *, min_epoch_rows=None, warm_start=False, device="auto", random_state=None
+        self,
+        estimator=None,
+        *,
+        min_epoch_rows=None,
+        class_weight=None,
+        warm_start=False,
+        device="auto",
+        random_state=None,
     ):
         self.estimator = estimator
         self.min_epoch_rows = min_epoch_rows
+        self.class_weight = class_weight
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
@@ -133,17 +149,18 @@ class TaskNet(BaseEstimator):
         return copy_task_tags(super().__sklearn_tags__(), self.estimator)
 
     def check(self) -> None:
-        """Refuse an estimator that is no net.
+        """Refuse an estimator that is no net, and wrong parameters.
 
         Raises
         ------
-        TypeError
+        TypeError, ValueError
         """
         if self.estimator is not None:
             check_net(self.estimator)
-        check_bool("warm_start", self.warm_start)
+        check_flag("warm_start", self.warm_start)
         if self.min_epoch_rows is not None:
             check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
+        check_class_weight(self.class_weight, make_target(self))
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -163,7 +180,8 @@ class TaskNet(BaseEstimator):
         Raises
         ------
         ValueError
-            If the data hold NaN or infinity, or the net's output does not fit the task.
+            If the data hold NaN or infinity, the net's output does not fit the task, or `class_weight` does
+            not fit the labels or the net's criterion.
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
@@ -183,11 +201,13 @@ class TaskNet(BaseEstimator):
         -------
         self : TaskNet
         """
-        target = make_target(self)
+        target = None
         if classes is not None:
+            target = make_target(self)
             target.know(classes)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
+    @usual_numerics()
     def fit_rows(
         self,
         X,
@@ -222,10 +242,11 @@ class TaskNet(BaseEstimator):
         if fresh:
             self._prepare(X, y, target, scaling)
         seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
+        weights = self._weights(y, more_may_come=target is not None and target.classes is None)
         with seeded(seed, self.device_):
             if fresh:
                 self._start_net(self._scaled(X))
-            self._train(X, y, pseudo)
+            self._train(X, y, pseudo, weights)
         return self
 
     def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
@@ -236,15 +257,32 @@ class TaskNet(BaseEstimator):
         self._row_shape = X.shape[1:]
         self.device_ = resolve_device(self.device)
 
-    def _train(self, X: np.ndarray, y: np.ndarray, pseudo: Pseudo | None, **fit_params: int) -> None:
+    def _train(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        pseudo: Pseudo | None,
+        weights: np.ndarray | None,
+        **fit_params: int,
+    ) -> None:
         """Train the net, under `seeded`."""
         extra, until = None, 0.0
         if pseudo is not None:
             extra, until = (self._scaled(pseudo.X), self._encode(pseudo.y)), pseudo.until
         data = self._scaled(X), self._encode(y)
-        with drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn:
+        with (
+            weighing_classes(self.net_, weights),
+            drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
+        ):
             self.net_.partial_fit(*drawn, **fit_params)
 
+    def _weights(self, y: np.ndarray, *, more_may_come: bool) -> np.ndarray | None:
+        """Return the weights of the classes in this training, or None."""
+        if self.class_weight is None:
+            return None
+        return weights_of_classes(self.class_weight, y, self.classes_, more_may_come=more_may_come)
+
+    @usual_numerics()
     def rehearse(self, X, y, target: BaseTarget, *, pseudo: Pseudo | None = None) -> Self:
         """Train an untrained copy for one epoch: what fails here fails before a label is bought.
 
@@ -272,15 +310,19 @@ class TaskNet(BaseEstimator):
         ValueError, TypeError
             With what went wrong.
         """
+        check_class_weight(self.class_weight, target)
         trial = clone(self)
         trial._prepare(X, y, target, None)
         trial.n_features_in_ = X.shape[1]
         with seeded(0, trial.device_), tempfile.TemporaryDirectory() as folder:
             trial._start_net(trial._scaled(X))
             keep_inside(trial.net_, folder)
+            if self.class_weight is not None:
+                check_criterion(trial.net_)
+            weights = trial._weights(y, more_may_come=target.classes is None)
             with rehearsing(len(X)):
                 for _ in range(1 + self.warm_start):
-                    trial._train(X, y, pseudo, epochs=1)
+                    trial._train(X, y, pseudo, weights, epochs=1)
                 trial.predict(X[:2])
         return trial
 
@@ -317,11 +359,14 @@ class TaskNet(BaseEstimator):
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
         shape = tuple(rows.shape[1:])
-        with explaining(f"The net cannot be built for rows of shape {shape}"):
-            self.net_ = self._prepared_net(shape).initialize()
-        module = plain_module(self.net_).eval()
-        with explaining(f"The module cannot take rows of shape {shape}"), torch.no_grad():
-            output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
+        with drawing_own(), torch.no_grad():
+            with explaining(f"The net cannot be built for rows of shape {shape}"):
+                self.net_ = self._prepared_net(shape).initialize()
+            # A module that was made under another default dtype computes in float32, too.
+            module = plain_module(self.net_).float().eval()
+            self.net_.criterion_.float()
+            with explaining(f"The module cannot take rows of shape {shape}"):
+                output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
 
@@ -507,8 +552,41 @@ class TaskNet(BaseEstimator):
             self.head_weight()  # raises where the file names no layer
         return self
 
+    def to_torch(self) -> ScaledModule:
+        """Return the fitted network as one torch module, with its scaling inside.
+
+        ``torch.export.export`` takes it, and what it makes needs neither skalss nor skorch to run.
+
+        Returns
+        -------
+        module : nn.Module
+            Maps rows (n_samples, ...) in the units of X to probabilities (n_samples, n_classes), in the order
+            of `classes_`, or to values (n_samples,) in the units of `y`. In evaluation mode, on the device of
+            the network; a copy.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_iris
+        >>> from skalss import TaskNet
+        >>> X, y = load_iris(return_X_y=True)
+        >>> module = TaskNet(random_state=0, device="cpu").fit(X, y).to_torch()
+        >>> rows = torch.tensor(X, dtype=torch.float32)
+        >>> exported = torch.export.export(module, (rows,), dynamic_shapes=({0: torch.export.Dim("n")},))
+        >>> exported.module()(rows[:5]).shape
+        torch.Size([5, 3])
+        """
+        check_is_fitted(self)
+        net, target = self.net_, self.target_
+
+        def finish(output: Tensor) -> Tensor:
+            return target.beliefs(probabilities(net, output))
+
+        return ScaledModule(self.scaling_, plain_module(net), finish)
+
     # -- gradients --------------------------------------------------------------------------------
 
+    @usual_numerics()
     def loss_gradient(
         self, decode: Callable[[Tensor], Tensor], Z: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -552,6 +630,7 @@ class TaskNet(BaseEstimator):
             predictions.append(self.target_.decode(decisions(self.net_, scores)))
         return np.concatenate(gradients), np.concatenate(predictions)
 
+    @usual_numerics()
     def forward(self, rows: Tensor) -> Tensor:
         """Predict, differentiably with respect to the rows.
 
@@ -590,10 +669,12 @@ class TaskNet(BaseEstimator):
     def _in_chunks(self, X: np.ndarray, function: Callable[[Tensor], Any]) -> list[Any]:
         return [function(self._scaled(X[piece])) for piece in chunks(len(X), chunk_rows(self._row_shape))]
 
+    @usual_numerics()
     def _predicted(self, X: np.ndarray) -> np.ndarray:
         """Return the net's own prediction: probabilities of all its outputs, or standardised values."""
         return np.concatenate(self._in_chunks(X, self.net_.predict_proba))
 
+    @usual_numerics()
     def _at_head(
         self, X: np.ndarray, pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
     ) -> tuple[np.ndarray, ...]:

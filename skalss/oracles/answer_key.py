@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..utils.ids import first_twin, id_array, positions_in
+from .alignment import column, matched, named, names_of
 from .base import ABSTAIN, BaseOracle
 
 
@@ -18,10 +19,12 @@ class AnswerKey(BaseOracle):
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
-        Labels; missing ones (None, NaN, pandas' NA) are abstentions.
+    y : array-like of shape (n_samples,), or mapping from id to label
+        Labels; missing ones (None, NaN, pandas' NA, masked) are abstentions.
     sample_id : array-like of shape (n_samples,), default=None
-        The id of each label. None: ids are positions in `y`, and a pool without ids must be as long.
+        The id of each label. None: ids are the index of a Series, unless that is 0, 1, 2, ..., or the keys of
+        a mapping. Otherwise they are positions in `y`, and a pool without ids must be as long. Two Series
+        with the same index in another order are brought together by it.
 
     Examples
     --------
@@ -53,11 +56,11 @@ class AnswerKey(BaseOracle):
         ValueError
             If an id is not in the key.
         """
-        # NumPy would turn a NaN in a list of strings into the text "nan".
-        y = np.asarray(self.y, dtype=object if isinstance(self.y, list | tuple) else None)
+        y = self._labels()
+        answers = [y[position] for position in self._positions(ids)]
         yield [
-            (id_, ABSTAIN if pd.isna(y[position]) else y[position])
-            for id_, position in zip(ids, self._positions(ids), strict=True)
+            (id_, ABSTAIN if _is_missing(answer) else answer)
+            for id_, answer in zip(ids, answers, strict=True)
         ]
 
     def check_pool(self, sample_id: np.ndarray | None, n_rows: int) -> None:
@@ -73,16 +76,13 @@ class AnswerKey(BaseOracle):
         ValueError
             If lengths differ without ids, or ids are unknown.
         """
-        n_labels = len(self.y)
-        if self.sample_id is not None and len(self.sample_id) != n_labels:
-            raise ValueError(
-                f"AnswerKey got {n_labels} labels and {len(self.sample_id)} ids; give each label one id."
-            )
+        known, n_labels = self._ids(), len(self._labels())
         if sample_id is None:
-            if self.sample_id is not None:
+            if known is not None:
                 raise ValueError(
                     "AnswerKey holds labels by id, but the pool's rows have none. Pass sample_id= to fit, "
-                    "one id for each row."
+                    "one id for each row. If the labels are a Series in the order of the rows, take "
+                    "AnswerKey(y.to_numpy())."
                 )
             if n_labels != n_rows:
                 raise ValueError(
@@ -92,8 +92,47 @@ class AnswerKey(BaseOracle):
             return
         self._positions(sample_id)
 
+    def check_rows(self, X: ArrayLike, sample_id: np.ndarray | None) -> None:
+        """Refuse a Series of labels that may be in the order of the rows, or in that of their labels.
+
+        Parameters
+        ----------
+        X : all rows of the pool as the user gave them
+        sample_id : array of shape (n_rows,) or None
+
+        Raises
+        ------
+        ValueError
+        """
+        found, labels = named(self.y), names_of(X)
+        if found is None or labels is None or sample_id is not None or labels.equals(found.names):
+            return
+        if matched(found.names, labels) is not None:
+            raise ValueError(
+                "AnswerKey got a Series with the index 0, 1, 2, ..., and the rows of X have the same labels "
+                "in another order. Pass AnswerKey(y.loc[X.index].to_numpy()) to go by label, or "
+                "AnswerKey(y.to_numpy()) to go by position."
+            )
+
+    def _labels(self) -> Sequence[Any]:
+        """Return the labels, each at its position."""
+        found = named(self.y)
+        return column(self.y) if found is None else found.values
+
+    def _ids(self) -> np.ndarray | None:
+        """Return the id of each label; None where these are positions."""
+        found, n_labels = named(self.y), len(self._labels())
+        if self.sample_id is None:
+            return None if found is None or found.counted else id_array(found.names, "The index of y")
+        ids, beside = id_array(self.sample_id), named(self.sample_id)
+        if len(ids) != n_labels:
+            raise ValueError(f"AnswerKey got {n_labels} labels and {len(ids)} ids; give each label one id.")
+        order = None if found is None or beside is None else matched(beside.names, found.names)
+        return ids if order is None else ids[order]
+
     def _positions(self, ids: np.ndarray) -> np.ndarray:
-        known = np.arange(len(self.y)) if self.sample_id is None else id_array(self.sample_id)
+        known = self._ids()
+        known = np.arange(len(self._labels())) if known is None else known
         twin = first_twin(known)
         if twin is not None:
             raise ValueError(f"AnswerKey got the id {twin!r} twice; give each label an id of its own.")
@@ -105,3 +144,7 @@ class AnswerKey(BaseOracle):
                 "Give it the labels of the whole pool, with the sample_id that fit gets."
             )
         return positions
+
+
+def _is_missing(label: Any) -> bool:
+    return np.size(label) == 1 and bool(np.all(pd.isna(label)))

@@ -14,7 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from ..utils.columns import to_scalar
 from ..utils.tensors import to_host
+from .alignment import named
 
 # What became of a question.
 PENDING, LABELED, ABSTAINED, FAILED = "pending", "labeled", "abstained", "failed"
@@ -59,7 +61,8 @@ class Failed:
     reason : str
         Kept in `queries_`.
     charged : bool, default=False
-        Whether the attempt counts against `max_labels`.
+        Whether the attempt counts against `max_labels`. What is no bool is refused when the answer arrives,
+        so that the answers beside it are kept.
     """
 
     reason: str
@@ -93,7 +96,7 @@ class BaseOracle(BaseEstimator):
 
         Yields
         ------
-        id, answer : tuple, or a list of such tuples that arrived together
+        id, answer : tuple; or a list of such tuples, a dict or a Series, of answers that arrived together
             The answer is a label, ``ABSTAIN`` (or None), ``Abstain(reason)`` or ``Failed(reason)``. What is
             yielded is kept at once, up to 100 answers of a list in one go, so an oracle that breaks down
             later loses none.
@@ -130,17 +133,32 @@ class BaseOracle(BaseEstimator):
             With what was got and what would do.
         """
 
+    def check_rows(self, X: ArrayLike, sample_id: np.ndarray | None) -> None:
+        """Refuse rows that this oracle would take for other ones, before anything is trained.
+
+        Parameters
+        ----------
+        X : all rows of the pool as the user gave them
+        sample_id : array of shape (n_rows,) or None
+            The ids given by the user; None: rows go by their position.
+
+        Raises
+        ------
+        ValueError
+            With what was got and what would do.
+        """
+
     def __sklearn_clone__(self) -> Self:
         """Return the oracle itself."""
         return self
 
 
-def answer_chunks(labelled: Iterable[Any]) -> Generator[list[tuple[Any, Any]]]:
+def answer_chunks(labelled: Any) -> Generator[list[tuple[Any, Any]]]:
     """Read what ``label`` yields: answers in lists of those that arrived together.
 
     Parameters
     ----------
-    labelled : iterable
+    labelled : iterable, Series or mapping
         From ``BaseOracle.label``.
 
     Yields
@@ -153,15 +171,26 @@ def answer_chunks(labelled: Iterable[Any]) -> Generator[list[tuple[Any, Any]]]:
     [[(1, 'a')], [(2, 'b'), (3, 'c')]]
     """
     try:
-        for arrived in labelled:
-            together = isinstance(arrived, list) and all(isinstance(pair, tuple) for pair in arrived)
-            pairs = []
-            for id_, answer in arrived if together else [arrived]:
-                pairs.append((id_, answer))
-            yield pairs
+        for arrived in labelled if named(labelled) is None else [labelled]:
+            yield _pairs(arrived)
     finally:
         if isinstance(labelled, Generator):
             labelled.close()  # at once: it may hold worker processes
+
+
+def _pairs(arrived: object) -> list[tuple[Any, Any]]:
+    """Return what an oracle yielded as pairs of id and answer; nothing else that has two parts is a pair."""
+    found = named(arrived)
+    if found is not None and not found.counted:  # 0, 1, 2, ... are hardly the ids that were asked
+        arrived = list(zip(found.names, found.values, strict=True))
+    pairs: list[Any] = arrived if isinstance(arrived, list) else [arrived]
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ValueError(
+                f"label must yield (id, answer), or a list of such tuples, got {arrived!r:.200}. Yield "
+                "zip(ids, answers, strict=True) for answers in the order of the ids."
+            )
+    return [(to_scalar(id_), answer) for id_, answer in pairs]
 
 
 def read_told(value: object, id_: Hashable) -> Any:
@@ -172,7 +201,7 @@ def read_told(value: object, id_: Hashable) -> Any:
     ValueError
         If it is NaN.
     """
-    if isinstance(value, numbers.Real) and math.isnan(value):
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational) and math.isnan(value):
         raise ValueError(
             f"The answer to id {id_!r} is NaN, as an empty cell of a table is. Leave out what is not "
             "answered yet (frame.dropna(subset='label')); answer None where there is no label to be had, or "
@@ -184,7 +213,13 @@ def read_told(value: object, id_: Hashable) -> Any:
 def read_answer(value: object) -> Any:
     """Sort an oracle's raw answer: an Abstain, a Failed, or the label itself.
 
-    None, ABSTAIN and pandas' NA are abstentions; a number that is NaN or infinite is a failure.
+    None, ABSTAIN, pandas' NA and a masked entry are abstentions; a number that is NaN or infinite is a
+    failure.
+
+    Raises
+    ------
+    ValueError
+        If it is a Failed whose `charged` is no bool.
 
     Examples
     --------
@@ -195,13 +230,31 @@ def read_answer(value: object) -> Any:
     >>> read_answer("cat")
     'cat'
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).all():
+        return ABSTAIN
     value = to_host(value)
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
     if isinstance(value, Abstain):
         return value if value.reason else ABSTAIN
+    if isinstance(value, Failed):
+        return _checked_failure(value)
     if value is None or value is pd.NA:
         return ABSTAIN
-    if isinstance(value, numbers.Real) and not math.isfinite(value):
+    # A whole number or a fraction is finite, however large.
+    whole = isinstance(value, numbers.Rational)
+    if isinstance(value, numbers.Real) and not whole and not math.isfinite(value):
         return Failed(f"the oracle returned {value}")
     return value
+
+
+def _checked_failure(failed: Failed) -> Failed:
+    """Refuse a failure that would count for another number of answers than none or one."""
+    if not isinstance(failed.charged, bool | np.bool_):
+        raise ValueError(
+            f"Failed(charged=...) must be True or False, got {failed.charged!r} with the reason "
+            f"{failed.reason!r}. What a question costs is FunctionOracle(cost=...)."
+        )
+    if isinstance(failed.reason, str) and isinstance(failed.charged, bool):
+        return failed
+    return Failed(str(failed.reason), bool(failed.charged))

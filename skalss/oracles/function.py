@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Set, Sized
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 
-from ..utils.checks import check_number
-from ..utils.tensors import to_host
+from ..utils.checks import check_count, check_flag, check_number
+from .alignment import one_a_row
 from .base import BaseOracle, Failed, read_answer
 from .calls import CHUNKS_PER_JOB, Call, Fault, Outcome, Run, ask_again, cut, in_turn
-from .costs import costs_of
+from .costs import check_cost, costs_of
 from .over_joblib import LOCAL, chosen_backend, over_joblib
 from .workers import check_sendable, in_workers
 
@@ -28,9 +27,13 @@ class FunctionOracle(BaseOracle):
     Parameters
     ----------
     function : callable
-        Gets a batch of rows exactly as the user passed them (a slice of the array or DataFrame) and
-        returns one answer a row; with ``per_row=True`` one row (a Series, for a DataFrame) and returns
-        its answer. None or ``ABSTAIN`` is an abstention, NaN or ``Failed(reason)`` a failure.
+        Gets a batch of rows exactly as the user passed them (a slice of the array or DataFrame, or of
+        `show`) and returns one answer a row; with ``per_row=True`` one row (a Series, for a DataFrame) and
+        returns its answer. None or ``ABSTAIN`` is an abstention, NaN or ``Failed(reason)`` a failure. A list
+        or array is in the order of the rows. A Series, or a DataFrame of one column, goes by its index: the
+        labels of the rows, for a DataFrame; numbers from 0, for an array; or ids. So does a dict by its keys.
+        One that does not have just those is refused, among them a Series with the default index where rows
+        have labels: return a list then, or ``answers.to_numpy()``.
     per_row : bool, default=False
         Whether the function takes one row. Each answer is kept before the next is asked for.
     labels_new_points : bool, default=True
@@ -54,8 +57,9 @@ class FunctionOracle(BaseOracle):
         ``joblib.parallel_config`` says more. A backend named there, such as Dask, is used.
     cost : float, array-like, mapping or callable, default=None
         What a question costs, at least 0, in the units of the sampler's `max_cost`: one number, numbers by
-        position in the pool, a mapping or Series by id, or a function that gets a batch of rows and returns
-        one number a row. None: nothing.
+        position in the pool, a mapping or Series by id (a Series also by the labels of the rows of a
+        DataFrame), or a function that gets a batch of rows and returns one number a row, as `function`
+        returns answers. None: nothing.
     charge_failures : bool, default=False
         Whether a question that failed counts against `max_labels` and `max_cost`: once, however often it was
         asked. A ``Failed`` that the function returns says so itself.
@@ -112,7 +116,7 @@ class FunctionOracle(BaseOracle):
         ValueError
             If the function does not return one answer a row, or a parameter is wrong.
         TypeError
-            If the function has to go to another process, and cannot.
+            If a parameter is of a wrong type, or the function has to go to another process, and cannot.
         """
         self._check_policy()
         n_jobs = effective_n_jobs(self.n_jobs)
@@ -122,7 +126,8 @@ class FunctionOracle(BaseOracle):
         with closing(ask_again(calls, run, retries=self.retries, backoff=self.backoff)) as outcomes:
             for call, outcome in outcomes:
                 # Outside of all that catches: a wrong number of answers is a bug, whatever `catch` names.
-                pairs = list(zip(ids[slice(*call)], self._read(outcome, call.n_rows), strict=True))
+                some, rows = ids[slice(*call)], take_rows(X, slice(*call))
+                pairs = list(zip(some, self._read(outcome, rows, some), strict=True))
                 yield pairs[0] if self.per_row else pairs  # those of one call arrive together
 
     def row_costs(self, X: ArrayLike, ids: np.ndarray) -> np.ndarray | None:
@@ -160,17 +165,31 @@ class FunctionOracle(BaseOracle):
         self._check_policy()
         if self.timeout is not None or (effective_n_jobs(self.n_jobs) > 1 and chosen_backend() is None):
             check_sendable(self.function)
-        by_position = np.ndim(self.cost) > 0 and not isinstance(self.cost, Mapping | pd.Series)
-        if by_position and len(self.cost) != n_rows:
-            raise ValueError(
-                f"cost holds {len(self.cost)} numbers, but the pool has {n_rows} rows. Give one for each, or "
-                "a mapping from id to cost."
-            )
+        check_cost(self.cost, n_rows)
+
+    def check_rows(self, X: ArrayLike, sample_id: np.ndarray | None) -> None:
+        """Refuse a table of costs that does not hold one for each row.
+
+        Parameters
+        ----------
+        X : all rows of the pool as the user gave them
+        sample_id : array of shape (n_rows,) or None
+
+        Raises
+        ------
+        ValueError
+        """
+        if self.cost is not None and not callable(self.cost):
+            n_rows = len(X)  # type: ignore[arg-type]
+            self.row_costs(X, np.arange(n_rows) if sample_id is None else sample_id)
 
     def _check_policy(self) -> None:
-        if not isinstance(self.retries, numbers.Integral) or self.retries < 0:
-            raise ValueError(f"retries must be a whole number of at least 0, got {self.retries!r}.")
+        check_count("retries", self.retries)
         check_number("backoff", self.backoff, zero=True)
+        for name in ("per_row", "labels_new_points", "charge_failures"):
+            check_flag(name, getattr(self, name))
+        check_n_jobs(self.n_jobs)
+        self._caught()
         if self.timeout is None:
             return
         check_number("timeout", self.timeout, also="None")
@@ -183,47 +202,59 @@ class FunctionOracle(BaseOracle):
 
     def _runner(self, X: ArrayLike, n_jobs: int) -> Run:
         """Choose where the function runs: here, in worker processes, or where a joblib backend takes it."""
-        catch = (self.catch,) if isinstance(self.catch, type) else tuple(self.catch)
-        common: dict[str, Any] = {"take": partial(self._take, X), "catch": catch}
+        common: dict[str, Any] = {"take": partial(self._take, X), "catch": self._caught()}
         if self.timeout is not None or (n_jobs > 1 and chosen_backend() is None):
             return partial(in_workers, self.function, n_jobs=n_jobs, timeout=self.timeout, **common)
         if n_jobs > 1:
             return partial(over_joblib, self.function, n_jobs=n_jobs, **common)
         return partial(in_turn, self.function, **common)
 
-    def _take(self, X: np.ndarray | pd.DataFrame, call: Call) -> Any:
-        if not self.per_row:
-            return X[slice(*call)]
-        return X.iloc[call.start] if hasattr(X, "iloc") else X[call.start]
+    def _caught(self) -> tuple[type[Exception], ...]:
+        """Return the exceptions of `catch`, or refuse what is none."""
+        given = self.catch
+        kinds = tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
+        for kind in kinds:
+            if not isinstance(kind, type) or not issubclass(kind, Exception):
+                raise TypeError(
+                    f"catch must be an exception type such as OSError, or a tuple of them, got {kind!r}. "
+                    "Name the class itself, not its name and not an instance; () for none."
+                )
+        return kinds
 
-    def _read(self, outcome: Outcome, n_rows: int) -> list[Any]:
+    def _take(self, X: Any, call: Call) -> Any:
+        return take_rows(X, call.start if self.per_row else slice(*call))
+
+    def _read(self, outcome: Outcome, rows: Any, ids: np.ndarray) -> list[Any]:
         """Sort what came of a call into one answer a row."""
         if isinstance(outcome, Fault):
-            return [Failed(outcome.reason, charged=self.charge_failures)] * n_rows
-        raw = [outcome.value] if self.per_row else self._unpack(outcome.value, n_rows)
-        return [self._read_one(answer) for answer in raw]
+            return [Failed(outcome.reason, charged=self.charge_failures)] * len(ids)
+        if self.per_row:
+            return [self._read_one(outcome.value)]
+        if isinstance(outcome.value, Failed):
+            return [outcome.value] * len(ids)
+        answers = one_a_row(outcome.value, rows, ids, "The labelling function")
+        return [self._read_one(answer) for answer in answers]
 
     def _read_one(self, raw: Any) -> Any:
+        if isinstance(raw, Failed):  # what the function says stays, and is checked beside the others
+            return raw
         answer = read_answer(raw)
-        if isinstance(answer, Failed) and answer is not raw:  # a NaN; what the function says stays
-            return Failed(answer.reason, charged=self.charge_failures)
-        return answer
+        return Failed(answer.reason, self.charge_failures) if isinstance(answer, Failed) else answer
 
-    def _unpack(self, answers: Any, n_rows: int) -> Any:
-        """Return one answer a row, or refuse what cannot be read as that."""
-        if isinstance(answers, Failed):
-            return [answers] * n_rows
-        got = f"one {type(answers).__name__}"
-        if isinstance(answers, pd.DataFrame) and answers.shape[1] == 1:
-            answers = answers.iloc[:, 0]
-        if isinstance(answers, str | bytes | Mapping | Set | pd.DataFrame):
-            got = f"a {type(answers).__name__}"
-        elif isinstance(answers, Sized) and getattr(to_host(answers), "ndim", 1) > 0:
-            answers = to_host(answers)
-            got = f"{len(answers)} answers"
-            if len(answers) == n_rows:
-                return answers
-        raise ValueError(
-            f"The labelling function got {n_rows} rows and returned {got}. Return one answer a row, as a "
-            "list or array (None where it does not know), or pass per_row=True if it takes one row at a time."
+
+def take_rows(X: Any, which: int | slice) -> Any:
+    """Return a row, or a slice of rows, by position."""
+    return X.iloc[which] if hasattr(X, "iloc") else X[which]
+
+
+def check_n_jobs(n_jobs: Any) -> None:
+    """Refuse what is no number of jobs to joblib."""
+    if n_jobs is None:
+        return
+    if not isinstance(n_jobs, numbers.Integral) or isinstance(n_jobs, bool):
+        raise TypeError(
+            f"n_jobs must be a whole number other than 0, or None, got {n_jobs!r} of type "
+            f"{type(n_jobs).__name__}. -1 takes all processors."
         )
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a whole number other than 0, or None, got 0. For one, pass 1.")

@@ -153,6 +153,7 @@ class PoolSelector(BaseSelector):
     def _choose(self, net: NeuralNet, pool: Rows, n: int, fit_params: dict[str, Any]) -> Rows:
         """Pick `n` rows of the pool."""
         pool.batch = to_device(pool.batch, device_of(net))
+        pool.ids = None if pool.ids is None else pool.ids.to(device_of(net))
         net.selection_ = selection = Selection(pool)
         if len(pool) > n:
             selection.output = self.look(net, pool, **fit_params)

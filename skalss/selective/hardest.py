@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ..network.skorch_net import first_output
-from ..utils.checks import check_bool, check_choice, check_number, check_positive_int, check_text
+from ..utils.checks import check_flag, check_choice, check_number, check_positive_int, check_text
 from ..utils.devices import resolve_dtype
 from .base import PoolSelector, Selection
 from .rows import Rows
@@ -108,7 +108,7 @@ class HardestRows(PoolSelector):
         check_choice("when", self.when, ("pays", "always"))
         if self.head is not None:
             check_text("head", self.head, also="None")
-        check_bool("class_balance", self.class_balance)
+        check_flag("class_balance", self.class_balance)
         check_number("rho", self.rho, zero=True)
         resolve_dtype(self.score_dtype, torch.device("cpu"), name="score_dtype")
         check_positive_int("score_chunk", self.score_chunk)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..utils.seeds import own_generator
 from .rows import Rows
 
 _SAMPLE = 10_000  # rows that tell the threshold
@@ -26,7 +27,7 @@ class RowMemory:
     def __init__(self, easy: float, max_doubt: float = 1.0):
         self._easy = easy
         self._max_doubt = max_doubt
-        self._hard = torch.empty(0)
+        self._hard = torch.empty(0, dtype=torch.float32, device="cpu")
         self._threshold = -math.inf
         self._n_new = 0
 
@@ -47,12 +48,13 @@ class RowMemory:
     def thin(self, rows: Rows, skip: float) -> Rows:
         """Leave out each easy row with probability `skip`; those that stay weigh ``1 / (1 - skip)``."""
         easy = self._is_easy(rows)
-        stays = ~easy | (torch.rand(len(easy)) >= skip)
-        weights = torch.where(easy, 1 / (1 - skip) if skip < 1 else 0.0, 1.0)
+        stays = ~easy | (torch.rand(len(easy), generator=own_generator(), device="cpu") >= skip)
+        weights = torch.ones(len(easy), dtype=torch.float32, device="cpu")
+        weights[easy] = 1 / (1 - skip) if skip < 1 else 0.0
         return Rows(rows.batch, rows.ids, weights).pick(stays.nonzero().flatten())
 
     def _is_easy(self, rows: Rows) -> Tensor:
-        easy = torch.zeros(len(rows), dtype=torch.bool)
+        easy = torch.zeros(len(rows), dtype=torch.bool, device="cpu")
         if rows.ids is not None:
             ids = rows.ids.cpu()
             known = ids < len(self._hard)

@@ -13,7 +13,8 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ..network.skorch_net import first_output
-from ..utils.checks import check_bool
+from ..utils.checks import check_flag
+from ..utils.tensors import as_numpy
 from .base import Selection
 from .rows import Rows
 from .scoring import Head, are_class_scores, device_of, seconds
@@ -79,9 +80,9 @@ class MarginMonitor(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Forget the last training."""
-        check_bool("warn", self.warn)
+        check_flag("warn", self.warn)
         self.head_: Head | None = None
-        self.used_ = torch.zeros(0, dtype=torch.bool)
+        self.used_ = torch.zeros(0, dtype=torch.bool, device="cpu")
         self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection
 
     def on_epoch_begin(self, net: NeuralNet, dataset_train: Sized | None = None, **kwargs: Any) -> None:
@@ -141,8 +142,8 @@ class MarginMonitor(Callback):
         if ids is None or self.n_rows_ is None:
             return
         if len(self.used_) < self.n_rows_:
-            self.used_ = torch.zeros(self.n_rows_, dtype=torch.bool)
-        self.used_[ids if selection.picked is None else ids[selection.picked.cpu()]] = True
+            self.used_ = torch.zeros(self.n_rows_, dtype=torch.bool, device="cpu")
+        self.used_[as_numpy(ids if selection.picked is None else ids[selection.picked])] = True
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write the epoch into the history."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..utils.checks import check_positive_int
 from ..utils.devices import resolve_dtype
+from ..utils.seeds import own_generator
 from .base import PoolSelector, Selection
 from .hardest import hardest_by_class
 from .rows import Rows
@@ -71,7 +72,7 @@ class HardNegatives(PoolSelector):
         loss = torch.nan_to_num(row_losses(net, selection.output, y), nan=-torch.inf)
         n_hard = round(n * min(1.0, net.epoch_ / self.ramp_epochs))
         hard = hardest_by_class(loss, y, n_hard)
-        chance = torch.rand(len(y), device=y.device)
+        chance = torch.rand(len(y), generator=own_generator(y.device), device=y.device)
         chance[hard] = -1.0  # taken
         rest = torch.arange(len(y), device=y.device)[chance >= 0]
         return torch.cat([hard, rest[hardest_by_class(chance[rest], y[rest], n - n_hard)]])

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..network.loader import NumberedRows, can_number, number_batches
 from ..targets import make_target
-from ..utils.checks import check_bool, check_choice, show
+from ..utils.checks import check_flag, check_choice, show
 from ..utils.devices import resolve_dtype
+from ..utils.surroundings import usual_numerics
 from .base import BaseSelector, Selection
 from .batchnorm import recalibrate
 from .hardest import HardestRows
@@ -89,13 +90,30 @@ class _Selective(NeuralNet):
         self.dtype = dtype
         self.channels_last = channels_last
 
+    # -- whatever the caller has set in torch -----------------------------------------------------
+
+    @usual_numerics(keep_dtype=True)
+    def fit(self, X, y=None, **fit_params):
+        """Initialise and train. See `skorch.NeuralNet.fit`."""
+        return super().fit(X, y, **fit_params)
+
+    @usual_numerics(keep_dtype=True)
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on. See `skorch.NeuralNet.partial_fit`."""
+        return super().partial_fit(X, y, classes=classes, **fit_params)
+
+    @usual_numerics(keep_dtype=True)
+    def predict_proba(self, X):
+        """Return the module's output, with the nonlinearity of the criterion. See `skorch.NeuralNet`."""
+        return super().predict_proba(X)
+
     # -- selection --------------------------------------------------------------------------------
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
-        check_bool("channels_last", self.channels_last)
+        check_flag("channels_last", self.channels_last)
         if (
             self.selector_ is not None
             and self.selector_.needs_classes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from skorch import NeuralNet
 from torch import Tensor
 
+from ..network.loader import draw_order
 from .base import PoolSelector, Selection
 
 
@@ -27,4 +27,4 @@ class RandomRows(PoolSelector):
 
     def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return `n` random positions of the pool."""
-        return torch.randperm(len(selection.rows))[:n]
+        return draw_order(len(selection.rows))[:n]

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..neighbors import nearest_codes
-from ..utils.checks import check_bool, check_number, check_positive_int, is_word
+from ..utils.checks import check_flag, check_number, check_positive_int, is_word
 from .base import BaseStrategy
 from .snapshot import Snapshot
 
@@ -37,8 +37,8 @@ class BaseClimbStrategy(BaseStrategy):
         """Refuse a wrong parameter before anything is trained."""
         check_number("step", self.step)
         check_positive_int("n_steps", self.n_steps)
-        check_bool("stop_at_flip", self.stop_at_flip)
-        check_bool("start_once", self.start_once)
+        check_flag("stop_at_flip", self.stop_at_flip)
+        check_flag("start_once", self.start_once)
         if self.min_distance is not None and not is_word(self.min_distance, "median"):
             check_number("min_distance", self.min_distance, also="'median' or None")
 

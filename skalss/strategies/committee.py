@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..utils.checks import check_positive_int
+from ..utils.tensors import as_numpy, as_tensor
 from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates, check_members
 from .diversity import draw
@@ -67,7 +68,7 @@ class CommitteeStrategy(BaseStrategy):
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         predictions = snapshot.network.committee(some, self.n_members)
-        apart = snapshot.target.disagreement(torch.as_tensor(predictions, dtype=torch.float64)).numpy()
+        apart = as_numpy(snapshot.target.disagreement(as_tensor(predictions).double()), dtype=torch.float64)
         # Members that agree differ by rounding, which tells nothing of a row.
         rounding = float((ROUNDING * np.abs(predictions).max()) ** 2)
         most = ranked(-apart, snapshot.random_state, rounding=rounding)[:n]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
@@ -11,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..neighbors import nearest_codes
 from ..utils.checks import check_choice, check_positive_int
+from ..utils.surroundings import ignoring, usual_sklearn
 from ..utils.tensors import as_tensor
 from ..utils.ties import ROUNDING, one_of_largest, ranked
 from .base import BaseStrategy, Candidates
@@ -237,7 +236,8 @@ def farthest_first(
     else:
         gaps = torch.full((len(rows),), torch.inf, device=rows.device)
     squares = gaps.square()
-    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max())  # of the squared distance of two copies
+    # Of the squared distance of two copies.
+    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
         if i == 0 and len(centres) == 0:
@@ -263,8 +263,7 @@ def cluster(
 ) -> KMeans:
     """Find `n` clusters of the codes; `weight` is how much each counts."""
     seed = random_state.randint(2**31 - 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # copies of rows: fewer places than clusters
+    with ignoring(ConvergenceWarning), usual_sklearn():  # copies of rows: fewer places than clusters
         return KMeans(n, n_init=1, max_iter=50, random_state=seed).fit(codes, sample_weight=weight)
 
 

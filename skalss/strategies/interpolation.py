@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..utils.checks import check_bool, check_choice, check_positive_int, check_share, is_word
+from ..utils.checks import check_flag, check_choice, check_positive_int, check_share, is_word
 from .base import Candidates, check_members
 from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest
@@ -115,7 +115,7 @@ class InterpolationStrategy(BaseClimbStrategy):
         """Refuse a wrong parameter before anything is trained."""
         super().check()
         check_choice("climb", self.climb, CLIMBS)
-        check_bool("residual", self.residual)
+        check_flag("residual", self.residual)
         if self.on_refusal is not None:
             check_choice("on_refusal", self.on_refusal, ("nearest",), also="None")
         check_share("random_share", self.random_share)

@@ -124,7 +124,8 @@ def farthest_of_largest(
         own = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         squares = torch.full((len(rows),), torch.inf, dtype=rows.dtype, device=rows.device)
     n_centres = max(1, len(middles))
-    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max())  # of the squared distance of two copies
+    # Of the squared distance of two copies.
+    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):

@@ -229,13 +229,13 @@ def _seeded(query_strategy: Any, seed: int) -> Any:
 @contextmanager
 def _seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the global generators inside the block, which some strategies draw from; then put them back."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        with seeded(seed, device):
+    with seeded(seed, device):  # one thread at a time, for NumPy's generator, too
+        before = np.random.get_state()  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002
+        try:
             yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
 
 
 def _labels(snapshot: Snapshot, seen: np.ndarray) -> np.ndarray:

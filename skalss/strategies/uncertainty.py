@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from .. import scores
 from ..utils.checks import check_choice, check_positive_int
+from ..utils.tensors import as_numpy, as_tensor
 from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
 from .diversity import draw
@@ -13,7 +12,7 @@ from .snapshot import Snapshot
 
 # Each gives a number that is small for a hard row.
 _SCORES = {
-    "mms": lambda logits, snapshot: scores.mms(logits, torch.as_tensor(snapshot.network.head_weight())),
+    "mms": lambda logits, snapshot: scores.mms(logits, as_tensor(snapshot.network.head_weight())),
     "margin": lambda logits, snapshot: scores.margin(logits.softmax(dim=1)),
     "entropy": lambda logits, snapshot: -scores.entropy(logits),
     "least_confident": lambda logits, snapshot: -scores.least_confident(logits),
@@ -74,7 +73,7 @@ class UncertaintyStrategy(BaseStrategy):
         """
         self.check()
         rows = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        hardness = _SCORES[self.score](torch.as_tensor(snapshot.network.logits(rows)), snapshot).numpy()
+        hardness = as_numpy(_SCORES[self.score](as_tensor(snapshot.network.logits(rows)), snapshot))
         rounding = ROUNDING if self.score in _OF_PROBABILITIES else 0.0
         hardest = ranked(hardness, snapshot.random_state, rounding=rounding)[:n]
         return Candidates(rows=rows[hardest], scores=hardness[hardest])

@@ -195,6 +195,13 @@ class BaseTarget(ABC):
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return the score by `metric`; the higher, the better."""
 
+    def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
+        """Return each label in `y`, sorted, with how many of its rows are right and how many it has.
+
+        Nothing where there are no classes.
+        """
+        return []
+
     @abstractmethod
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return how far two sets of predictions agree; 1 if they are equal, about 0 by chance."""

@@ -190,6 +190,14 @@ class Classes(BaseTarget):
         """Return the accuracy."""
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
+    def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
+        """Return each label in `y`, sorted, with how many of its rows are right and how many it has."""
+        right, labels = np.asarray(y) == np.asarray(predicted), np.asarray(y)
+        return [
+            (label, int(right[labels == label].sum()), int((labels == label).sum()))
+            for label in np.unique(labels).tolist()
+        ]
+
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return Cohen's kappa."""
         # Of constant predictions kappa is undefined.

@@ -101,7 +101,7 @@ class Values(BaseTarget):
 
     def beliefs(self, output: Tensor) -> Tensor:
         """Return values in the units of y, of shape (n_samples,)."""
-        return self._mean + self._scale * output.reshape(len(output))
+        return self._mean + self._scale * output.reshape(-1)
 
     def believed_by(self, model: BaseEstimator, X: ArrayLike) -> np.ndarray:
         """Return predicted values."""

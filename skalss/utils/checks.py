@@ -44,11 +44,9 @@ def is_whole(value: object) -> bool:
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value is a real number that a float can hold, and no truth value."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        return False
+    """Whether a value is a real number that a float can hold."""
     try:
-        return math.isfinite(value)
+        return isinstance(value, numbers.Real) and math.isfinite(value)
     except OverflowError:  # a whole number of hundreds of digits
         return False
 
@@ -111,7 +109,7 @@ def _check_finite(name: str, value: object, allowed: str) -> float:
 # -- words and other kinds ------------------------------------------------------------------------
 
 
-def check_bool(name: str, value: object) -> None:
+def check_flag(name: str, value: object) -> None:
     """Refuse what is neither True nor False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {show(value)} of type {type(value).__name__}.")

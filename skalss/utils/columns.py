@@ -94,7 +94,7 @@ def _of_numbers(values: Sequence[Any]) -> np.ndarray | None:
     if not all(isinstance(value, float | np.floating) for value in others):
         return None
     # Whole numbers beside nothing but NaN are ids or classes, some of them missing.
-    if whole and (all(value != value for value in others) or any(int(float(v)) != v for v in whole)):
+    if whole and (all(value != value for value in others) or any(abs(v) > 2**53 for v in whole)):
         return None
     return np.array(values, dtype=np.float64)
 

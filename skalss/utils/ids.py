@@ -73,7 +73,7 @@ def first_twin(ids: np.ndarray) -> Any:
     found: set[Any] = set()
     for id_ in ids:
         if id_ in found:
-            return id_
+            return id_.item() if isinstance(id_, np.number | np.str_ | np.bool_) else id_
         found.add(id_)
     return None
 

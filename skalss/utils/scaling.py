@@ -12,7 +12,8 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from .tensors import chunk_rows, chunks
+from .surroundings import usual_numerics
+from .tensors import as_tensor, chunk_rows, chunks
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Scaling:
         return x * self.scale.to(x.device, x.dtype) + self.shift.to(x.device, x.dtype)
 
 
+@usual_numerics()
 def fit_scaling(X: np.ndarray) -> Scaling:
     """Choose a scaling for `X`, read in chunks so that it may be larger than memory.
 
@@ -72,6 +74,7 @@ def fit_scaling(X: np.ndarray) -> Scaling:
     return _standardizing(X, pieces, X.shape[1])
 
 
+@usual_numerics()
 def centred(X: np.ndarray) -> Scaling:
     """Shift and scale all features alike, so that the values of `X` have mean 0 and variance 1.
 
@@ -95,12 +98,10 @@ def _standardizing(X: np.ndarray, pieces: list[slice], n_scales: int) -> Scaling
     for piece in pieces:
         scaler.partial_fit(np.moveaxis(X[piece], 1, -1).reshape(-1, n_scales))
     shape = (n_scales,) + (1,) * (X.ndim - 2) if n_scales > 1 else ()
-    shift, scale = (
-        torch.as_tensor(a, dtype=torch.float64).reshape(shape) for a in (scaler.mean_, scaler.scale_)
-    )
+    shift, scale = (as_tensor(a).double().reshape(shape) for a in (scaler.mean_, scaler.scale_))
     return Scaling(shift, scale, unit_range=False)
 
 
 def _scalar_scaling(scale: float) -> Scaling:
-    zero, scale_ = torch.zeros((), dtype=torch.float64), torch.tensor(scale, dtype=torch.float64)
+    zero, scale_ = (torch.tensor(value, dtype=torch.float64, device="cpu") for value in (0.0, scale))
     return Scaling(zero, scale_, unit_range=True)

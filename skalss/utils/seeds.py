@@ -1,30 +1,98 @@
-"""Chance: streams keyed by seed, role and round, and a block with torch's own generators seeded."""
+"""Chance: streams keyed by seed, role and round, and a block with generators of its own."""
 
 from __future__ import annotations
 
+import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .surroundings import CPU, holding_torch, usual_numerics
+
+
+class _Own(threading.local):
+    """The generator of the block that this thread is in."""
+
+    generator: torch.Generator | None = None
+
+
+_OWN = _Own()
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside the block and leave the caller's generators as they were.
+    """Seed a block, run it as if the caller had set nothing, and leave the caller's generators as they were.
 
-    Never hand control to user code inside the block: it would draw from the forked generators.
+    What we draw on the CPU comes from a generator that only this block knows, `own_generator`. Modules, such
+    as dropout, draw from torch's own generators, which belong to the process: one thread at a time is in such
+    a block, which seeds them and puts them back. Never hand control to user code inside that may wait for
+    another thread.
     """
-    if device.type == "cpu":
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every accelerator, too
+    outer = _OWN.generator
+    with holding_torch(), usual_numerics(), _forked(device):
+        try:
+            _OWN.generator = torch.Generator(CPU).manual_seed(seed)
+            if device.type == "cpu":
+                torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every accelerator
+            else:
+                torch.manual_seed(seed)
             yield
-        return
+        finally:
+            _OWN.generator = outer
+
+
+def _forked(device: torch.device) -> Any:
+    """Put torch's generators of the CPU and of a kind of device back at the end of a block."""
+    if device.type == "cpu":
+        return torch.random.fork_rng(devices=[])
     everyone = range(torch.get_device_module(device).device_count())
-    with torch.random.fork_rng(devices=everyone, device_type=device.type):
-        torch.manual_seed(seed)
-        yield
+    return torch.random.fork_rng(devices=everyone, device_type=device.type)
+
+
+def own_generator(device: torch.device = CPU) -> torch.Generator | None:
+    """Return what to draw from: the generator of the block this thread is in; None: torch's own.
+
+    Parameters
+    ----------
+    device : torch.device, default="cpu"
+        Where numbers are drawn; on an accelerator by torch's own generator, which `seeded` has seeded.
+    """
+    return _OWN.generator if device.type == "cpu" else None
+
+
+def drawing_own() -> Any:
+    """Let whatever draws on the CPU inside a block, such as initial weights, draw from `own_generator`.
+
+    Each operation of torch costs some microseconds more inside.
+    """
+    return nullcontext() if _OWN.generator is None else _Drawing(_OWN.generator)
+
+
+class _Drawing(TorchDispatchMode):
+    """Hands a generator to every random operation that was given none."""
+
+    def __init__(self, generator: torch.Generator):
+        super().__init__()
+        self.generator = generator
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        place = args[0].device if args and isinstance(args[0], torch.Tensor) else kwargs.get("device")
+        if place is None or torch.device(place).type == "cpu":
+            name = str(func).rpartition(".")[2]  # "default", or another form of the operation
+            taking = "generator" if name == "default" else f"{name}_generator"
+            if taking in func.overloadpacket.overloads():
+                func = getattr(func.overloadpacket, taking)
+            if any(argument.name == "generator" for argument in func._schema.arguments):
+                kwargs["generator"] = kwargs.get("generator") or self.generator
+        return func(*args, **kwargs)
 
 
 def branch(random_state: np.random.RandomState) -> np.random.RandomState:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .files import writing
 from .store_values import decode, encode
+from .surroundings import usual_numerics
 
 FORMAT = 1
 KIND = "skalss sampler"
@@ -47,6 +48,17 @@ def write(path: str | os.PathLike, state: dict[str, Any], *, kind: str = KIND) -
         file.write(save(tensors, metadata=header))
 
 
+def check(value: object) -> None:
+    """Refuse what `write` would.
+
+    Raises
+    ------
+    TypeError
+    """
+    encode(value, "", {})
+
+
+@usual_numerics()
 def read(path: str | os.PathLike, *, kind: str = KIND) -> dict[str, Any]:
     """Read a state back. A file that is none of ours takes no more memory than it is long.
 

@@ -35,10 +35,10 @@ def as_tensor(X: ArrayLike, device: torch.device | str = "cpu") -> Tensor:
     return torch.from_numpy(X).to(device)
 
 
-def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Return `tensor` as a float32 or integer array, without its graph."""
+def as_numpy(tensor: Tensor, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """Return `tensor` as an array of integers, or of floats of a dtype, without its graph."""
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).resolve_conj().resolve_neg().numpy()
 
 
 def module_state(module: torch.nn.Module) -> dict[str, Tensor]:

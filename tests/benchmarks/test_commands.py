@@ -19,6 +19,10 @@ TINY = {
     "ledger": ["--answers", "20", "--labels", "20", "--repeats", "1"],
     "neighbor-index": ["--rows", "2000", "3000", "--rounds", "2", "--repeats", "1"],
     "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
+    "rare-classes": [
+        *("--data", "digits", "--shares", "0.5", "--seeds", "1", "--max-epochs", "1"),
+        *("--n-per-round", "20", "--max-labels", "40"),
+    ],
     "selective": ["--data", "digits", "--net", "mlp", "--epochs", "1", "--repeats", "1", "--rows", "200"],
     "selective-overhead": ["--epochs", "1", "--repeats", "1"],
     "simulation": [
@@ -28,6 +32,7 @@ TINY = {
     ],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
+    "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
 SLOW = {  # arms over thousands of candidates, a process of its own, training on thousands of vessels

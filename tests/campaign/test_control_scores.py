@@ -132,3 +132,46 @@ def test_generated_points_and_control_rows():
     # The pool may end before the budget does: then there is no control row to draw.
     small = make_sampler(strategy="si", oracle=FunctionOracle(brightness), classes=[0, 1]).fit(X[:15])
     assert (small.n_labels_, len(small.labeled_indices_), small.queries_["control"].sum()) == (40, 15, 5)
+
+
+def test_the_recall_of_each_class():
+    names = np.array([f"digit {i}" for i in range(10)])
+    campaign = Campaign(make_sampler(control_share=0.4, max_labels=60, classes=None), X, names[Y])
+    networks = {}
+    for batch in campaign.rounds():
+        networks[batch.round + 1] = campaign.network()
+    fitted = campaign.finish()
+    found, queries = fitted.control_scores_, fitted.queries_
+    pd.testing.assert_frame_equal(campaign.control_scores, found)
+    scored = fitted.history_.dropna(subset="control_score")
+    assert found["round"].unique().tolist() == scored["round"].tolist()
+    for _, line in scored.iterrows():
+        part = found[found["round"] == line["round"]]
+        assert part["n_control"].sum() == line["n_control"]
+        share = (part["recall"] * part["n_control"]).sum() / line["n_control"]
+        assert share == pytest.approx(line["control_score"])
+    for _, line in found.iterrows():
+        asked = queries[queries["control"] & (queries["round"] < line["round"])]
+        rows = asked[asked["label"] == line["label"]]["position"].to_numpy()
+        right = networks[line["round"]].predict(X[rows]) == line["label"]
+        assert (line["n_control"], line["recall"]) == (len(rows), pytest.approx(right.mean()))
+        bounds = accuracy_interval(right.sum(), len(right))
+        assert (line["recall_low"], line["recall_high"]) == pytest.approx(bounds)
+
+
+def test_values_and_campaigns_without_control_rows_have_no_classes_to_score():
+    for sampler, y in (
+        (make_sampler(net_regressor(max_epochs=2)), Y_REG),
+        (make_sampler(control_share=0.0), Y),
+    ):
+        found = sampler.fit(X, y).control_scores_
+        assert found.empty
+        assert "recall_low" in found
+
+
+def test_scores_of_classes_go_through_files(tmp_path):
+    sampler = make_sampler(control_share=0.4).fit(X, Y)
+    sampler.save(tmp_path / "s")
+    loaded = type(sampler).load(tmp_path / "s", make_sampler(control_share=0.4))
+    assert len(sampler.control_scores_)
+    pd.testing.assert_frame_equal(loaded.control_scores_, sampler.control_scores_)

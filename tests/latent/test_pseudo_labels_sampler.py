@@ -161,6 +161,6 @@ def test_the_history_says_why_there_were_pseudo_labels_or_none(params, reason):
 
 
 def test_one_class_so_far_is_a_reason():
-    assert set(fit(make_sampler(classes=[0, 1]), np.zeros(150, int)).history_["pseudo_reason"].iloc[1:]) == {
-        "one class among the labels"
-    }
+    sampler = make_sampler(classes=[0, 1])
+    fitted = sampler.fit(X, np.zeros(len(X), int), X_val=X_TEST, y_val=np.zeros(len(X_TEST), int))
+    assert set(fitted.history_["pseudo_reason"].iloc[1:]) == {"one class among the labels"}

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from skalss import AdaptiveLatentSampler, Campaign
+from skalss.latent import LinearLatent
 from skalss.nets import net_classifier
-from skalss.strategies import AdaptiveStrategy, Encoded, LargestClusterStrategy
+from skalss.strategies import AdaptiveStrategy, Encoded, LargestClusterStrategy, make_snapshot
+from skalss.targets import Classes
+
+from .conftest import DIGITS, DIGITS_Y
 
 QUERY = AdaptiveStrategy.query
 
@@ -139,3 +143,86 @@ def test_a_network_that_is_sure_of_all_rows(scene):
 def test_wrong_parameters_are_refused(params):
     with pytest.raises(ValueError, match="must be"):
         AdaptiveStrategy(**params).check()
+
+
+# -- rare classes ----------------------------------------------------------------------------------
+
+
+class Sees:
+    """A network that takes a row for the class that its first feature names, more or less surely."""
+
+    def __init__(self, *abilities):
+        self.abilities = frozenset({"logits", *abilities})
+
+    def logits(self, rows):
+        return np.eye(3)[rows[:, 0].astype(int)].astype(np.float32) * (2 + rows[:, 1:2])
+
+    def features_and_logits(self, rows):
+        return rows[:, 1:3], self.logits(rows)
+
+    def features(self, rows):
+        return rows[:, 1:3]
+
+
+def rare_scene(n_rare, network=None, labels=(0,) * 20 + (1,) * 18 + (2,) * 2, seed=0):
+    """Return a snapshot of 300 rows, some of which are taken for the rare class 2, at the end of the file."""
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(300, 4)).astype(np.float32)
+    X[:, 0] = np.arange(300) % 2
+    X[300 - n_rare :, 0] = 2
+    return make_snapshot(
+        X,
+        np.arange(len(labels)),
+        np.array(labels),
+        latent=lambda: Encoded(None, X[:, 1:]),
+        network=lambda: network or Sees(),
+        target=Classes([0, 1, 2]),
+        known_structure=lambda: 0.0 if network else 1.0,
+        random_state=seed,
+    )
+
+
+@pytest.mark.parametrize("network", [None, Sees("features")], ids=["clusters of codes", "features"])
+@pytest.mark.parametrize(
+    ("share", "n_rare", "expected"), [(0.5, 30, 15), (1.0, 40, 30), (0.5, 6, 6), (0.2, 0, 0)]
+)
+def test_rare_classes_get_their_share(network, share, n_rare, expected):
+    rows = AdaptiveStrategy(rare_share=share).query(rare_scene(n_rare, network), 30).rows
+    assert len(set(rows.tolist())) == 30
+    assert (rows >= 300 - n_rare).sum() >= expected
+    again = AdaptiveStrategy(rare_share=share).query(rare_scene(n_rare, network), 30).rows
+    np.testing.assert_array_equal(again, rows)
+
+
+def test_a_share_that_is_reached_anyhow_changes_nothing():
+    plain = AdaptiveStrategy().query(rare_scene(150), 20).rows
+    assert (plain >= 150).sum() > 3
+    np.testing.assert_array_equal(AdaptiveStrategy(rare_share=0.1).query(rare_scene(150), 20).rows, plain)
+
+
+@pytest.mark.parametrize("labels", [(0,) * 9, (0, 1, 2) * 6, (2,)])
+def test_where_no_class_is_rare_or_one_alone_is_known(labels):
+    for share in (0.5, 1.0):
+        rows = AdaptiveStrategy(rare_share=share).query(rare_scene(20, labels=labels), 500).rows
+        assert len(set(rows.tolist())) == 300 - len(labels)
+
+
+def test_the_share_is_reached_in_a_campaign_and_by_set_params():
+    keep = np.flatnonzero((DIGITS_Y < 5) | (np.arange(len(DIGITS_Y)) % 12 == 0))
+    X, y = DIGITS[keep], DIGITS_Y[keep]
+    sampler = AdaptiveLatentSampler(
+        net_classifier(max_epochs=15),
+        LinearLatent(8),
+        AdaptiveStrategy(),
+        n_initial=40,
+        n_per_round=40,
+        max_labels=120,
+        random_state=0,
+    )
+    n_rare = [
+        (sampler.set_params(strategy__rare_share=share).fit(X, y).queries_["label"].astype(int) >= 5).sum()
+        for share in (0.0, 0.7)
+    ]
+    assert n_rare[1] > n_rare[0]
+    with pytest.raises(ValueError, match="rare_share must lie in"):
+        sampler.set_params(strategy__rare_share=1.5).fit(X, y)

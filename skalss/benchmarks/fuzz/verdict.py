@@ -119,7 +119,7 @@ def judge_result(
         text = str(warning.message)
         if issubclass(warning.category, RuntimeWarning) and re.search(r"encountered|empty slice", text):
             return Verdict(False, f"only a warning: {text[:60]}")
-    if finite and not is_finite(result):
+    if finite and not is_finite_number(result):
         return Verdict(False, "a result that is not finite, without an error")
     return Verdict(True, "works")
 
@@ -169,19 +169,19 @@ def _isfinite(value: Any) -> bool:
     return math.isfinite(value)
 
 
-def is_finite(result: Any) -> bool:
+def is_finite_number(result: Any) -> bool:
     """Whether all numbers in a result are finite."""
     if isinstance(result, torch.Tensor):
         return bool(torch.isfinite(result).all()) if result.is_floating_point() else True
     if isinstance(result, pd.DataFrame):
-        return all(is_finite(result[column].to_numpy()) for column in result)
+        return all(is_finite_number(result[column].to_numpy()) for column in result)
     if isinstance(result, np.ndarray):
         return bool(np.isfinite(result).all()) if result.dtype.kind in "fc" else True
     if isinstance(result, float | np.floating):
         return math.isfinite(result)
     if isinstance(result, Mapping):
-        return all(map(is_finite, result.values()))
-    return all(map(is_finite, result)) if isinstance(result, list | tuple) else True
+        return all(map(is_finite_number, result.values()))
+    return all(map(is_finite_number, result)) if isinstance(result, list | tuple) else True
 
 
 # -- errors ---------------------------------------------------------------------------------------
