@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
-from .utils.checks import check_positive_int, check_share, check_sizes, check_tensor
+from .utils.checks import check_callable, check_positive_int, check_share, check_sizes, check_tensor
 
 
 class MLP(nn.Module):
@@ -204,6 +204,7 @@ def net_classifier(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neu
     >>> net_classifier(LeNet, max_epochs=20).max_epochs
     20
     """
+    check_callable("module", module)
     return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(), **params})
 
 
@@ -224,6 +225,7 @@ def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neur
     net : NeuralNetRegressor
         Not fitted.
     """
+    check_callable("module", module)
     return NeuralNetRegressor(module, **{**_few_labels(), **params})
 
 

@@ -22,7 +22,7 @@ from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
-from .utils.checks import check_choice, check_path, check_range
+from .utils.checks import check_choice, check_path, checked_rows, reading
 from .utils.tensors import to_host
 
 _PAPER_CLIMB: dict[str, Any] = {
@@ -479,6 +479,6 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
     def _check_rows(self, X):
         check_is_fitted(self)
-        X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
-        check_range("X", X)
-        return X
+        with reading("X"):
+            X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        return checked_rows("X", X)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
 from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
@@ -15,7 +15,7 @@ from ..network import check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
 from ..targets import make_target
-from ..utils.checks import check_choice, check_positive_int, check_verbose, show
+from ..utils.checks import check_choice, check_positive_int, check_verbose, clone_checked, show
 from .agreement import Agreement
 from .budget import Budget
 from .cache import Cache, NoCache, make_cache
@@ -167,15 +167,7 @@ def clone_settings(sampler: BaseEstimator) -> BaseEstimator:
             f"sampler must be an AdaptiveLatentSampler(...), whose settings are read, got {show(sampler)} of "
             f"type {type(sampler).__name__}."
         )
-    try:
-        return clone(sampler)
-    except Exception as error:  # what a user's object raises when it is copied, or holds itself
-        for name, value in sampler.get_params(deep=False).items():
-            try:
-                clone(value, safe=False)
-            except Exception:
-                raise TypeError(f"{name} must be something that can be copied, got {show(value)}.") from error
-        raise
+    return clone_checked(sampler)
 
 
 def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:

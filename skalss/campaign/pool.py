@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
 from ..targets import BaseTarget
-from ..utils.checks import check_range, checked_mask
+from ..utils.checks import checked_mask, checked_rows, reading
 from ..utils.ids import first_twin, id_array
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.tensors import chunk_rows, chunks, to_host
@@ -62,10 +62,10 @@ class Pool:
         """Take the rows: the user's own object, and an array view of it."""
         self._fingerprint: str | None = None
         self.user_X: Any = to_host(X)
-        self.X: Any = validate_data(
-            _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
-        )
-        check_range("X", self.X)
+        checker = _RowCheck() if checker is None else checker
+        with reading("X"):
+            X = validate_data(checker, self.user_X, allow_nd=True, dtype="numeric")
+        self.X: Any = checked_rows("X", X)
         if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
             self.user_X = self.X
 
@@ -125,7 +125,7 @@ class Pool:
             got, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {got} without {missing}; pass both, or neither.")
         if X_val is not None and y_val is not None:
-            y_val = self._checked_validation_labels(self.target.column(y_val))
+            y_val = self._checked_validation_labels(self.target.column(y_val, "y_val"))
             X_val = self._checked_validation_rows(checker, X_val)
             check_consistent_length(X_val, y_val)
         self.X_val, self.y_val = X_val, cast("np.ndarray | None", y_val)
@@ -148,7 +148,9 @@ class Pool:
         return checked
 
     def _checked_validation_rows(self, checker: BaseEstimator, X_val: ArrayLike) -> np.ndarray:
-        rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False)
+        with reading("X_val"):
+            rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False)
+        rows = checked_rows("X_val", rows)
         if rows.shape[1:] != self.X.shape[1:]:
             raise ValueError(
                 f"X_val has rows of shape {rows.shape[1:]}, X has {self.X.shape[1:]}. Give both the same "

@@ -23,6 +23,7 @@ from ..sampler import AdaptiveLatentSampler
 from ..strategies import BaseStrategy
 from ..targets import make_target
 from ..utils.checks import (
+    check_array_like,
     check_callable,
     check_count,
     check_mapping,
@@ -135,6 +136,9 @@ def compare_strategies(
     if metrics is not None:
         check_mapping("metrics", metrics, also="None")
     arms, seeds = _name_arms(strategies), _list_seeds(seeds)
+    for name, array in (("X", X), ("y", y), ("X_test", X_test), ("y_test", y_test)):
+        if array is not None or name.endswith("test"):
+            check_array_like(name, array)
     _check_test_rows(X, X_test, y_test)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)

@@ -15,7 +15,7 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from ..utils.checks import check_flag, check_choice, check_path, checked_random_state
+from ..utils.checks import check_choice, check_flag, check_path, checked_random_state
 
 _N_DIGITS_TEST = 500
 

@@ -22,6 +22,7 @@ from ..utils.checks import (
     check_range,
     checked_positions,
     checked_random_state,
+    reading,
     show,
 )
 from ..utils.surroundings import usual_sklearn
@@ -151,6 +152,8 @@ class LatentSpaceDisplay:
                 "Pass one that is fitted on the pool, as in latent_model=VAE().fit(X), or codes of your own "
                 "to LatentSpaceDisplay.from_codes."
             )
+        if not hasattr(model, "transform") or isinstance(model, type):
+            raise TypeError(f"latent_model must be a fitted latent model, got {show(model)}.")
         shown = _up_to(queries, round)
         last = shown["round"] == shown["round"].max()
         labelled = shown["state"] == LABELED
@@ -159,6 +162,8 @@ class LatentSpaceDisplay:
         given = np.setdiff1d(sampler.labeled_indices_, queries["position"])  # their labels are not kept
         labeled = np.concatenate([given, rows["position"]]).astype(np.intp)
         X = _indexable(X)
+        if np.ndim(X) < 2:
+            raise ValueError(f"X must be the pool that the sampler was fitted on, got shape {np.shape(X)}.")
         needed = np.union1d(labeled, asked)
         if len(needed) and needed[-1] >= len(X):
             raise ValueError(
@@ -427,7 +432,8 @@ def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
 
 
 def _checked(name: str, codes: Any) -> np.ndarray:
-    codes = check_array(to_host(codes), dtype=np.float64, input_name=name)
+    with reading(name):
+        codes = check_array(to_host(codes), dtype=np.float64, input_name=name)
     check_range(name, codes)
     return codes
 

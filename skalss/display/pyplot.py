@@ -19,7 +19,7 @@ def pyplot(caller: str) -> Any:
     return plt
 
 
-def check_drawing(ax: Any = None, **styles: Any) -> None:
+def check_drawing(ax: Any = None, *, name: str = "ax", **styles: Any) -> None:
     """Refuse axes that are none, and styles that are no dict.
 
     Raises
@@ -28,8 +28,8 @@ def check_drawing(ax: Any = None, **styles: Any) -> None:
     """
     if ax is not None and not hasattr(ax, "get_legend_handles_labels"):
         raise TypeError(
-            f"ax must be an Axes of matplotlib or None, got {show(ax)} of type {type(ax).__name__}."
+            f"{name} must be an Axes of matplotlib or None, got {show(ax)} of type {type(ax).__name__}."
         )
-    for name, style in styles.items():
+    for name_, style in styles.items():
         if style is not None:
-            check_mapping(name, style, also="None")
+            check_mapping(name_, style, also="None")

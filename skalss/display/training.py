@@ -157,7 +157,7 @@ class TrainingProgressDisplay:
         if len(self.axes_) != len(panels):
             raise ValueError(f"This training needs {len(panels)} axes, one per panel, got {len(self.axes_)}.")
         for ax in self.axes_:
-            check_drawing(ax)
+            check_drawing(ax, name="axes")
         for ax, draw in zip(self.axes_, panels, strict=True):
             draw(_Panel(ax, self.epochs, line_kw))
         self.figure_ = self.axes_[0].figure

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from ..utils.checks import check_range, checked_codes, checked_shape
+from ..utils.checks import checked_codes, checked_rows, checked_shape, reading
 from ..utils.scaling import Scaling
 from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
@@ -62,9 +62,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         self : BaseLatentModel
         """
-        rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
-        check_range("X", rows)
-        return self.fit_rows(rows)
+        with reading("X"):
+            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
+        return self.fit_rows(checked_rows("X", rows))
 
     @usual_numerics()
     def fit_rows(
@@ -128,9 +128,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         self._check_row_shape(getattr(X, "shape", None))
-        rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
-        check_range("X", rows)
-        return self.encode_rows(rows)
+        with reading("X"):
+            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
+        return self.encode_rows(checked_rows("X", rows))
 
     @usual_numerics()
     def encode_rows(self, X: np.ndarray) -> np.ndarray:

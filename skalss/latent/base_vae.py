@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ..utils.checks import (
-    check_flag,
     check_choice,
+    check_flag,
     check_number,
     check_positive_int,
     check_verbose,

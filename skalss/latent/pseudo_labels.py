@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import LabelEncoder
 from sklearn.semi_supervised import LabelSpreading
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
@@ -176,6 +176,13 @@ class LabelSpreader(BaseEstimator):
         rng = checked_random_state(random_state)
         codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
         y = column_or_1d(to_host(y), input_name="y")
+        if codes.shape[1] != codes_labeled.shape[1]:
+            raise ValueError(
+                f"codes has {codes.shape[1]} columns, codes_labeled {codes_labeled.shape[1]}. Take both from "
+                "one latent model."
+            )
+        if rows_labeled is not None:
+            rows_labeled = check_array(to_host(rows_labeled), allow_nd=True, input_name="rows_labeled")
         check_consistent_length(codes_labeled, y, rows_labeled)
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)

@@ -19,14 +19,15 @@ from torch import Tensor
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
 from ..utils.checks import (
-    check_flag,
     check_callable,
+    check_flag,
     check_positive_int,
-    check_range,
     check_tensor,
     checked_codes,
     checked_random_state,
+    checked_rows,
     checked_shape,
+    reading,
 )
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
@@ -185,6 +186,7 @@ class TaskNet(BaseEstimator):
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
+        self.check()
         return self.fit_rows(X, y, fresh=not (self.warm_start and hasattr(self, "net_")))
 
     def partial_fit(self, X, y, classes=None) -> Self:
@@ -252,7 +254,6 @@ class TaskNet(BaseEstimator):
     def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
         """Learn what a fresh net has to know of the data."""
         self._set_target((make_target(self) if target is None else target).fitted(y))
-        check_range("X", X)
         self.scaling_ = fit_scaling(X) if scaling is None else scaling
         self._row_shape = X.shape[1:]
         self.device_ = resolve_device(self.device)
@@ -335,17 +336,18 @@ class TaskNet(BaseEstimator):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         target = make_target(self)
-        X, y = validate_data(
-            self,
-            to_host(X),
-            to_host(y),
-            allow_nd=True,
-            reset=reset,
-            y_numeric=target.numeric,
-            dtype="numeric",
-        )
+        with reading("X or y"):
+            X, y = validate_data(
+                self,
+                to_host(X),
+                to_host(y),
+                allow_nd=True,
+                reset=reset,
+                y_numeric=target.numeric,
+                dtype="numeric",
+            )
         target.check_column(y)
-        return X, column_or_1d(y, warn=True)
+        return checked_rows("X", X), column_or_1d(y, warn=True)
 
     def _set_target(self, target: BaseTarget) -> None:
         self.target_ = target
@@ -654,14 +656,14 @@ class TaskNet(BaseEstimator):
 
     def _check_rows(self, X) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        with reading("X"):
+            X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
         if X.shape[1:] != self._row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but TaskNet was fitted to {self._row_shape}. Give "
                 "rows of that shape."
             )
-        check_range("X", X)
-        return X
+        return checked_rows("X", X)
 
     def _scaled(self, X: np.ndarray) -> Tensor:
         return self.scaling_(as_tensor(X)).to(self.device_)

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ..network.skorch_net import first_output
-from ..utils.checks import check_flag, check_choice, check_number, check_positive_int, check_text
+from ..utils.checks import check_choice, check_flag, check_number, check_positive_int, check_text
 from ..utils.devices import resolve_dtype
 from .base import PoolSelector, Selection
 from .rows import Rows

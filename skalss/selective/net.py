@@ -6,13 +6,12 @@ import time
 from typing import Any
 
 import torch
-from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
 from ..network.loader import NumberedRows, can_number, number_batches
 from ..targets import make_target
-from ..utils.checks import check_flag, check_choice, show
+from ..utils.checks import check_choice, check_flag, clone_checked, show
 from ..utils.devices import resolve_dtype
 from ..utils.surroundings import usual_numerics
 from .base import BaseSelector, Selection
@@ -61,7 +60,7 @@ def make_selector(selector: str | BaseSelector | None, **params: Any) -> BaseSel
         check_choice("selector", selector, sorted(SELECTORS), also="an object, or None")
         made = SELECTORS[selector]()
     elif isinstance(selector, BaseSelector):
-        made = clone(selector)
+        made = clone_checked(selector)
     else:
         raise TypeError(
             f"selector must be one of {sorted(SELECTORS)}, an object such as HardestRows() or None, got "

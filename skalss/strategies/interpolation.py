@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..utils.checks import check_flag, check_choice, check_positive_int, check_share, is_word
+from ..utils.checks import check_choice, check_flag, check_positive_int, check_share, is_word
 from .base import Candidates, check_members
 from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest

@@ -66,11 +66,11 @@ class BaseTarget(ABC):
 
     # -- what a labeller may answer ---------------------------------------------------------------
 
-    def column(self, y: ArrayLike) -> np.ndarray:
+    def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as the user gave it as an array with one entry for each row; missing ones stay missing."""
         if isinstance(y, list | tuple):
             y = pd.Series(y).to_numpy()  # NumPy would turn a NaN among strings into the text "nan"
-        return column_or_1d(to_host(y), dtype=None)
+        return column_or_1d(to_host(y), dtype=None, input_name=name)
 
     @abstractmethod
     def check(self, answer: object) -> Any:

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from ..scores import margin
+from ..utils.checks import show
 from .base import BaseTarget
 
 
@@ -64,9 +65,12 @@ class Classes(BaseTarget):
         if labels is None:
             return
         if isinstance(labels, str | bytes | Mapping) or not np.iterable(labels):
-            raise TypeError(f"classes must be a sequence of labels, got {labels!r}. Pass them as a list.")
+            raise TypeError(f"classes must be a sequence of labels, got {show(labels)}. Pass them as a list.")
         listed = labels if hasattr(labels, "dtype") else list(labels)
-        found = np.asarray(listed)
+        try:
+            found = np.asarray(listed)
+        except ValueError as error:  # lists of unequal length
+            raise ValueError(f"classes must be a sequence of labels, got {show(labels)}.") from error
         # NumPy would turn the numbers of a mixed list into text.
         plain = [_plain(label) for label in (listed if isinstance(listed, list) else found.ravel().tolist())]
         kinds = {isinstance(label, str) for label in plain}

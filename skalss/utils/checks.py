@@ -9,10 +9,12 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
@@ -230,8 +232,22 @@ def checked_random_state(random_state: Any) -> np.random.RandomState:
     return check_random_state(random_state)
 
 
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Say which array holds a number that no float can hold, where it is turned into one.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        yield
+    except OverflowError as error:
+        raise ValueError(f"{name} holds a whole number that is too large for a float.") from error
+
+
 def check_range(name: str, X: np.ndarray) -> None:
-    """Refuse rows with values that float32 cannot square. X is read in chunks.
+    """Refuse numbers that float32 cannot square. X is read in chunks.
 
     Raises
     ------
@@ -248,6 +264,23 @@ def check_range(name: str, X: np.ndarray) -> None:
         )
 
 
+def checked_rows(name: str, X: np.ndarray) -> np.ndarray:
+    """Return rows that scikit-learn's checks have passed, of a dtype that torch has, too.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are no numbers, rows without a value, or too large for float32.
+    """
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got an array of dtype {X.dtype}.")
+    if 0 in X.shape[1:]:
+        raise ValueError(f"{name} has rows of shape {X.shape[1:]}, which hold no value. Leave no axis empty.")
+    X = X.astype(np.float64) if X.dtype.itemsize > 8 else X
+    check_range(name, X)
+    return X
+
+
 def checked_codes(name: str, codes: Any) -> np.ndarray:
     """Return codes as a float32 array of shape (n, n_components); refuse what is none.
 
@@ -259,13 +292,14 @@ def checked_codes(name: str, codes: Any) -> np.ndarray:
     """
     if isinstance(codes, np.ndarray) and codes.dtype == np.float32 and codes.ndim == 2:
         return codes
-    codes = check_array(
-        to_host(codes),
-        dtype=[np.float64, np.float32],
-        input_name=name,
-        ensure_min_samples=0,
-        ensure_min_features=0,
-    )
+    with reading(name):
+        codes = check_array(
+            to_host(codes),
+            dtype=[np.float64, np.float32],
+            input_name=name,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+        )
     check_range(name, codes)
     return codes.astype(np.float32)
 
@@ -314,8 +348,10 @@ def check_n_jobs(n_jobs: Any) -> None:
             f"n_jobs must be {allowed}, got {show(n_jobs)} of type {type(n_jobs).__name__}. -1 takes all "
             "processors."
         )
-    if n_jobs == 0 or abs(n_jobs) > _MOST_JOBS:
-        raise ValueError(f"n_jobs must be {allowed}, of at most {_MOST_JOBS}, got {show(n_jobs)}.")
+    if n_jobs == 0:
+        raise ValueError(f"n_jobs must be {allowed}, got 0. For one, pass 1.")
+    if abs(n_jobs) > _MOST_JOBS:
+        raise ValueError(f"n_jobs must be at most {_MOST_JOBS}, got {show(n_jobs)}.")
 
 
 def checked_positions(name: str, positions: Any, n: int) -> np.ndarray:
@@ -338,3 +374,34 @@ def checked_positions(name: str, positions: Any, n: int) -> np.ndarray:
 def is_word(value: object, word: str) -> bool:
     """Whether a value is this text; anything may be compared."""
     return isinstance(value, str) and value == word
+
+
+def clone_checked(estimator: BaseEstimator) -> Any:
+    """Return a clone of an estimator.
+
+    Raises
+    ------
+    TypeError
+        If a parameter cannot be copied, by its name.
+    """
+    try:
+        return clone(estimator)
+    except Exception as error:  # what a user's object raises when it is copied, or holds itself
+        for name, value in estimator.get_params(deep=False).items():
+            try:
+                clone(value, safe=False)
+            except Exception:
+                raise TypeError(f"{name} must be something that can be copied, got {show(value)}.") from error
+        raise
+
+
+def check_array_like(name: str, values: Any) -> None:
+    """Refuse what is no list, array, tensor or table with an entry for each row.
+
+    Raises
+    ------
+    TypeError
+    """
+    found = _as_array(values)
+    if found is None or found.ndim == 0:
+        raise TypeError(f"{name} must be an array with an entry for each row, got {show(values)}.")

@@ -14,6 +14,7 @@ from ... import network, selective
 from ...campaign import StoppingRule
 from ...latent import BaseLatentModel
 from ...neighbors import BaseIndex
+from ...nets import MLP
 from ...oracles import BaseOracle
 from ...sampler import AdaptiveLatentSampler
 from ...selective import BaseSelector
@@ -21,7 +22,7 @@ from ...strategies import BaseStrategy
 from . import subjects as s
 from . import world
 from .functions import LABELED_DATA, functions, methods, pictures, tensors
-from .subjects import Subject, of_class
+from .subjects import Subject, of_class, of_function
 
 # By base class: how an object is used, and with what.
 ROLES: list[tuple[type, Callable[..., Any], dict[str, Any]]] = [
@@ -121,7 +122,8 @@ def _estimators() -> Iterator[Subject]:
     forest = {"estimator": lambda: LogisticRegression(), **LABELED_DATA}
     yield of_class("skalss.network.SklearnModel", network.SklearnModel, s.use_model, **forest)
     for name in ("SelectiveNetClassifier", "SelectiveNetBinaryClassifier", "SelectiveNetRegressor"):
-        module = {"module": s.mlp_factory}
-        yield of_class(f"skalss.selective.{name}", getattr(selective, name), s.use_selective_net, **module)
+        cls = partial(getattr(selective, name), MLP)
+        subject = of_function(f"skalss.selective.{name}", cls)
+        yield subject._replace(call=partial(s.use_selective_net, cls))
     for callback in (selective.EarlyDropLR, selective.MarginMonitor):
         yield of_class(f"skalss.selective.{callback.__name__}", callback, s.use_callback)

@@ -33,8 +33,7 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.strategies.make_initial", ways.make_initial, initial="kmeans")
     yield of_function("skalss.strategies.make_snapshot", ask_snapshot, **snapshot_arguments())
     yield of_function("skalss.oracles.make_oracle", oracles.make_oracle, oracle=lambda: world.Labeller())
-    yield of_function("skalss.oracles.Failed", make_failed, reason="broken", charged=False)
-    yield of_function("skalss.oracles.Abstain", make_abstain, reason="dark")
+    yield of_function("skalss.oracles.Failed", make_failed, charged=False)
     yield of_function("skalss.ledger.make_ledger", make_ledger, ledger="made.ledger")
     yield of_function("skalss.network.make_task_model", network.make_task_model, estimator=world.net)
     yield of_function("skalss.network.check_task_model", network.check_task_model, estimator=world.net)
@@ -89,14 +88,9 @@ def ask_snapshot(X, labeled, y_labeled, latent, network, taken, random_state, de
     return [ways.STRATEGIES[way]().query(made, 3).rows for way in ("margin", "coreset")]
 
 
-def make_failed(reason: str, charged: bool) -> Any:
+def make_failed(charged: bool) -> Any:
     """Let a labeller give a failure."""
-    return s.use_answer(oracles.Failed(reason, charged))
-
-
-def make_abstain(reason: str) -> Any:
-    """Let a labeller abstain."""
-    return s.use_answer(oracles.Abstain(reason))
+    return s.use_answer(oracles.Failed("broken", charged))
 
 
 def train_classifier(module: Any) -> Any:
@@ -226,10 +220,7 @@ def _target_methods() -> Iterator[Subject]:
     yield of_class("skalss.targets.Values", targets.Values, use_target, y=world.values)
     for cls, make in ((targets.Classes, lambda: targets.Classes([0, 1])), (targets.Values, targets.Values)):
         yield method(cls, "check", make, answer=1)
-        yield method(cls, "know", make, labels=lambda: np.array([0, 1]))
-        yield method(cls, "column", make, y=world.labels)
         yield method(cls, "score", make, y=world.labels, predicted=world.labels)
-        yield method(cls, "agreement", make, old=world.labels, new=world.labels)
 
 
 def use_target(target: Any, y: Any) -> Any:

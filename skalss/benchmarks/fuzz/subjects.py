@@ -197,8 +197,9 @@ def use_callback(callback: Any) -> Any:
     return world.watched_net(callbacks=[("callback", callback)]).predict_proba(float_rows())
 
 
-def use_selective_net(net: Any) -> Any:
-    """Train it."""
+def use_selective_net(make: Callable[..., Any], **params: Any) -> Any:
+    """Make a net and train it."""
+    net = make(**params)
     X, y = float_rows(), world.labels()
     if isinstance(net, SelectiveNetRegressor):
         y = world.values().astype(np.float32)[:, None]
@@ -270,4 +271,4 @@ def use_simulator(simulator: Any, X: Any) -> list[Any]:
 
 def use_answer_key(key: BaseOracle, X: Any) -> list[Any]:
     """Let it label a campaign by the ids of rows."""
-    return world.play(X, {"oracle": key}, sample_id=np.arange(len(X)))
+    return world.play(X, {"oracle": key}, sample_id=np.arange(world.N_ROWS))

@@ -45,7 +45,8 @@ OURS = str(Path(campaign_room.__file__).parents[1])
 THEIRS = str(Path(sklearn.__file__).parent)
 VALIDATION = str(Path(THEIRS, "utils", "validation.py"))
 RAISE = dis.opmap["RAISE_VARARGS"]
-NAMES_OF_DATA = r"\b(X|y|y_true|y_pred|Z|arrays?|samples?|rows?|features?|labels?|shape|data)\b"
+DATA = {"X", "y", "labeled", "sample_id", "X_val", "y_val", "sample_weight"}
+NAMES_OF_DATA = r"\b(X|y|y_true|y_pred|Z|arrays?|samples?|rows?|features?|labels?|targets?|shape|data)\b"
 
 
 class Verdict(NamedTuple):
@@ -189,7 +190,7 @@ def is_finite_number(result: Any) -> bool:
 
 def _is_documented(error: BaseException, replaced: Sequence[Argument]) -> bool:
     if isinstance(error, OSError):
-        return any(isinstance(a.good, str | Path) for a in replaced)
+        return any(isinstance(a.good, str | Path) or a.name in ("ledger", "csv") for a in replaced)
     if isinstance(error, UnicodeError):  # derived from ValueError, and never a check's
         return False
     return isinstance(
@@ -219,11 +220,12 @@ def _was_raised(frame: FrameType, tb: TracebackType | None) -> bool:
 
 
 def _is_data(argument: Argument) -> bool:
-    return isinstance(argument.good, np.ndarray | torch.Tensor | pd.DataFrame)
+    return argument.name in DATA or isinstance(argument.good, np.ndarray | torch.Tensor | pd.DataFrame)
 
 
 def _names(text: str, argument: Argument) -> bool:
-    if re.search(rf"\b{re.escape(argument.name)}\b", text):
+    names = {argument.name, argument.name.replace("_", " ")}
+    if any(re.search(rf"\b{re.escape(name)}s?\b", text, flags=re.IGNORECASE) for name in names):
         return True
     if _is_data(argument) and re.search(NAMES_OF_DATA, text):
         return True
