@@ -1,8 +1,8 @@
 """Fits in threads against the same fits one after the other: how many give the same numbers, bit by bit.
 
-Each kind of model is fitted with several seeds: in turn, in plain threads, in joblib's and in Dask's. torch's and
-NumPy's own generators must be as before, too. With ``--beside`` another thread seeds both and draws from them all
-the time; then torch's own cannot be as before, and is not looked at.
+Each kind of model is fitted with several seeds: in turn, in plain threads, in joblib's and in Dask's. torch's
+and NumPy's own generators must be as before, too. With ``--beside`` another thread seeds both and draws from
+them all the time; then they cannot be as before, and are not looked at.
 
 Example: ``python -m skalss.benchmarks threads --fits 5``
 """
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import joblib
@@ -28,6 +29,7 @@ from ..selective import SelectiveNetClassifier
 from .common import conditions, make_parser, markdown_table
 
 Fit = Callable[[int], np.ndarray]
+Tasks = list[Callable[[], Any]]
 
 
 class DropoutMLP(torch.nn.Module):
@@ -44,15 +46,12 @@ class DropoutMLP(torch.nn.Module):
 
 def models(n_rows: int, epochs: int) -> dict[str, Fit]:
     """Return a function of a seed for each kind of model, which fits it and returns what it says of rows."""
-    pool = load_digits_pool()
+    pool: Any = load_digits_pool()
     X, y = pool.X[:n_rows], pool.y[:n_rows]
 
     def net(seed: int) -> np.ndarray:
-        return (
-            TaskNet(net_classifier(DropoutMLP, max_epochs=epochs), random_state=seed)
-            .fit(X, y)
-            .predict_proba(X)
-        )
+        made = TaskNet(net_classifier(DropoutMLP, max_epochs=epochs), random_state=seed)
+        return made.fit(X, y).predict_proba(X)
 
     def selective(seed: int) -> np.ndarray:
         chosen = SelectiveNetClassifier(
@@ -87,24 +86,24 @@ def models(n_rows: int, epochs: int) -> dict[str, Fit]:
     }
 
 
-def ways(n_threads: int) -> dict[str, Callable[[list[Callable[[], Any]]], list[Any]]]:
+def ways(n_threads: int) -> dict[str, Callable[[Tasks], list[Any]]]:
     """Return the ways to run functions in threads that can be had here."""
 
-    def plain(tasks: list[Callable[[], Any]]) -> list[Any]:
+    def plain(tasks: Tasks) -> list[Any]:
         with ThreadPoolExecutor(n_threads) as pool:
             return [future.result() for future in [pool.submit(task) for task in tasks]]
 
-    def in_joblib(tasks: list[Callable[[], Any]]) -> list[Any]:
+    def in_joblib(tasks: Tasks) -> list[Any]:
         with joblib.parallel_config("threading", n_jobs=n_threads):
             return joblib.Parallel()(joblib.delayed(task)() for task in tasks)
 
-    found = {"threads": plain, "joblib": in_joblib}
+    found: dict[str, Callable[[Tasks], list[Any]]] = {"threads": plain, "joblib": in_joblib}
     try:
         import dask
     except ImportError:
         return found
 
-    def in_dask(tasks: list[Callable[[], Any]]) -> list[Any]:
+    def in_dask(tasks: Tasks) -> list[Any]:
         delayed = [dask.delayed(task, pure=False)() for task in tasks]
         return list(dask.compute(*delayed, scheduler="threads", num_workers=n_threads))
 
@@ -135,7 +134,8 @@ def seeding_beside(active: bool) -> Iterator[None]:
 
 def state() -> bytes:
     """Return where torch's and NumPy's own generators are."""
-    return torch.get_rng_state().numpy().tobytes() + np.random.get_state()[1].tobytes()  # noqa: NPY002
+    numpys: Any = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().numpy().tobytes() + numpys[1].tobytes()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for run in ways(options.threads).values():
             before = state()
             with seeding_beside(options.beside):
-                found = run([lambda seed=seed, fit=fit: fit(seed) for seed in range(options.fits)])
+                found = run([partial(fit, seed) for seed in range(options.fits)])
             moved += before != state() and not options.beside
             equal = sum(map(np.array_equal, found, alone))
             row.append(f"{equal} of {len(alone)}")

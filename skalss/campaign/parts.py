@@ -105,9 +105,9 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     budget = Budget(
         pool,
         records,
-        n_initial=s.n_initial,
-        n_per_round=s.n_per_round,
-        max_labels=s.max_labels,
+        n_initial=int(s.n_initial),  # NumPy's small integers overflow
+        n_per_round=int(s.n_per_round),
+        max_labels=int(s.max_labels),
         max_cost=min((rule.max_cost for rule in rules if isinstance(rule, MaxCost)), default=None),
         oracle=asked,
         unlimited=strategy.generates_points,
@@ -230,7 +230,7 @@ def _judge(
         records,
         scorer,
         share=float(s.control_share),
-        n_initial=s.n_initial,
+        n_initial=int(s.n_initial),
         budget=budget.total(),
         seed=seed,
     )

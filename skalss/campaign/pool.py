@@ -64,8 +64,8 @@ class Pool:
         self.user_X: Any = to_host(X)
         checker = _RowCheck() if checker is None else checker
         with reading("X"):
-            X = validate_data(checker, self.user_X, allow_nd=True, dtype="numeric")
-        self.X: Any = checked_rows("X", X)
+            rows: Any = validate_data(checker, self.user_X, allow_nd=True, dtype="numeric")
+        self.X: Any = checked_rows("X", rows)
         if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
             self.user_X = self.X
 

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_consistent_length
 from ..campaign import Campaign
 from ..campaign.scoring import Scorer
 from ..latent import default_latent_model
+from ..network import check_task_model
 from ..sampler import AdaptiveLatentSampler
 from ..strategies import BaseStrategy
 from ..targets import make_target
@@ -140,6 +141,9 @@ def compare_strategies(
         if array is not None or name.endswith("test"):
             check_array_like(name, array)
     _check_test_rows(X, X_test, y_test)
+    check_task_model(sampler.estimator)
+    target = make_target(sampler)
+    target.check_column(target.column(y_test, "y_test"))
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
@@ -233,7 +237,11 @@ def _list_seeds(seeds: Any) -> list[int]:
     if is_whole(seeds):
         check_positive_int("seeds", seeds, most=_MOST_SEEDS)
         seeds = range(int(seeds))
-    if not isinstance(seeds, Sequence | np.ndarray) or isinstance(seeds, str | bytes) or np.ndim(seeds) != 1:
+    if (
+        not isinstance(seeds, Sequence | np.ndarray)
+        or isinstance(seeds, str | bytes)
+        or not np.iterable(seeds)
+    ):
         raise TypeError(f"seeds must be {allowed}, got {show(seeds)} of type {type(seeds).__name__}.")
     for seed in seeds:
         check_count("Each of seeds", seed)

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ..utils.checks import (
+    LARGEST_WIDTH,
     check_choice,
     check_flag,
     check_number,
@@ -81,10 +82,10 @@ class BaseVAE(BaseLatentModel):
                 rows=Rows(X.reshape(-1, *self._shape), self._scaling, self._device),
                 n_components=self.n_components,
                 likelihood=self.likelihood_,
-                beta=self.beta,
-                lr=self.lr,
-                max_epochs=self.max_epochs,
-                batch_size=self.batch_size,
+                beta=float(self.beta),
+                lr=float(self.lr),
+                max_epochs=int(self.max_epochs),
+                batch_size=int(self.batch_size),
                 early_stopping=self.early_stopping,
                 verbose=self.verbose,
                 compute=compute,
@@ -194,7 +195,7 @@ class BaseVAE(BaseLatentModel):
         return share / rows >= BINARY_SHARE
 
     def _check_parameters(self) -> None:
-        check_positive_int("n_components", self.n_components)
+        check_positive_int("n_components", self.n_components, most=LARGEST_WIDTH)
         check_positive_int("max_epochs", self.max_epochs)
         check_positive_int("batch_size", self.batch_size)
         check_number("lr", self.lr)
@@ -202,12 +203,3 @@ class BaseVAE(BaseLatentModel):
         check_choice("likelihood", self.likelihood, LIKELIHOODS)
         check_flag("early_stopping", self.early_stopping)
         check_verbose(self.verbose)
-
-
-def check_sizes(name: str, sizes: Any) -> tuple[int, ...]:
-    """Return `sizes` as a tuple of positive integers, or raise."""
-    if isinstance(sizes, str) or not np.iterable(sizes):
-        raise TypeError(f"{name} must be a sequence of integers, got {sizes!r}. Pass a tuple such as (256,).")
-    for size in sizes:
-        check_positive_int(f"every entry of {name}", size)
-    return tuple(int(size) for size in sizes)

@@ -51,6 +51,8 @@ def nearest_codes(
     """
     check_positive_int("k", k)
     codes, Z, device = checked_codes("codes", codes), checked_codes("Z", Z), resolve_device(device)
+    if Z.shape[1] != codes.shape[1]:
+        raise ValueError(f"Z must have {codes.shape[1]} columns like codes, got {Z.shape[1]}.")
     if allowed is not None:
         allowed = checked_mask("allowed", allowed, len(codes))
     n_allowed = len(codes) if allowed is None else int(np.count_nonzero(allowed))

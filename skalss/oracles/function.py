@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -193,6 +194,8 @@ class FunctionOracle(BaseOracle):
         if self.timeout is None:
             return
         check_number("timeout", self.timeout, also="None")
+        if self.timeout > threading.TIMEOUT_MAX:
+            raise ValueError(f"timeout must be at most {threading.TIMEOUT_MAX:g} s, got {self.timeout!r}.")
         backend = chosen_backend()
         if backend is not None and not isinstance(backend, LOCAL):
             raise ValueError(
@@ -204,7 +207,8 @@ class FunctionOracle(BaseOracle):
         """Choose where the function runs: here, in worker processes, or where a joblib backend takes it."""
         common: dict[str, Any] = {"take": partial(self._take, X), "catch": self._caught()}
         if self.timeout is not None or (n_jobs > 1 and chosen_backend() is None):
-            return partial(in_workers, self.function, n_jobs=n_jobs, timeout=self.timeout, **common)
+            seconds = None if self.timeout is None else float(self.timeout)
+            return partial(in_workers, self.function, n_jobs=n_jobs, timeout=seconds, **common)
         if n_jobs > 1:
             return partial(over_joblib, self.function, n_jobs=n_jobs, **common)
         return partial(in_turn, self.function, **common)

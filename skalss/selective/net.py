@@ -112,7 +112,6 @@ class _Selective(NeuralNet):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
-        check_flag("channels_last", self.channels_last)
         if (
             self.selector_ is not None
             and self.selector_.needs_classes
@@ -202,6 +201,7 @@ class _Selective(NeuralNet):
     def initialize_module(self):
         """Lay the weights out as asked. See `skorch.NeuralNet.initialize_module`."""
         super().initialize_module()
+        check_flag("channels_last", self.channels_last)
         if self.channels_last:
             self.module_.to(memory_format=torch.channels_last)  # in place
         return self

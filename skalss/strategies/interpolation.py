@@ -178,6 +178,8 @@ class InterpolationStrategy(BaseClimbStrategy):
                 if code.tobytes() not in seen:
                     seen.add(code.tobytes())
                     (accepted if ok else refused).append((start, code, score))
+        if not accepted + refused:  # a step too short to leave a code
+            return Candidates(rows=None, codes=snapshot.latent.codes()[:0])
         starts, codes, scores = map(np.array, zip(*(accepted + refused)[:n], strict=True))
         rows = self._edit(snapshot, starts, codes) if self.residual else None
         if self.climb == "loss":
@@ -190,6 +192,8 @@ class InterpolationStrategy(BaseClimbStrategy):
         """Keep `n` of the rows and points together."""
         codes, network = made.codes, snapshot.network
         assert codes is not None
+        if len(rows) + len(codes) <= n:
+            return rows, made
         if network.can("features"):
             parts, centres = [network.features(rows)] if len(rows) else [], network.labeled_features()
             if len(codes):

@@ -196,7 +196,9 @@ def make_snapshot(
     -------
     snapshot : Snapshot
     """
-    if not isinstance(X, np.ndarray):  # the pool of a campaign is, and was checked when it came in
+    if (
+        not isinstance(X, np.ndarray) or X.ndim < 2
+    ):  # the pool of a campaign is, and was checked when it came in
         X = np.asarray(check_array(to_host(X), allow_nd=True, input_name="X"))
     device, labeled = resolve_device(device), to_host(labeled)
     if isinstance(labeled, np.ndarray) and labeled.dtype == bool:

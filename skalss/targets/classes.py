@@ -109,7 +109,16 @@ class Classes(BaseTarget):
 
     def check_column(self, y: np.ndarray) -> None:
         """Refuse what scikit-learn does not take for classes, such as fractions."""
-        check_classification_targets(np.array(y.tolist()) if y.dtype == object else y)
+        if y.dtype.kind not in "biufOUST":
+            raise ValueError(f"y must hold labels, numbers or text, got an array of dtype {y.dtype}.")
+        if y.dtype == object:
+            wrong = [label for label in y.tolist() if not np.isscalar(label)]
+            if wrong:
+                raise ValueError(
+                    f"y must hold one label, a number or a text, for each row, got {show(wrong[0])}."
+                )
+            y = np.array(y.tolist())
+        check_classification_targets(y)
 
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return labels as an array of the classes' dtype, where it is known."""

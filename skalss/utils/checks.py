@@ -21,6 +21,7 @@ from torch import Tensor
 from .tensors import chunk_rows, chunks, to_host
 
 LARGEST = 2**63 - 1  # of a whole number, in NumPy and torch
+LARGEST_WIDTH = 2**24  # of a layer
 _MOST_JOBS = 4096  # each is a process
 LARGEST_VALUE = 1e19  # in rows: the square of a larger one is infinite in float32
 
@@ -160,15 +161,17 @@ def check_mapping(name: str, value: object, *, also: str = "") -> None:
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
 
 
-def check_sizes(name: str, value: object, *, empty: bool = False, most: int = LARGEST) -> tuple[int, ...]:
+def check_sizes(
+    name: str, value: object, *, empty: bool = False, most: int = LARGEST_WIDTH
+) -> tuple[int, ...]:
     """Return a sequence of whole numbers of at least 1 as a tuple; refuse what is none."""
-    allowed = "a list or tuple of whole numbers of at least 1"
+    allowed = "a sequence of whole numbers of at least 1, such as (256,)"
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = tuple(value)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not (value or empty):
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
     for size in value:
-        _check_whole(f"Each number in {name}", size, 1, "", most)
+        _check_whole(f"every entry of {name}", size, 1, "", most)
     return tuple(map(int, value))
 
 

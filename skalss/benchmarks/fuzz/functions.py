@@ -44,7 +44,8 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.nets.net_classifier", train_classifier, module=s.mlp_factory)
     yield of_function("skalss.nets.net_regressor", train_regressor, module=s.mlp_factory)
     table = {"results": world.results}
-    yield of_function("skalss.compare.compare_strategies", compare.compare_strategies, **comparison())
+    compared = of_function("skalss.compare.compare_strategies", compare.compare_strategies, **comparison())
+    yield compared._replace(call=scores_of_comparison)
     unbounded = {**table, "finite": False}  # labels to a target that is not reached
     yield of_function("skalss.compare.summarize_comparison", compare.summarize_comparison, **unbounded)
     yield of_function("skalss.compare.learning_areas", compare.learning_areas, **table)
@@ -52,6 +53,11 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.compare.mean_interval", compare.mean_interval, values=world.values)
     curve = {"curve": world.curve, "target": 0.5, "finite": False}
     yield of_function("skalss.compare.labels_to_target", compare.labels_to_target, **curve)
+
+
+def scores_of_comparison(**arguments: Any) -> Any:
+    """Compare; the balance of classes may be unknown."""
+    return compare.compare_strategies(**arguments).drop(columns="class_balance")
 
 
 def comparison() -> dict[str, Any]:

@@ -220,7 +220,7 @@ def use_model(model: Any, X: Any, y: Any) -> Any:
 def use_sampler(sampler: Any, X: Any, **data: Any) -> list[Any]:
     """Fit a sampler with a labeller, and ask it."""
     fitted = sampler.fit(X, **data)
-    return [fitted.predict(X), fitted.score(world.rows(), world.labels())]
+    return fitted.predict(X)
 
 
 def use_campaign(campaign: Campaign, answers: Any) -> Any:
@@ -266,7 +266,7 @@ def float_rows() -> np.ndarray:
 
 def use_simulator(simulator: Any, X: Any) -> list[Any]:
     """Simulate."""
-    return [answer for _, answer in simulator.label(X, range(len(X)))]
+    return [answer for _, answer in simulator.label(X, range(np.shape(X)[0] if np.ndim(X) else 1))]
 
 
 def use_answer_key(key: BaseOracle, X: Any) -> list[Any]:

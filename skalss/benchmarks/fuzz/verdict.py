@@ -14,8 +14,8 @@ a warning of NumPy's about a division or an overflow, infinite or NaN results, a
 time, a crash, and too much memory.
 
 No subjects are methods that only the package calls, with values that it has checked (`query`, `fit_rows`,
-`encode_rows`, hooks of selectors and callbacks), nor the data of a bare skorch net, which are skorch's; what
-is passed on to matplotlib is matplotlib's.
+`encode_rows`, hooks of selectors and callbacks), nor the data of a bare skorch net, which are skorch's. What
+is passed on to matplotlib is matplotlib's, and the error of a function that was passed in is its own.
 
 Of functions on tensors, such as those in `skalss.scores`, results may be as infinite as their input.
 """
@@ -23,6 +23,7 @@ Of functions on tensors, such as those in `skalss.scores`, results may be as inf
 from __future__ import annotations
 
 import dis
+import inspect
 import math
 import numbers
 import re
@@ -45,7 +46,7 @@ OURS = str(Path(campaign_room.__file__).parents[1])
 THEIRS = str(Path(sklearn.__file__).parent)
 VALIDATION = str(Path(THEIRS, "utils", "validation.py"))
 RAISE = dis.opmap["RAISE_VARARGS"]
-DATA = {"X", "y", "labeled", "sample_id", "X_val", "y_val", "sample_weight"}
+DATA = {"X", "y", "classes", "labeled", "sample_id", "X_val", "y_val", "sample_weight"}
 NAMES_OF_DATA = r"\b(X|y|y_true|y_pred|Z|arrays?|samples?|rows?|features?|labels?|targets?|shape|data)\b"
 
 
@@ -77,7 +78,7 @@ def judge_error(error: BaseException, replaced: Sequence[Argument], *, bought: i
         Answers that were paid before it.
     """
     kind = type(error).__name__
-    if any(_was_passed_on(argument, error) for argument in replaced):
+    if any(_is_of_the_callers(argument, error) for argument in replaced):
         return Verdict(True, kind)
     if not _is_documented(error, replaced):
         return Verdict(False, f"{kind} is no error that is documented")
@@ -198,13 +199,16 @@ def _is_documented(error: BaseException, replaced: Sequence[Argument]) -> bool:
     )
 
 
-def _was_passed_on(argument: Argument, error: BaseException) -> bool:
-    """Whether an entry of a dict for matplotlib is at fault, which then says so."""
-    return (
-        argument.name.endswith("_kw")
-        and isinstance(argument.value, Mapping)
-        and any(repr(key) in str(error) or str(key) in str(error) for key in argument.value)
-    )
+def _is_of_the_callers(argument: Argument, error: BaseException) -> bool:
+    """Whether a value's own code is at fault, or an entry of a dict for matplotlib, and the error says so."""
+    value, text = argument.value, str(error)
+    if argument.name.endswith("_kw") and isinstance(value, Mapping):
+        return any(repr(key) in text or str(key) in text for key in value)
+    if not callable(value) or isinstance(error, campaign_room.OracleError):
+        return callable(value) and argument.name in ("oracle", "function")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = any(frame.f_locals.get("self") is value for frame in frames)
+    return own or (inspect.isbuiltin(value) and f"{value.__name__}()" in text)
 
 
 def _is_about_answers(error: BaseException) -> bool:
