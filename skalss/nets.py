@@ -7,6 +7,7 @@ and the user has not set them.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,15 @@ import torch
 import torch.nn.functional as F
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
+
+from .utils.checks import (
+    LARGEST_WIDTH,
+    check_callable,
+    check_positive_int,
+    check_share,
+    check_sizes,
+    check_tensor,
+)
 
 
 class MLP(nn.Module):
@@ -40,6 +50,11 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        check_positive_int("input_dim", input_dim, most=LARGEST_WIDTH)
+        check_positive_int("output_dim", output_dim, most=LARGEST_WIDTH)
+        hidden_layer_sizes = check_sizes("hidden_layer_sizes", hidden_layer_sizes, empty=True)
+        check_share("dropout", dropout)
+        self.input_dim = int(input_dim)
         layers: list[nn.Module] = [nn.Flatten()]
         widths = (input_dim, *hidden_layer_sizes)
         for width_in, width_out in pairwise(widths):
@@ -49,6 +64,7 @@ class MLP(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map rows (n, ...) to outputs (n, output_dim)."""
+        _check_rows(X, self.input_dim)
         return self.head(self.body(X))
 
 
@@ -73,8 +89,8 @@ class LeNet(nn.Module):
 
     def __init__(self, input_shape: Sequence[int] = (1, 28, 28), output_dim: int = 10):
         super().__init__()
-        self.input_shape = tuple(input_shape)
-        channels, height, width = self.input_shape
+        check_positive_int("output_dim", output_dim, most=LARGEST_WIDTH)
+        channels, height, width = self.input_shape = _image_shape(input_shape, least=4)
         self.body = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=2),
             _MaxPool(),
@@ -92,7 +108,29 @@ class LeNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
+        _check_rows(X, math.prod(self.input_shape))
         return self.head(self.body(X.reshape(-1, *self.input_shape)))
+
+
+def _check_rows(X: Tensor, n_values: int) -> None:
+    """Refuse what are no rows of so many values."""
+    check_tensor("X", X)
+    if X.ndim < 2 or math.prod(X.shape[1:]) != n_values:
+        raise ValueError(
+            f"X must be rows of {n_values} values, got a tensor of shape {tuple(X.shape)}. Make the module "
+            "for rows of that shape."
+        )
+
+
+def _image_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
+    """Return channels, height and width; refuse what is no shape of an image."""
+    shape = check_sizes("input_shape", input_shape)
+    if len(shape) != 3 or min(shape[1:]) < least:
+        raise ValueError(
+            f"input_shape must be (n_channels, height, width) with at least {least} pixels each way, got "
+            f"{shape}."
+        )
+    return shape[0], shape[1], shape[2]
 
 
 class _MaxPool(nn.Module):
@@ -128,7 +166,8 @@ class ResNet8(nn.Module):
 
     def __init__(self, input_shape: Sequence[int] = (3, 32, 32), output_dim: int = 10):
         super().__init__()
-        self.input_shape = tuple(input_shape)
+        check_positive_int("output_dim", output_dim, most=LARGEST_WIDTH)
+        self.input_shape = _image_shape(input_shape)
         self.stem = nn.Sequential(
             nn.Conv2d(self.input_shape[0], 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
         )
@@ -137,6 +176,7 @@ class ResNet8(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
+        _check_rows(X, math.prod(self.input_shape))
         features = self.stages(self.stem(X.reshape(-1, *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 
@@ -184,6 +224,7 @@ def net_classifier(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neu
     >>> net_classifier(LeNet, max_epochs=20).max_epochs
     20
     """
+    check_callable("module", module)
     return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(params), **params})
 
 
@@ -204,6 +245,7 @@ def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neur
     net : NeuralNetRegressor
         Not fitted.
     """
+    check_callable("module", module)
     return NeuralNetRegressor(module, **{**_few_labels(params), **params})
 
 

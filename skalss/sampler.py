@@ -16,12 +16,14 @@ from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
+from .campaign.parts import clone_settings
 from .network import TaskNet, check_task_model, make_task_model
 from .network.tags import copy_task_tags
 from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
+from .utils.checks import check_choice, check_path, checked_rows, reading
 from .utils.columns import to_column
 from .utils.tensors import to_host
 
@@ -260,8 +262,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         'decoded'
         """
         published = {"snn": NearestNeighborStrategy, "si": InterpolationStrategy}
-        if strategy not in published:
-            raise ValueError(f"paper takes {sorted(published)}, got {strategy!r}.")
+        check_choice("strategy", strategy, published)
         settings = {
             "strategy": published[strategy](**_PAPER_CLIMB, **_PAPER_POINTS[strategy]),
             "initial": "random",
@@ -332,7 +333,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         check_task_model(self.estimator)
         if self.oracle is None:
             _check_whole_key(y)
-            y = validate_data(clone(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric)
+            y = validate_data(
+                clone_settings(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric
+            )
         campaign = Campaign(
             self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show
         )
@@ -461,6 +464,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
+        check_path("path", path)
         store.write(path, fitted_state.state_of(self))
 
     @classmethod
@@ -492,10 +496,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
                 f"load needs an unfitted sampler like the one that was saved, got {sampler!r}. Pass "
                 "AdaptiveLatentSampler(...) with the same settings."
             )
+        check_path("path", path)
         fitted = clone(sampler)
         fitted_state.restore(fitted, store.read(path))
         return fitted
 
     def _check_rows(self, X):
         check_is_fitted(self)
-        return validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        with reading("X"):
+            X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        return checked_rows("X", X)

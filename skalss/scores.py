@@ -1,6 +1,6 @@
 """Hardness scores: class scores (n, k) in, one number per row out.
 
-The first layer: imports nothing of skalss. Used by strategies and by selective training.
+The first layer: imports nothing of skalss but its checks. Used by strategies and by selective training.
 
 Scores are logits unless said otherwise; ``probabilities=True`` says that they are probabilities. The gap of
 two log-probabilities is the gap of their logits, so nothing is lost. A binary head of one output passes
@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .utils.checks import check_flag, check_tensor
 
 
 def margin(scores: Tensor) -> Tensor:
@@ -81,6 +83,9 @@ def mms(scores: Tensor, weight: Tensor, bias: Tensor | None = None, *, probabili
     tensor([0.5000])
     """
     top = _logits(scores, probabilities).topk(2, dim=1)
+    check_tensor("weight", weight, floating=True)
+    if bias is not None:
+        check_tensor("bias", bias, floating=True)
     weight = _class_rows(weight, bias, n_classes=scores.shape[1])
     first, second = weight[top.indices[:, 0]], weight[top.indices[:, 1]]
     gap = top.values[:, 0] - top.values[:, 1]
@@ -158,7 +163,8 @@ def loss(scores: Tensor, y: Tensor, *, probabilities: bool = False) -> Tensor:
     >>> loss(torch.tensor([[0.25, 0.75]]), torch.tensor([0]), probabilities=True)
     tensor([1.3863])
     """
-    return F.cross_entropy(_logits(scores, probabilities), y.long(), reduction="none")
+    scores = _logits(scores, probabilities)
+    return F.cross_entropy(scores, _class_numbers(y, scores), reduction="none")
 
 
 def gradient_norm(scores: Tensor, y: Tensor, *, probabilities: bool = False) -> Tensor:
@@ -189,7 +195,7 @@ def gradient_norm(scores: Tensor, y: Tensor, *, probabilities: bool = False) -> 
     tensor([0.7071])
     """
     p = _logits(scores, probabilities).softmax(dim=1)
-    return (p - F.one_hot(y.long(), p.shape[1])).norm(dim=1)
+    return (p - F.one_hot(_class_numbers(y, p), p.shape[1])).norm(dim=1)
 
 
 def two_columns(output: Tensor, *, probabilities: bool = False) -> Tensor:
@@ -213,12 +219,17 @@ def two_columns(output: Tensor, *, probabilities: bool = False) -> Tensor:
     >>> two_columns(torch.tensor([2.0]))
     tensor([[0., 2.]])
     """
+    check_tensor("output", output, floating=True)
+    check_flag("probabilities", probabilities)
+    if output.ndim == 0 or output.numel() != len(output):
+        raise ValueError(f"output must have shape (n_samples,) or (n_samples, 1), got {tuple(output.shape)}.")
     output = output.reshape(len(output))
     first = 1 - output if probabilities else torch.zeros_like(output)
     return torch.stack([first, output], dim=1)
 
 
 def _logits(scores: Tensor, probabilities: bool) -> Tensor:
+    check_flag("probabilities", probabilities)
     scores = _checked(scores)
     return scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if probabilities else scores
 
@@ -242,10 +253,28 @@ def _class_rows(weight: Tensor, bias: Tensor | None, n_classes: int) -> Tensor:
     return weight
 
 
+def _class_numbers(y: Tensor, scores: Tensor) -> Tensor:
+    """Return the classes of the rows as int64."""
+    check_tensor("y", y)
+    if y.shape != scores.shape[:1] or y.is_complex():
+        raise ValueError(
+            f"y must have one class number for each of the {len(scores)} rows of scores, got {y.dtype} of "
+            f"shape {tuple(y.shape)}."
+        )
+    numbers = y.long()
+    if len(y) and not (int(numbers.min()) >= 0 and int(numbers.max()) < scores.shape[1]):
+        raise ValueError(
+            f"y must hold class numbers from 0 to {scores.shape[1] - 1}, got {int(numbers.min())} to "
+            f"{int(numbers.max())}."
+        )
+    return numbers
+
+
 def _checked(scores: Tensor) -> Tensor:
+    check_tensor("scores", scores, floating=True)
     if scores.ndim != 2 or scores.shape[1] < 2:
         raise ValueError(
-            f"class scores must have shape (n_samples, n_classes >= 2), got {tuple(scores.shape)}. "
+            f"scores must have shape (n_samples, n_classes >= 2), got {tuple(scores.shape)}. "
             "For one output of a binary head, pass skalss.scores.two_columns(output)."
         )
     return scores

@@ -157,7 +157,7 @@ BAD_PARAMETERS = {
             (MaxRounds(0), ValueError, "max_rounds must be a whole number of at least 1.* got 0"),
             (MaxRounds(2.5), TypeError, "max_rounds must be a whole number of at least 1.* got 2.5"),
             (MaxFailures(-1), ValueError, "max_failures must be a whole number of at least 0, got -1"),
-            (MaxFailures(1.5), ValueError, "max_failures must be .* got 1.5"),
+            (MaxFailures(1.5), TypeError, "max_failures must be .* got 1.5"),
             (MaxCost(0), ValueError, "max_cost must be a finite number above 0, got 0"),
             (MaxCost("9"), TypeError, "max_cost must be a finite number above 0, got '9'"),
             (ScoreReached(None), TypeError, "score must be a finite number, got None"),

@@ -21,12 +21,12 @@ from ..network import TaskModel
 from ..oracles import BaseOracle, Failed
 from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_path, check_positive_int, check_text
 from ..utils.progress import progress_bar, showing_progress
 from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
-from .parts import Data, assemble, check_oracle
+from .parts import Data, assemble, check_oracle, clone_settings
 from .pool import rows_of
 from .questions import Batch, Question, make_batch
 
@@ -86,7 +86,7 @@ class Campaign:
         self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None
     ):
         _check_sampler(sampler)
-        self.sampler = clone(sampler).set_params(oracle=None)
+        self.sampler = clone_settings(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
         data = Data(X, y, labeled, sample_id, X_val, y_val, show)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
@@ -167,6 +167,7 @@ class Campaign:
         LedgerError
             If the ledger cannot be written. Then nothing is recorded either.
         """
+        check_text("annotator", annotator)
         ids, answers = in_order_of_ids(ids, answers, self._labels_of)
         questions = [self._asked(id_, correct) for id_ in ids]
         if len(set(ids)) != len(ids):
@@ -446,6 +447,7 @@ class Campaign:
         path : str or path
             An oracle that cannot be pickled is left out, with a warning: pass it to `run` after loading.
         """
+        check_path("path", path)
         campaign = self
         fault = saving.pickling_fault((self.oracle, self._given_oracle))
         if fault:
@@ -483,6 +485,7 @@ class Campaign:
         ValueError
             If the file is not a campaign, is of a newer format, `X` is another pool, or `show` is missing.
         """
+        check_path("path", path)
         state = saving.read(path)
         campaign = state["campaign"]
         campaign.pool.attach(rows_of(X, campaign.sampler.random_state), show=show)

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_random_state
 
 from ..ledger import Ledger, LedgerLockedError, LedgerMismatchError
 from ..ledger.answers import from_line, to_line
@@ -26,6 +25,7 @@ from ..ledger.tables import Answer, CampaignLine, Request
 from ..ledger.values import content_of, pack, unpack
 from ..oracles import Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
+from ..utils.checks import checked_random_state
 from ..utils.scalars import from_json, to_json
 from .identity import (
     earlier_name_in_ledger,
@@ -62,7 +62,7 @@ class NoJournal:
 
     def choose_seed(self, random_state: SeedLike) -> int:
         """Draw the seed of a campaign."""
-        return int(check_random_state(random_state).randint(2**31 - 1))
+        return int(checked_random_state(random_state).randint(2**31 - 1))
 
     def start(self, seed: int) -> None:
         """Do nothing."""
@@ -151,7 +151,7 @@ class Journal:
         assert self._store is not None
         if random_state is None and (lines := self._our_lines(self._store.book.campaigns)):
             return lines[-1].seed
-        return int(check_random_state(random_state).randint(2**31 - 1))
+        return int(checked_random_state(random_state).randint(2**31 - 1))
 
     def start(self, seed: int) -> None:
         """Take the ledger for this campaign, and note it there.

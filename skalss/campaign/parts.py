@@ -17,7 +17,7 @@ from ..simulation import Box
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
 from ..targets import make_target
 from ..utils.bounds import Bounds
-from ..utils.checks import check_choice, check_positive_int
+from ..utils.checks import check_choice, check_positive_int, check_verbose, clone_checked, show
 from .agreement import Agreement
 from .budget import Budget
 from .cache import Cache, NoCache, make_cache
@@ -114,9 +114,9 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     budget = Budget(
         pool,
         records,
-        n_initial=s.n_initial,
-        n_per_round=s.n_per_round,
-        max_labels=s.max_labels,
+        n_initial=int(s.n_initial),  # NumPy's small integers overflow
+        n_per_round=int(s.n_per_round),
+        max_labels=int(s.max_labels),
         max_cost=min((rule.max_cost for rule in rules if isinstance(rule, MaxCost)), default=None),
         oracle=asked,
         unlimited=strategy.generates_points,
@@ -175,12 +175,29 @@ def _bounds_of_box(data: Data) -> Bounds | None:
     return data.X.bounds()
 
 
+def clone_settings(sampler: BaseEstimator) -> BaseEstimator:
+    """Return a clone of a sampler.
+
+    Raises
+    ------
+    TypeError
+        If it is no sampler, or a setting of it cannot be copied, by its name.
+    """
+    if isinstance(sampler, type) or not all(hasattr(sampler, name) for name in ("get_params", "max_labels")):
+        raise TypeError(
+            f"sampler must be an AdaptiveLatentSampler(...), whose settings are read, got {show(sampler)} of "
+            f"type {type(sampler).__name__}."
+        )
+    return clone_checked(sampler)
+
+
 def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
     """Refuse wrong settings; return the rules that end the campaign."""
     check_task_model(s.estimator)
     check_choice("train_on", s.train_on, TRAIN_ON)
     check_positive_int("n_initial", s.n_initial)
     check_positive_int("n_per_round", s.n_per_round)
+    check_verbose(s.verbose)
     check_control_share(s.control_share)
     rules = make_rules(s.max_labels, s.stop)
     scored = next((rule for rule in rules if "score" in rule.needs), None)
@@ -234,7 +251,7 @@ def _judge(
         records,
         scorer,
         share=float(s.control_share),
-        n_initial=s.n_initial,
+        n_initial=int(s.n_initial),
         budget=budget.total(),
         seed=seed,
     )

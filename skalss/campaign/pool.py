@@ -19,7 +19,7 @@ from ..oracles import Abstain, AnswerKey, Failed
 from ..simulation import Box
 from ..targets import BaseTarget
 from ..utils.bounds import Bounds, range_of
-from ..utils.columns import to_column
+from ..utils.checks import checked_mask, checked_rows, reading
 from ..utils.ids import first_twin, id_array
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
@@ -80,9 +80,11 @@ class Pool:
         """Take the rows: the user's own object, an array view of it, and what is shown of them."""
         self._fingerprint: str | None = None
         self.user_X: Any = to_host(X)
-        self.X: Any = validate_data(
-            _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
-        )
+        with reading("X"):
+            rows: Any = validate_data(
+                _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
+            )
+        self.X: Any = checked_rows("X", rows)
         if checker is not None:
             warn_of_channels_last(self.X, stacklevel=6)
         if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
@@ -132,14 +134,7 @@ class Pool:
         self.given_labels = [self.target.check(label) for label in (y[known] if y is not None else [])]
 
     def _checked_mask(self, labeled: ArrayLike, y: np.ndarray | None) -> np.ndarray:
-        mask = to_column(labeled)
-        mask = mask[:, 0] if mask.shape == (len(self), 1) else mask
-        if mask.dtype != bool or mask.shape != (len(self),):
-            raise ValueError(
-                f"labeled must be a bool mask of shape ({len(self)},), one entry for each row of X, "
-                f"got dtype {mask.dtype} and shape {mask.shape}. Make one of row numbers as "
-                "np.isin(np.arange(len(X)), rows)."
-            )
+        mask = checked_mask("labeled", labeled, len(self))
         if mask.any() and (y is None or pd.isna(y[mask]).any()):
             raise ValueError("labeled marks rows whose y is missing; pass their labels in y, or unmark them.")
         return mask
@@ -155,7 +150,7 @@ class Pool:
             got, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {got} without {missing}; pass both, or neither.")
         if X_val is not None and y_val is not None:
-            y_val = self._checked_validation_labels(self.target.column(y_val))
+            y_val = self._checked_validation_labels(self.target.column(y_val, "y_val"))
             X_val = self._checked_validation_rows(checker, X_val)
             check_consistent_length(X_val, y_val)
         self.X_val, self.y_val = X_val, cast("np.ndarray | None", y_val)
@@ -178,7 +173,9 @@ class Pool:
         return checked
 
     def _checked_validation_rows(self, checker: BaseEstimator, X_val: ArrayLike) -> np.ndarray:
-        rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False)
+        with reading("X_val"):
+            rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False)
+        rows = checked_rows("X_val", rows)
         if rows.shape[1:] != self.X.shape[1:]:
             raise ValueError(
                 f"X_val has rows of shape {rows.shape[1:]}, X has {self.X.shape[1:]}. Give both the same "

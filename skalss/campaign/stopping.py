@@ -284,7 +284,7 @@ def make_rules(max_labels: int, stop: StoppingRule | Iterable[StoppingRule]) -> 
     TypeError, ValueError
         If one is no rule, or has a wrong parameter.
     """
-    one = isinstance(stop, StoppingRule | type | str) or not isinstance(stop, Iterable)
+    one = isinstance(stop, StoppingRule | type | str) or not np.iterable(stop)
     rules: list[Any] = [stop] if one else list(stop)
     for rule in rules:
         if not isinstance(rule, StoppingRule):

@@ -19,16 +19,28 @@ from sklearn.utils.validation import check_consistent_length
 from ..campaign import Campaign
 from ..campaign.scoring import Scorer
 from ..latent import default_latent_model
-from ..network import make_task_model
+from ..network import check_task_model, make_task_model
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import Box
 from ..strategies import BaseStrategy
 from ..targets import make_target
-from ..utils.checks import check_positive_int
+from ..utils.checks import (
+    check_array_like,
+    check_callable,
+    check_count,
+    check_mapping,
+    check_n_jobs,
+    check_path,
+    check_positive_int,
+    check_text,
+    is_whole,
+    show,
+)
 from ..utils.progress import progress_bar
 from ..utils.tensors import to_host
 from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, old_hash_settings, read_runs
 
+_MOST_SEEDS = 10**6
 _MEASURED = ["n_labels", "n_queries", "score", "network_rows", "class_balance"]
 _CONTROL_SETTINGS = {"strategy": "random", "initial": "random", "pseudo_labels": None}
 
@@ -117,13 +129,29 @@ def compare_strategies(
     >>> summarize_comparison(results).index.tolist()
     ['random', 'mms']
     """
+    if not isinstance(sampler, AdaptiveLatentSampler):
+        raise TypeError(
+            f"sampler must be an AdaptiveLatentSampler with the settings that the arms share, got "
+            f"{show(sampler)} of type {type(sampler).__name__}."
+        )
+    check_n_jobs(n_jobs)
+    if csv is not None:
+        check_path("csv", csv, also="None")
+    if metrics is not None:
+        check_mapping("metrics", metrics, also="None")
     arms, seeds = _name_arms(strategies), _list_seeds(seeds)
+    for name, array in (("X", X), ("y", y), ("X_test", X_test), ("y_test", y_test)):
+        if array is not None or name.endswith("test"):
+            check_array_like(name, array)
     _check_test_rows(X, X_test, y_test)
+    check_task_model(sampler.estimator)
+    target = make_target(sampler)
+    target.check_column(target.column(y_test, "y_test"))
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
     X_test, y_test = to_host(X_test), make_target(make_task_model(sampler.estimator)).column(y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
-    scorers = {name: get_scorer(metric) for name, metric in (metrics or {}).items()}
+    scorers = {name: _scorer_of(name, metric) for name, metric in (metrics or {}).items()}
     known = read_runs(csv, {old_hash_settings(arm, data): hashes[name] for name, arm in samplers.items()})
     _check_columns(known, scorers, csv)
     done = set() if known is None else set(zip(known["arm"], known["seed"], known["settings"], strict=True))
@@ -174,6 +202,11 @@ def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
     """Return the parameters of each arm by its name; the control comes first."""
     if isinstance(strategies, str | BaseStrategy):
         strategies = [strategies]
+    if not isinstance(strategies, Iterable) or isinstance(strategies, type):
+        raise TypeError(
+            f"strategies must be a list of names or strategies, or a dict of them, got {show(strategies)} of "
+            f"type {type(strategies).__name__}."
+        )
     named = (
         list(strategies.items())
         if isinstance(strategies, Mapping)
@@ -194,10 +227,31 @@ def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
     return {CONTROL: _CONTROL_SETTINGS, **{name: arm for name, arm in arms.items() if name != CONTROL}}
 
 
-def _list_seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, int | np.integer):
-        check_positive_int("seeds", seeds)
+def _scorer_of(name: object, metric: Any) -> Any:
+    """Return the scorer of a metric; refuse what is none by its name."""
+    check_text("Each name in metrics", name)
+    if not isinstance(metric, str):
+        check_callable(f"metrics[{name!r}]", metric, also="the name of a scorer")
+        return metric
+    try:
+        return get_scorer(metric)
+    except ValueError as error:
+        raise ValueError(f"metrics[{name!r}] must be the name of a scorer or a callable: {error}") from error
+
+
+def _list_seeds(seeds: Any) -> list[int]:
+    allowed = "a whole number of seeds, or a list of seeds"
+    if is_whole(seeds):
+        check_positive_int("seeds", seeds, most=_MOST_SEEDS)
         seeds = range(int(seeds))
+    if (
+        not isinstance(seeds, Sequence | np.ndarray)
+        or isinstance(seeds, str | bytes)
+        or not np.iterable(seeds)
+    ):
+        raise TypeError(f"seeds must be {allowed}, got {show(seeds)} of type {type(seeds).__name__}.")
+    for seed in seeds:
+        check_count("Each of seeds", seed)
     listed = [int(seed) for seed in seeds]
     if len(set(listed)) < max(1, len(listed)):
         raise ValueError(

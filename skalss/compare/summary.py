@@ -7,7 +7,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.integrate import trapezoid
+from sklearn.utils import check_array
 
+from ..utils.checks import check_choice, check_range, check_real, show
+from ..utils.tensors import to_host
 from .runs import CONTROL, SECONDS
 
 
@@ -54,10 +57,11 @@ def summarize_comparison(
     ValueError
         If the control is not among the arms, or no seed was run with all of them.
     """
-    results = paired_runs(results)
+    results = paired_runs(results, "network_rows", "class_balance", *SECONDS)
     arms = list(dict.fromkeys(results["arm"]))
-    if control not in arms:
-        raise ValueError(f"control must be one of the arms {arms}, got {control!r}.")
+    check_choice("control", control, arms)
+    if target is not None:
+        check_real("target", target, also="None")
     areas = learning_areas(results)
     curves = {arm: _mean_curve(results[results["arm"] == arm]) for arm in arms}
     target = float(curves[control].iloc[-1]) if target is None else target
@@ -84,13 +88,15 @@ def summarize_comparison(
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("arm")
 
 
-def paired_runs(results: pd.DataFrame) -> pd.DataFrame:
+def paired_runs(results: pd.DataFrame, *more: str) -> pd.DataFrame:
     """Return the runs of the seeds that every arm has.
 
     Parameters
     ----------
     results : DataFrame
         From `compare_strategies`, or some of its rows.
+    *more : str
+        Columns that it must have, besides those of a learning curve.
 
     Returns
     -------
@@ -98,9 +104,10 @@ def paired_runs(results: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
-        If there is no such seed.
+    ValueError, TypeError
+        If there is no such seed, or `results` is no such table.
     """
+    check_results(results, *more)
     n_arms = results.groupby("seed")["arm"].nunique()
     paired = results[results["seed"].isin(n_arms.index[n_arms == results["arm"].nunique()])]
     if paired.empty:
@@ -125,6 +132,7 @@ def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
     areas : DataFrame
         A row for each seed, a column for each arm, in the units of `score`.
     """
+    check_results(results)
 
     def area(curve: pd.DataFrame) -> float:
         n_labels = curve["n_labels"].to_numpy(dtype=float)
@@ -138,7 +146,10 @@ def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
 
 def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
     """Return the mean of `values` and its 95 % interval by Student's t; NaN around a single value."""
-    values = np.asarray(values, dtype=float)
+    values = np.asarray(check_array(to_host(values), dtype=np.float64, ensure_2d=False, input_name="values"))
+    if values.ndim != 1:
+        raise ValueError(f"values must have shape (n_values,), got {values.shape}.")
+    check_range("values", values)
     mean = float(values.mean())
     if len(values) < 2:
         return mean, np.nan, np.nan
@@ -148,6 +159,11 @@ def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
 
 def labels_to_target(curve: pd.Series, target: float) -> float:
     """Return the number of labels at which a curve, indexed by labels, first reaches the target."""
+    if not isinstance(curve, pd.Series) or curve.empty or curve.dtype.kind not in "iuf":
+        raise TypeError(f"curve must be a Series of scores, indexed by labels, got {show(curve)}.")
+    if curve.index.dtype.kind not in "iuf":
+        raise TypeError(f"curve must be indexed by numbers of labels, got an index of {curve.index.dtype}.")
+    check_real("target", target)
     n_labels, scores = curve.index.to_numpy(dtype=float), curve.to_numpy()
     reached = np.flatnonzero(scores >= target)
     if not len(reached):
@@ -157,6 +173,19 @@ def labels_to_target(curve: pd.Series, target: float) -> float:
         return float(n_labels[0])
     share = (target - scores[i - 1]) / (scores[i] - scores[i - 1])
     return float(n_labels[i - 1] + share * (n_labels[i] - n_labels[i - 1]))
+
+
+def check_results(results: object, *more: str) -> None:
+    """Refuse what is no table of a comparison."""
+    if not isinstance(results, pd.DataFrame):
+        raise TypeError(
+            f"results must be the DataFrame that compare_strategies returns, got {show(results)} of type "
+            f"{type(results).__name__}."
+        )
+    missing = {"arm", "seed", "round", "n_labels", "score", *more}.difference(results.columns)
+    if missing or results.empty:
+        got = f"no column {sorted(missing)}" if missing else "no rows"
+        raise ValueError(f"results must be what compare_strategies gives; these have {got}.")
 
 
 def _named_interval(name: str, values: ArrayLike) -> dict[str, float]:

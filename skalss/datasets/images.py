@@ -15,6 +15,8 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from ..utils.checks import check_choice, check_flag, check_path, checked_random_state
+
 _N_DIGITS_TEST = 500
 
 
@@ -77,6 +79,9 @@ def load_digits_pool(
     >>> digits.X.shape, digits.X_test.shape
     ((1297, 64), (500, 64))
     """
+    check_flag("as_images", as_images)
+    check_flag("return_X_y", return_X_y)
+    rng = checked_random_state(random_state)
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)
     X = images[:, None] if as_images else images.reshape(len(images), -1)
@@ -85,7 +90,7 @@ def load_digits_pool(
         digits.target.astype(np.int64),
         test_size=_N_DIGITS_TEST,
         stratify=digits.target,
-        random_state=random_state,
+        random_state=rng,
     )
     if return_X_y:
         return X_pool, y_pool
@@ -153,13 +158,11 @@ def load_images(name: str, *, data_home: str | os.PathLike | None = None, dtype:
     ``jpeg[offset[i]:offset[i + 1]]``, ``offset_train``, ``offset_test``, ``y_train`` and ``y_test``.
     JPEG changes the pixels a little: compare accuracies only within one source.
     """
-    if name not in _IMAGE_SETS:
-        raise ValueError(
-            f"name must be 'mnist' or 'cifar10', got {name!r}. For other images, pass your own array of "
-            "shape (n_samples, n_channels, height, width)."
-        )
-    if dtype not in ("float32", "uint8"):
-        raise ValueError(f"dtype must be 'float32' or 'uint8', got {dtype!r}.")
+    other = "your own array of shape (n_samples, n_channels, height, width) in its place"
+    check_choice("name", name, _IMAGE_SETS, also=other)
+    check_choice("dtype", dtype, ("float32", "uint8"))
+    if data_home is not None:
+        check_path("data_home", data_home, also="None")
     spec = _IMAGE_SETS[name]
     folder = os.environ.get("SKALSS_DATA")
     if folder:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_positive_int, checked_random_state
 from .anatomy import N_ANGLES, draw_anatomy
 from .painting import paint
 
@@ -108,7 +108,7 @@ def make_vessels(
     check_positive_int("size", size)
     if size < 16:
         raise ValueError(f"size must be at least 16, got {size}: a wall of 0.25 mm would be lost. Pass 32.")
-    anatomy = draw_anatomy(n_samples, check_random_state(random_state))
+    anatomy = draw_anatomy(n_samples, checked_random_state(random_state))
     X = np.empty((n_samples, len(CHANNELS), size, size), dtype=np.float32)
     for start in range(0, n_samples, _BATCH):
         rows = slice(start, start + _BATCH)

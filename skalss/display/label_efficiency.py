@@ -11,7 +11,9 @@ from sklearn.exceptions import NotFittedError
 
 from ..compare import learning_areas, mean_interval, paired_runs
 from ..compare.runs import CONTROL
-from .pyplot import pyplot
+from ..compare.summary import check_results
+from ..utils.checks import check_mapping, check_text, show
+from .pyplot import check_drawing, pyplot
 
 # Okabe and Ito's colours, without the yellow that is too light for lines, and a dark red. Each has a marker,
 # so that arms can be told apart without colour, too.
@@ -113,15 +115,18 @@ class LabelEfficiencyDisplay:
             If columns are missing, there are no results, an arm is not among them, or no seed was run with
             all arms.
         """
-        missing = {"arm", "seed", "round", "n_labels", "score"}.difference(results.columns)
-        if missing or results.empty:
-            got = f"no column {sorted(missing)}" if missing else "no rows"
-            raise ValueError(f"results must be what compare_strategies gives; these have {got}.")
+        check_drawing(ax, line_kw=line_kw, fill_kw=fill_kw, control_kw=control_kw)
+        check_results(results)
+        for name, text in (("control", control), ("metric_name", metric_name)):
+            if text is not None:
+                check_text(name, text, also="None")
         known = list(dict.fromkeys(results["arm"]))
-        arms = known if arms is None else [arms] if isinstance(arms, str) else list(arms)
-        unknown = [arm for arm in arms if arm not in known]
+        arms = known if arms is None else [arms] if isinstance(arms, str) else arms
+        if not isinstance(arms, Sequence) or isinstance(arms, bytes):
+            raise TypeError(f"arms must be a list of some of {known}, got {show(arms)}.")
+        unknown = [arm for arm in arms if not (isinstance(arm, str) and arm in known)]
         if unknown or not arms:
-            raise ValueError(f"arms must be some of {known}, got {unknown or arms}.")
+            raise ValueError(f"arms must be some of {known}, got {show(unknown or arms)}.")
         paired = paired_runs(results[results["arm"].isin(arms)])
         display = cls(
             curves=pd.concat([_curve(paired, arm) for arm in arms], ignore_index=True),
@@ -171,13 +176,23 @@ class LabelEfficiencyDisplay:
         ValueError
             If one was fitted without `X_val` and `y_val`.
         """
+        check_mapping("samplers", samplers)
+        if not any(map(bool, samplers.values())):
+            raise ValueError(
+                f"samplers must hold a fitted sampler, got {show(samplers)}. Or draw what compare_strategies "
+                "gives with from_results."
+            )
+        for arm, fitted in samplers.items():
+            check_text("Each name in samplers", arm)
+            if not isinstance(fitted, Sequence) or isinstance(fitted, str | bytes):
+                raise TypeError(f"samplers[{arm!r}] must be a list of fitted samplers, got {show(fitted)}.")
         runs = [
             _scores(sampler).assign(arm=arm, seed=seed)
             for arm, fitted in samplers.items()
             for seed, sampler in enumerate(fitted)
         ]
         return cls.from_results(
-            pd.concat(runs, ignore_index=True) if runs else pd.DataFrame(),
+            pd.concat(runs, ignore_index=True),
             control=control,
             metric_name=metric_name,
             ax=ax,
@@ -213,6 +228,7 @@ class LabelEfficiencyDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        check_drawing(ax, line_kw=line_kw, fill_kw=fill_kw, control_kw=control_kw)
         plt = pyplot("LabelEfficiencyDisplay.plot")
         if ax is None:
             ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1]

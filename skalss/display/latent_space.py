@@ -13,14 +13,22 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_random_state
+from sklearn.utils.validation import check_array
 
 from ..oracles.base import LABELED
-from ..utils.checks import check_positive_int
+from ..utils.checks import (
+    check_count,
+    check_positive_int,
+    check_range,
+    checked_positions,
+    checked_random_state,
+    reading,
+    show,
+)
 from ..utils.columns import to_column
 from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import to_host
-from .pyplot import pyplot
+from .pyplot import check_drawing, pyplot
 
 # Paul Tol's muted colours and a black, told apart by readers who see colours differently.
 COLORS = (
@@ -132,6 +140,7 @@ class LatentSpaceDisplay:
         ValueError
             If it has no latent model, `X` is shorter than the pool, or there was no such round.
         """
+        check_drawing(ax, pool_kw=pool_kw, labeled_kw=labeled_kw, asked_kw=asked_kw)
         queries = getattr(sampler, "queries_", None)
         if queries is None:
             raise NotFittedError(
@@ -144,6 +153,8 @@ class LatentSpaceDisplay:
                 "Pass one that is fitted on the pool, as in latent_model=VAE().fit(X), or codes of your own "
                 "to LatentSpaceDisplay.from_codes."
             )
+        if not hasattr(model, "transform") or isinstance(model, type):
+            raise TypeError(f"latent_model must be a fitted latent model, got {show(model)}.")
         shown = _up_to(queries, round)
         last = shown["round"] == shown["round"].max()
         labelled = shown["state"] == LABELED
@@ -152,6 +163,8 @@ class LatentSpaceDisplay:
         given = np.setdiff1d(sampler.labeled_indices_, queries["position"])  # their labels are not kept
         labeled = np.concatenate([given, rows["position"]]).astype(np.intp)
         X = _indexable(X)
+        if np.ndim(X) < 2:
+            raise ValueError(f"X must be the pool that the sampler was fitted on, got shape {np.shape(X)}.")
         needed = np.union1d(labeled, asked)
         if len(needed) and needed[-1] >= len(X):
             raise ValueError(
@@ -227,21 +240,18 @@ class LatentSpaceDisplay:
         ValueError
             If `codes` is not 2-D, a position lies outside, or there are more or fewer labels than rows.
         """
-        codes = np.asarray(to_host(codes), dtype=np.float64)
-        if codes.ndim != 2 or 0 in codes.shape:
-            raise ValueError(
-                f"codes must have shape (n_samples, n_components), got {codes.shape}. Take them from "
-                "transform of a latent model."
-            )
+        check_drawing(ax, pool_kw=pool_kw, labeled_kw=labeled_kw, asked_kw=asked_kw)
+        codes = _checked("codes", codes)
         positions = {
-            "labeled": to_column(labeled).astype(np.intp).ravel(),
-            "asked": to_column(asked).astype(np.intp).ravel(),
+            "labeled": checked_positions("labeled", labeled, len(codes)),
+            "asked": checked_positions("asked", asked, len(codes)),
         }
-        for name, rows in positions.items():
-            if len(rows) and (rows.min() < 0 or rows.max() >= len(codes)):
+        if codes_generated is not None:
+            codes_generated = _checked("codes_generated", codes_generated)
+            if codes_generated.shape[1] != codes.shape[1]:
                 raise ValueError(
-                    f"{name} must hold positions of rows of codes, from 0 to {len(codes) - 1}, got "
-                    f"{rows.min()} to {rows.max()}."
+                    f"codes_generated has {codes_generated.shape[1]} columns, codes {codes.shape[1]}. Give "
+                    "both the same number."
                 )
         n_generated = 0 if codes_generated is None else len(codes_generated)
         labels = _checked_labels("labels", labels, len(positions["labeled"]))
@@ -314,6 +324,7 @@ class LatentSpaceDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        check_drawing(ax, pool_kw=pool_kw, labeled_kw=labeled_kw, asked_kw=asked_kw)
         plt = pyplot("LatentSpaceDisplay.plot")
         if ax is None:
             ax = plt.subplots(figsize=(6.4, 4.6), layout="constrained")[1]
@@ -385,6 +396,7 @@ def _up_to(queries: pd.DataFrame, round: int | None) -> pd.DataFrame:
     asked = queries["round"].unique().tolist()
     if round is None:
         return queries
+    check_count("round", round)
     if round not in asked:
         raise ValueError(
             f"round must be one of those in queries_, {asked}, or None for the last, got {round!r}."
@@ -396,7 +408,7 @@ def _draw(n_rows: int, n_pool: int | None, random_state: int | np.random.RandomS
     if n_pool is None:
         return np.arange(n_rows)
     check_positive_int("n_pool", n_pool, also="None for all rows")
-    rng = check_random_state(random_state)
+    rng = checked_random_state(random_state)
     return np.sort(rng.choice(n_rows, size=min(n_pool, n_rows), replace=False))
 
 
@@ -416,10 +428,17 @@ def _like(X: np.ndarray | pd.DataFrame, rows: np.ndarray) -> Any:
 def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
     if labels is None:
         return [None] * n
-    labels = to_column(labels).ravel().tolist()
-    if len(labels) != n:
-        raise ValueError(f"{name} must hold a label for each of {n} places, got {len(labels)}.")
-    return labels
+    found = to_column(labels).ravel().tolist()
+    if len(found) != n:
+        raise ValueError(f"{name} must hold a label for each of {n} places, got {len(found)}.")
+    return found
+
+
+def _checked(name: str, codes: Any) -> np.ndarray:
+    with reading(name):
+        codes = check_array(to_host(codes), dtype=np.float64, input_name=name)
+    check_range(name, codes)
+    return codes
 
 
 def _classes_of(labels: list[Any]) -> np.ndarray | None:
@@ -428,6 +447,8 @@ def _classes_of(labels: list[Any]) -> np.ndarray | None:
     numeric = all(isinstance(label, numbers.Real) for label in found)
     if numeric and (len(found) > MAX_CLASSES or any(isinstance(label, float) for label in found)):
         return None
+    if not numeric and not all(isinstance(label, str) for label in found):
+        raise TypeError(f"labels must be all numbers or all text, got {show(sorted(map(str, found)))}.")
     return np.array(sorted(found), dtype=object)
 
 
@@ -441,7 +462,7 @@ def _plane(
     """Bring codes to (n, 2), rows first and generated points behind them, and name the axes."""
     together = np.concatenate([codes, generated]).astype(np.float64)
     if codes.shape[1] == 1:
-        beside = check_random_state(random_state).uniform(size=(len(together), 1))
+        beside = checked_random_state(random_state).uniform(size=(len(together), 1))
         return np.hstack([together, beside]), ("code", "at random, to keep dots apart")
     if codes.shape[1] == 2:
         return together, ("code 1", "code 2")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..utils.checks import check_mapping, show
+
 
 def pyplot(caller: str) -> Any:
     """Import matplotlib, or say how to get it."""
@@ -15,3 +17,19 @@ def pyplot(caller: str) -> Any:
             '`pip install "skalss[plot]"`.'
         ) from error
     return plt
+
+
+def check_drawing(ax: Any = None, *, name: str = "ax", **styles: Any) -> None:
+    """Refuse axes that are none, and styles that are no dict.
+
+    Raises
+    ------
+    TypeError
+    """
+    if ax is not None and not hasattr(ax, "get_legend_handles_labels"):
+        raise TypeError(
+            f"{name} must be an Axes of matplotlib or None, got {show(ax)} of type {type(ax).__name__}."
+        )
+    for name_, style in styles.items():
+        if style is not None:
+            check_mapping(name_, style, also="None")

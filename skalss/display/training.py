@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 
 from ..selective.monitor import COLUMNS
-from .pyplot import pyplot
+from ..utils.checks import show
+from .pyplot import check_drawing, pyplot
 
 MONITORED = tuple(name for name in COLUMNS if name != "class_counts")  # a list is not drawn
 BESIDE = ("train_loss", "valid_loss", "valid_acc")
@@ -112,6 +113,7 @@ class TrainingProgressDisplay:
         ValueError
             If it holds nothing that a `MarginMonitor` writes.
         """
+        check_drawing(line_kw=line_kw)
         return cls(epochs=_table(history)).plot(axes=axes, line_kw=line_kw)
 
     def plot(self, axes=None, *, line_kw=None) -> TrainingProgressDisplay:
@@ -144,6 +146,7 @@ class TrainingProgressDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        check_drawing(line_kw=line_kw)
         plt = pyplot("TrainingProgressDisplay.plot")
         panels = self._panels()
         if axes is None:
@@ -153,6 +156,8 @@ class TrainingProgressDisplay:
         self.axes_ = np.ravel(np.asarray(axes, dtype=object))
         if len(self.axes_) != len(panels):
             raise ValueError(f"This training needs {len(panels)} axes, one per panel, got {len(self.axes_)}.")
+        for ax in self.axes_:
+            check_drawing(ax, name="axes")
         for ax, draw in zip(self.axes_, panels, strict=True):
             draw(_Panel(ax, self.epochs, line_kw))
         self.figure_ = self.axes_[0].figure
@@ -269,6 +274,11 @@ def _table(history: pd.DataFrame | Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the columns that can be drawn, indexed by epoch."""
     table = history.copy() if isinstance(history, pd.DataFrame) else None
     if table is None:
+        if not isinstance(history, Sequence) or not all(isinstance(row, Mapping) for row in history):
+            raise TypeError(
+                f"history must be net.history, a list of dicts or a DataFrame, got {show(history)} of type "
+                f"{type(history).__name__}."
+            )
         names = ("epoch", *MONITORED, *BESIDE)
         table = pd.DataFrame([{name: row[name] for name in names if name in row} for row in history])
     if "epoch" in table:

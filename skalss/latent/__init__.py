@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..utils.checks import check_positive_int
 from .base import BaseLatentModel
 from .conv_vae import ConvVAE
 from .level_set import LevelSetLatent
@@ -35,4 +36,5 @@ def default_latent_model(n_dimensions: int) -> BaseLatentModel:
     -------
     model : VAE or ConvVAE
     """
+    check_positive_int("n_dimensions", n_dimensions)
     return VAE() if n_dimensions == 2 else ConvVAE()

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from ..utils.checks import checked_shape
+from ..utils.checks import checked_codes, checked_rows, checked_shape, reading
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling
@@ -65,7 +65,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self : BaseLatentModel
         """
         warn_of_channels_last(X)
-        return self.fit_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True))
+        with reading("X"):
+            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
+        return self.fit_rows(checked_rows("X", rows))
 
     @usual_numerics()
     def fit_rows(
@@ -129,7 +131,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         self._check_row_shape(getattr(X, "shape", None))
-        return self.encode_rows(validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False))
+        with reading("X"):
+            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
+        return self.encode_rows(checked_rows("X", rows))
 
     @usual_numerics()
     def encode_rows(self, X: np.ndarray) -> np.ndarray:
@@ -162,7 +166,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X : ndarray of shape (n_samples, ...), float32
         """
         check_is_fitted(self)
-        Z = as_tensor(check_array(to_host(Z), dtype=[np.float32, np.float64], input_name="Z"))
+        Z = as_tensor(checked_codes("Z", Z))
         X = np.empty((len(Z), *self._row_shape), dtype=np.float32)
         with torch.no_grad():
             for piece in track_chunks(len(Z), self._chunk_rows(), "decode codes"):

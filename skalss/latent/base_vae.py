@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from torch import Tensor
 
-from ..utils.checks import check_number, check_positive_int
+from ..utils.checks import (
+    LARGEST_WIDTH,
+    check_choice,
+    check_flag,
+    check_number,
+    check_positive_int,
+    check_verbose,
+    checked_random_state,
+)
 from ..utils.devices import resolve_device, resolve_dtype, warn_of_emulation
 from ..utils.scaling import Scaling, centred, fit_scaling
 from ..utils.seeds import drawing_own, seeded
@@ -68,7 +75,7 @@ class BaseVAE(BaseLatentModel):
         self.likelihood_ = self._choose_likelihood(X)
         if self.likelihood_ == "gaussian" and self._scaling.unit_range:
             self._scaling = centred(X)  # a Gaussian learns slowly from values of small spread
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device), torch.enable_grad():
             with drawing_own():
                 net = self._build(self._shape).to(self._device)
@@ -77,10 +84,10 @@ class BaseVAE(BaseLatentModel):
                 rows=Rows(X.reshape(-1, *self._shape), self._scaling, self._device),
                 n_components=self.n_components,
                 likelihood=self.likelihood_,
-                beta=self.beta,
-                lr=self.lr,
-                max_epochs=self.max_epochs,
-                batch_size=self.batch_size,
+                beta=float(self.beta),
+                lr=float(self.lr),
+                max_epochs=int(self.max_epochs),
+                batch_size=int(self.batch_size),
                 early_stopping=self.early_stopping,
                 verbose=self.verbose,
                 compute=compute,
@@ -189,22 +196,11 @@ class BaseVAE(BaseLatentModel):
         return share / rows >= BINARY_SHARE
 
     def _check_parameters(self) -> None:
-        check_positive_int("n_components", self.n_components)
+        check_positive_int("n_components", self.n_components, most=LARGEST_WIDTH)
         check_positive_int("max_epochs", self.max_epochs)
         check_positive_int("batch_size", self.batch_size)
         check_number("lr", self.lr)
         check_number("beta", self.beta, zero=True)
-        if self.likelihood not in LIKELIHOODS:
-            raise ValueError(
-                f"likelihood must be one of {LIKELIHOODS}, got {self.likelihood!r}. "
-                "'auto' chooses by the range of X."
-            )
-
-
-def check_sizes(name: str, sizes: Any) -> tuple[int, ...]:
-    """Return `sizes` as a tuple of positive integers, or raise."""
-    if isinstance(sizes, str) or not np.iterable(sizes):
-        raise TypeError(f"{name} must be a sequence of integers, got {sizes!r}. Pass a tuple such as (256,).")
-    for size in sizes:
-        check_positive_int(f"every entry of {name}", size)
-    return tuple(int(size) for size in sizes)
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        check_flag("early_stopping", self.early_stopping)
+        check_verbose(self.verbose)

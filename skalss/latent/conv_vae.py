@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .base_vae import BaseVAE, check_sizes
+from ..utils.checks import check_sizes
+from .base_vae import BaseVAE
 from .elbo import VaeNet, widths
 
 
@@ -84,7 +85,7 @@ class ConvVAE(BaseVAE):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not check_sizes("hidden_channels", self.hidden_channels):
+        if not check_sizes("hidden_channels", self.hidden_channels, empty=True):
             raise ValueError(
                 "hidden_channels must have at least one entry, got (). Use VAE for no convolutions."
             )

@@ -127,6 +127,10 @@ class Trainer:
                     break
         if self.early_stopping:
             self.net.load_state_dict(best_weights)
+        if not all(bool(torch.isfinite(value).all()) for value in self.net.parameters()):
+            raise ValueError(
+                f"The weights are not finite after training with lr={self.lr}. Lower lr, or scale X."
+            )
         return history
 
     def _split(self) -> tuple[Tensor, Tensor]:

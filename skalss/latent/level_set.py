@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, check_sizes
 from ..utils.progress import track_chunks
 from ..utils.tensors import as_numpy, as_tensor
 from .base import BaseLatentModel
@@ -109,7 +109,8 @@ class LevelSetLatent(BaseLatentModel):
         check_number("cut", self.cut)
         if self.cut <= 0.5:
             raise ValueError(f"cut must be above 0.5, half a pixel, got {self.cut!r}. Pass 2.0 or more.")
-        if self.image_shape is not None and math.prod(self.image_shape) != math.prod(X.shape[1:]):
+        shape = None if self.image_shape is None else check_sizes("image_shape", self.image_shape)
+        if shape is not None and math.prod(shape) != math.prod(X.shape[1:]):
             raise ValueError(
                 f"image_shape must hold as many values as a row of X, {math.prod(X.shape[1:])}, got "
                 f"{self.image_shape}. Pass (channels, height, width)."

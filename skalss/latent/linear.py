@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.decomposition import PCA, IncrementalPCA
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import gen_batches
 from torch import Tensor
 
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_positive_int, checked_random_state
 from ..utils.devices import resolve_device
 from ..utils.progress import track
 from ..utils.surroundings import usual_sklearn
@@ -85,7 +85,7 @@ class LinearLatent(BaseLatentModel):
             for piece in track(pieces, "fit principal components", unit="batch"):
                 self.pca_.partial_fit(rows[piece])
         else:
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            seed = checked_random_state(self.random_state).randint(2**31 - 1)
             with np.errstate(invalid="ignore"):  # constant rows explain no variance
                 self.pca_ = PCA(n_components, random_state=seed).fit(rows)
         self.n_components_ = self._n_features_out = n_components

@@ -15,12 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import LabelEncoder
 from sklearn.semi_supervised import LabelSpreading
-from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
-from ..utils.checks import check_positive_int, check_share
+from ..utils.checks import check_flag, check_positive_int, check_share, checked_codes, checked_random_state
 from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
+from ..utils.tensors import to_host
 from ..utils.ties import ranked
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
@@ -132,6 +133,7 @@ class LabelSpreader(BaseEstimator):
             check_positive_int(name, getattr(self, name))
         for name in ("alpha", "keep", "until", "min_structure"):
             check_share(name, getattr(self, name))
+        check_flag("only_if_not_worse", self.only_if_not_worse)
         if not 0 < self.alpha < 1:
             raise ValueError(
                 f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
@@ -171,7 +173,17 @@ class LabelSpreader(BaseEstimator):
             The most confident rows; none that no label reached, and none at all where there is one class,
             less structure than `min_structure`, or a logistic regression is clearly better.
         """
-        rng = check_random_state(random_state)
+        rng = checked_random_state(random_state)
+        codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
+        y = column_or_1d(to_host(y), input_name="y")
+        if codes.shape[1] != codes_labeled.shape[1]:
+            raise ValueError(
+                f"codes has {codes.shape[1]} columns, codes_labeled {codes_labeled.shape[1]}. Take both from "
+                "one latent model."
+            )
+        if rows_labeled is not None:
+            rows_labeled = check_array(to_host(rows_labeled), allow_nd=True, input_name="rows_labeled")
+        check_consistent_length(codes_labeled, y, rows_labeled)
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
         if n_classes < 2 or len(codes) == 0:

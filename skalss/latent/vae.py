@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .base_vae import BaseVAE, check_sizes
+from ..utils.checks import check_sizes
+from .base_vae import BaseVAE
 from .elbo import VaeNet, widths
 
 
@@ -122,7 +123,7 @@ class VAE(BaseVAE):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
+        check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, empty=True)
 
     def _build(self, shape: tuple[int, ...]) -> VaeNet:
         n_features, hidden = math.prod(shape), tuple(self.hidden_layer_sizes)

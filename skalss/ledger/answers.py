@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Hashable
 from typing import Any
 
 from ..oracles import ABSTAIN, Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, read_told
 from ..targets import BaseTarget
+from ..utils.checks import check_number
 from .store import Store, now
 from .tables import IN_FILE, Answer
 from .values import to_text
@@ -17,8 +16,7 @@ from .values import to_text
 
 def check_cost(cost: Any) -> float:
     """Refuse a cost that is not a finite number of at least 0."""
-    if not isinstance(cost, numbers.Real) or not math.isfinite(cost) or cost < 0:
-        raise ValueError(f"cost must be a finite number of at least 0, got {cost!r}.")
+    check_number("cost", cost, zero=True)
     return float(cost)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import pandas as pd
 
 from ..oracles import Failed
+from ..utils.checks import check_flag, check_path, check_text
 from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
 from .answers import check_cost, check_told, target_for, to_line
@@ -60,8 +61,8 @@ class Ledger:
     """
 
     def __init__(self, path: str | os.PathLike, *, cache: bool = True):
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            raise TypeError(f"A ledger needs the path of its file, got {path!r}.")
+        check_path("path", path)
+        check_flag("cache", cache)
         self.path, self.cache = Path(path), cache
         self._store: Store | None = None
 
@@ -94,6 +95,7 @@ class Ledger:
         LedgerError
             If there is no ledger, or it cannot be written.
         """
+        check_text("annotator", annotator)
         id_json, cost = to_json(id_, "id"), check_cost(cost)
         store = self._open()
         with store.writing() as book:
@@ -167,6 +169,7 @@ class Ledger:
         ----------
         path : str or path
         """
+        check_path("path", path)
         csv_file.write(path, self.to_frame())
 
     def read_csv(self, path: str | os.PathLike, *, annotator: str = "") -> int:
@@ -200,6 +203,8 @@ class Ledger:
         ValueError
             With the line of the file that cannot be read, or the column that is missing or there twice.
         """
+        check_path("path", path)
+        check_text("annotator", annotator)
         store = self._open()
         entries = csv_file.read(path)
         with store.writing() as book:
@@ -274,4 +279,7 @@ def make_ledger(ledger: Any) -> Ledger | None:
     TypeError
         If it is something else.
     """
-    return ledger if ledger is None or isinstance(ledger, Ledger) else Ledger(ledger)
+    if ledger is None or isinstance(ledger, Ledger):
+        return ledger
+    check_path("ledger", ledger, also="a Ledger or None")
+    return Ledger(ledger)

@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
+from ..utils.checks import check_positive_int, checked_codes, checked_mask
+from ..utils.devices import resolve_device
+
 
 class BaseIndex(ABC):
     """Base of all indices: which of the codes lie nearest to given ones.
@@ -31,13 +34,8 @@ class BaseIndex(ABC):
     """
 
     def __init__(self, codes: np.ndarray, device: torch.device | str = "cpu"):
-        self.codes = np.asarray(codes, dtype=np.float32)
-        self.device = device
-        if self.codes.ndim != 2:
-            raise ValueError(
-                f"codes must have shape (n_codes, n_components), got {self.codes.shape}. Pass what the "
-                "latent model's transform returns."
-            )
+        self.codes = checked_codes("codes", codes)
+        self.device = resolve_device(device)
 
     def __reduce__(self) -> tuple[type[BaseIndex], tuple[np.ndarray, torch.device | str]]:
         return type(self), (self.codes, self.device)
@@ -67,22 +65,15 @@ class BaseIndex(ABC):
         ValueError
             If `Z` has another width than the codes, or `allowed` is no mask over them.
         """
-        Z = np.asarray(Z, dtype=np.float32)
+        check_positive_int("k", k)
+        Z = checked_codes("Z", Z)
         n_codes, width = self.codes.shape
-        if Z.ndim != 2 or Z.shape[1] != width:
+        if Z.shape[1] != width:
             raise ValueError(
                 f"Z must have shape (n_queries, {width}) like the codes of this index, got {Z.shape}. Pass "
                 "codes of the same latent model, or build the index anew from its codes."
             )
-        if allowed is not None:
-            allowed = np.asarray(allowed)
-            if allowed.dtype != bool or allowed.shape != (n_codes,):
-                raise ValueError(
-                    f"allowed must be a bool array of shape ({n_codes},), one entry for each code, got "
-                    f"{allowed.dtype} of shape {allowed.shape}. For row numbers, set those entries of "
-                    "np.zeros(n_codes, dtype=bool)."
-                )
-        return self._nearest(Z, k, allowed)
+        return self._nearest(Z, k, None if allowed is None else checked_mask("allowed", allowed, n_codes))
 
     @abstractmethod
     def _nearest(self, Z: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

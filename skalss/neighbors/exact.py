@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..utils.checks import check_positive_int, checked_codes, checked_mask
+from ..utils.devices import resolve_device
 from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunks
 
@@ -47,12 +49,18 @@ def nearest_codes(
     >>> nearest_codes(np.eye(3), np.array([[0.9, 0.0, 0.0]]), k=2)[0]
     array([[0, 1]])
     """
+    check_positive_int("k", k)
+    codes, Z, device = checked_codes("codes", codes), checked_codes("Z", Z), resolve_device(device)
+    if Z.shape[1] != codes.shape[1]:
+        raise ValueError(f"Z must have {codes.shape[1]} columns like codes, got {Z.shape[1]}.")
+    if allowed is not None:
+        allowed = checked_mask("allowed", allowed, len(codes))
     n_allowed = len(codes) if allowed is None else int(np.count_nonzero(allowed))
     k = min(k, n_allowed)
     if k < 1 or len(Z) == 0:
         shape = (len(Z), max(k, 0))
         return np.empty(shape, dtype=np.intp), np.empty(shape, dtype=np.float32)
-    queries = as_tensor(np.asarray(Z, dtype=np.float32), device)
+    queries = as_tensor(Z, device)
     best, where = _search(codes, queries, k, allowed)
     # |c|² - 2 c·q loses what lies below the rounding of the largest |q|²: then search again, exactly.
     reach = (queries - queries.mean(dim=0)).square().sum(dim=1).max()

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+from ..utils.checks import checked_codes, show
+from ..utils.devices import resolve_device
 from .base import BaseIndex
 from .exact_index import ExactIndex
 from .faiss_index import FaissIndex
@@ -56,22 +58,24 @@ def make_index(
     >>> type(make_index(np.eye(3)))
     <class 'skalss.neighbors.exact_index.ExactIndex'>
     """
+    codes, device = checked_codes("codes", codes), resolve_device(device)
     if isinstance(index, str):
         if index == "auto":
             index = _best_for(len(codes), device)
         if index not in INDEXES:
             raise ValueError(
-                f"index must be 'auto', one of {sorted(INDEXES)} or a subclass of BaseIndex, got {index!r}."
+                f"index must be 'auto', one of {sorted(INDEXES)} or a subclass of BaseIndex, got "
+                f"{show(index)}."
             )
         index = INDEXES[index]
     if not (isinstance(index, type) and issubclass(index, BaseIndex)):
         raise TypeError(
-            f"index must be 'auto', one of {sorted(INDEXES)} or a subclass of BaseIndex, got {index!r} of "
-            f"type {type(index).__name__}. Pass the class: it is built when the codes are known."
+            f"index must be 'auto', one of {sorted(INDEXES)} or a subclass of BaseIndex, got {show(index)} "
+            f"of type {type(index).__name__}. Pass the class: it is built when the codes are known."
         )
     return index(codes, device)
 
 
-def _best_for(n_codes: int, device: torch.device | str) -> str:
-    on_cpu = torch.device(device).type == "cpu"  # accelerators compare with all codes faster than we search
+def _best_for(n_codes: int, device: torch.device) -> str:
+    on_cpu = device.type == "cpu"  # accelerators compare with all codes faster than we search
     return "faiss" if n_codes >= _LARGE and on_cpu and find_spec("faiss") else "exact"

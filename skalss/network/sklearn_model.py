@@ -10,9 +10,10 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_random_state, check_X_y
+from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from ..targets import BaseTarget, make_target
+from ..utils.checks import checked_random_state
 from ..utils.progress import progress_bar
 from ..utils.scaling import Scaling
 from ..utils.tensors import to_host
@@ -142,7 +143,7 @@ class SklearnModel(BaseEstimator):
 
     def _seeded(self) -> BaseEstimator:
         """Clone the estimator, with a seed of its own for each part that takes one."""
-        made, rng = clone(self.estimator), check_random_state(self.random_state)
+        made, rng = clone(self.estimator), checked_random_state(self.random_state)
         names = sorted(name for name in made.get_params() if name.rpartition("__")[2] == "random_state")
         return made.set_params(**{name: int(rng.randint(2**31 - 1)) for name in names})
 

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch import Tensor
@@ -20,7 +20,17 @@ from torch import Tensor
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
 from ..utils.batchnorm import single_rows
-from ..utils.checks import check_positive_int, checked_shape
+from ..utils.checks import (
+    check_callable,
+    check_flag,
+    check_positive_int,
+    check_tensor,
+    checked_codes,
+    checked_random_state,
+    checked_rows,
+    checked_shape,
+    reading,
+)
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
 from ..utils.layout import warn_of_channels_last
@@ -155,6 +165,7 @@ class TaskNet(BaseEstimator):
         """
         if self.estimator is not None:
             check_net(self.estimator)
+        check_flag("warm_start", self.warm_start)
         if self.min_epoch_rows is not None:
             check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         check_class_weight(self.class_weight, make_target(self))
@@ -183,6 +194,7 @@ class TaskNet(BaseEstimator):
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
         warn_of_channels_last(X)
+        self.check()
         return self.fit_rows(X, y, fresh=not (self.warm_start and hasattr(self, "net_")))
 
     def partial_fit(self, X, y, classes=None) -> Self:
@@ -239,7 +251,7 @@ class TaskNet(BaseEstimator):
         X, y = self._check_training_data(X, y, reset=fresh)
         if fresh:
             self._prepare(X, y, target, scaling)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
         weights = self._weights(y, more_may_come=target is not None and target.classes is None)
         with seeded(seed, self.device_):
             if fresh:
@@ -336,17 +348,18 @@ class TaskNet(BaseEstimator):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         target = make_target(self)
-        X, y = validate_data(
-            self,
-            to_host(X),
-            to_host(y),
-            allow_nd=True,
-            reset=reset,
-            y_numeric=target.numeric,
-            dtype="numeric",
-        )
+        with reading("X or y"):
+            X, y = validate_data(
+                self,
+                to_host(X),
+                to_host(y),
+                allow_nd=True,
+                reset=reset,
+                y_numeric=target.numeric,
+                dtype="numeric",
+            )
         target.check_column(y)
-        return X, column_or_1d(y, warn=True)
+        return checked_rows("X", X), column_or_1d(y, warn=True)
 
     def _set_target(self, target: BaseTarget) -> None:
         self.target_ = target
@@ -622,6 +635,9 @@ class TaskNet(BaseEstimator):
             What the network predicts at the decoded codes.
         """
         check_is_fitted(self)
+        check_callable("decode", decode)
+        Z, y = checked_codes("Z", Z), np.asarray(column_or_1d(to_host(y), dtype=None, input_name="y"))
+        check_consistent_length(Z, y)
         plain_module(self.net_).eval()
         reduction = getattr(self.net_.criterion_, "reduction", "mean")
         gradients, predictions = [], []
@@ -655,6 +671,7 @@ class TaskNet(BaseEstimator):
             Probabilities, or values in the units of `y`; on the network's device, in eval mode.
         """
         check_is_fitted(self)
+        check_tensor("rows", rows)
         plain_module(self.net_).eval()
         output = first_output(self.net_.infer(self.scaling_(rows.to(self.device_))))
         return self.target_.beliefs(probabilities(self.net_, output))
@@ -663,13 +680,14 @@ class TaskNet(BaseEstimator):
 
     def _check_rows(self, X) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+        with reading("X"):
+            X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
         if X.shape[1:] != self._row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but TaskNet was fitted to {self._row_shape}. Give "
                 "rows of that shape."
             )
-        return X
+        return checked_rows("X", X)
 
     def _scaled(self, X: np.ndarray) -> Tensor:
         return self.scaling_(as_tensor(X)).to(self.device_)

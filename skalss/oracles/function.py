@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 
-from ..utils.checks import check_count, check_flag, check_number
+from ..utils.checks import check_callable, check_count, check_flag, check_n_jobs, check_number
 from .alignment import one_a_row
 from .base import BaseOracle, Failed, read_answer
 from .calls import CHUNKS_PER_JOB, Call, Fault, Outcome, Run, ask_again, cut, in_turn
@@ -188,11 +188,14 @@ class FunctionOracle(BaseOracle):
         check_number("backoff", self.backoff, zero=True)
         for name in ("per_row", "labels_new_points", "charge_failures"):
             check_flag(name, getattr(self, name))
+        check_callable("function", self.function)
         check_n_jobs(self.n_jobs)
         self._caught()
         if self.timeout is None:
             return
         check_number("timeout", self.timeout, also="None")
+        if self.timeout > threading.TIMEOUT_MAX:
+            raise ValueError(f"timeout must be at most {threading.TIMEOUT_MAX:g} s, got {self.timeout!r}.")
         backend = chosen_backend()
         if backend is not None and not isinstance(backend, LOCAL):
             raise ValueError(
@@ -204,7 +207,8 @@ class FunctionOracle(BaseOracle):
         """Choose where the function runs: here, in worker processes, or where a joblib backend takes it."""
         common: dict[str, Any] = {"take": partial(self._take, X), "catch": self._caught()}
         if self.timeout is not None or (n_jobs > 1 and chosen_backend() is None):
-            return partial(in_workers, self.function, n_jobs=n_jobs, timeout=self.timeout, **common)
+            seconds = None if self.timeout is None else float(self.timeout)
+            return partial(in_workers, self.function, n_jobs=n_jobs, timeout=seconds, **common)
         if n_jobs > 1:
             return partial(over_joblib, self.function, n_jobs=n_jobs, **common)
         return partial(in_turn, self.function, **common)
@@ -245,16 +249,3 @@ class FunctionOracle(BaseOracle):
 def take_rows(X: Any, which: int | slice) -> Any:
     """Return a row, or a slice of rows, by position."""
     return X.iloc[which] if hasattr(X, "iloc") else X[which]
-
-
-def check_n_jobs(n_jobs: Any) -> None:
-    """Refuse what is no number of jobs to joblib."""
-    if n_jobs is None:
-        return
-    if not isinstance(n_jobs, numbers.Integral) or isinstance(n_jobs, bool):
-        raise TypeError(
-            f"n_jobs must be a whole number other than 0, or None, got {n_jobs!r} of type "
-            f"{type(n_jobs).__name__}. -1 takes all processors."
-        )
-    if n_jobs == 0:
-        raise ValueError("n_jobs must be a whole number other than 0, or None, got 0. For one, pass 1.")

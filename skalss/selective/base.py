@@ -12,10 +12,11 @@ from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import Tensor
 
-from ..utils.checks import check_real, check_share
+from ..utils.checks import check_real, check_share, show
 from .rows import Rows, RowStream
 from .scoring import device_of, seconds
 
+MOST_BATCHES = 10**6  # of a pool
 FORGOTTEN = 50  # plain updates after which a running average holds half a percent of what was before
 
 
@@ -189,8 +190,10 @@ class PoolSelector(BaseSelector):
         ValueError
         """
         check_real("pool_factor", self.pool_factor)
-        if self.pool_factor < 1:
-            raise ValueError(f"pool_factor must be at least 1, got {self.pool_factor!r}.")
+        if not 1 <= self.pool_factor <= MOST_BATCHES:
+            raise ValueError(
+                f"pool_factor must be at least 1, and at most {MOST_BATCHES}, got {show(self.pool_factor)}."
+            )
         check_share("start", self.start)
         check_share("end", self.end)
         if self.start > self.end:

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ..network.skorch_net import first_output
-from ..utils.checks import check_number, check_positive_int
+from ..utils.checks import check_choice, check_flag, check_number, check_positive_int, check_text
 from ..utils.devices import resolve_dtype, warn_of_emulation
 from ..utils.seeds import own_generator
 from ..utils.surroundings import CPU
@@ -104,14 +104,15 @@ class HardestRows(PoolSelector):
         ValueError
         """
         super().check()
-        if not callable(self.score) and self.score not in SCORES:
-            raise ValueError(f"score must be one of {SCORES} or a callable, got {self.score!r}.")
-        if self.bias not in ("exclude", "include"):
-            raise ValueError(f"bias must be 'exclude' or 'include', got {self.bias!r}.")
-        if self.when not in ("pays", "always"):
-            raise ValueError(f"when must be 'pays' or 'always', got {self.when!r}.")
+        if not callable(self.score):
+            check_choice("score", self.score, SCORES, also="a callable")
+        check_choice("bias", self.bias, ("exclude", "include"))
+        check_choice("when", self.when, ("pays", "always"))
+        if self.head is not None:
+            check_text("head", self.head, also="None")
+        check_flag("class_balance", self.class_balance)
         check_number("rho", self.rho, zero=True)
-        resolve_dtype(self.score_dtype, torch.device("cpu"))
+        resolve_dtype(self.score_dtype, torch.device("cpu"), name="score_dtype")
         check_positive_int("score_chunk", self.score_chunk)
 
     def start_training(self, net: NeuralNet) -> None:
@@ -124,7 +125,7 @@ class HardestRows(PoolSelector):
     @property
     def needs_classes(self) -> bool:  # type: ignore[override]
         """Whether the score is one of class scores."""
-        return self.score in ("mms", "margin", "entropy")
+        return isinstance(self.score, str) and self.score in ("mms", "margin", "entropy")
 
     def pays(self, n_done: int) -> bool:
         """Whether the rows chosen pull so much harder than their pool that scoring it is worth its price."""

@@ -13,6 +13,7 @@ from skorch.callbacks import Callback, PrintLog
 from torch import Tensor
 
 from ..network.skorch_net import first_output
+from ..utils.checks import check_flag
 from ..utils.tensors import as_numpy
 from .base import Selection
 from .rows import Rows
@@ -88,6 +89,7 @@ class MarginMonitor(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Forget the last training."""
+        check_flag("warn", self.warn)
         self.head_: Head | None = None
         self.used_ = torch.zeros(0, dtype=torch.bool, device="cpu")
         self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection

@@ -60,7 +60,7 @@ class HardNegatives(PoolSelector):
         super().check()
         check_positive_int("ramp_epochs", self.ramp_epochs)
         check_positive_int("score_chunk", self.score_chunk)
-        resolve_dtype(self.score_dtype, torch.device("cpu"))
+        resolve_dtype(self.score_dtype, torch.device("cpu"), name="score_dtype")
 
     def start_training(self, net: NeuralNet) -> None:
         """Get ready for the first epoch of a training."""

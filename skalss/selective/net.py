@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from ..network.loader import can_number
 from ..network.skorch_net import plain_module
 from ..targets import make_target
 from ..utils.batchnorm import single_rows
+from ..utils.checks import check_choice, check_flag, clone_checked, show
 from ..utils.devices import resolve_dtype, warn_of_emulation
 from ..utils.surroundings import usual_numerics
 from .base import BaseSelector, Selection
@@ -60,17 +60,14 @@ def make_selector(selector: str | BaseSelector | None, **params: Any) -> BaseSel
     if selector is None:
         return None  # a grid over selector=[None, "mms"] and its parameters is meant to work
     if isinstance(selector, str):
-        if selector not in SELECTORS:
-            raise ValueError(
-                f"selector must be one of {sorted(SELECTORS)}, an object or None, got {selector!r}."
-            )
+        check_choice("selector", selector, sorted(SELECTORS), also="an object, or None")
         made = SELECTORS[selector]()
     elif isinstance(selector, BaseSelector):
-        made = clone(selector)
+        made = clone_checked(selector)
     else:
         raise TypeError(
             f"selector must be one of {sorted(SELECTORS)}, an object such as HardestRows() or None, got "
-            f"{selector!r}."
+            f"{show(selector)}."
         )
     made.set_params(**params).check()
     return made
@@ -208,6 +205,7 @@ class _Selective(NeuralNet):
     def initialize_module(self):
         """Lay the weights out as asked. See `skorch.NeuralNet.initialize_module`."""
         super().initialize_module()
+        check_flag("channels_last", self.channels_last)
         if self.channels_last:
             module: Any = plain_module(self)
             module.to(memory_format=torch.channels_last)  # in place

@@ -10,7 +10,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ..network.skorch_net import first_output
-from ..utils.checks import check_share
+from ..utils.checks import check_share, check_text
 from .base import BaseSelector, Selection
 from .memory import RowMemory
 from .rows import RowStream
@@ -66,6 +66,8 @@ class PruneEasyRows(BaseSelector):
         check_share("max_doubt", self.max_doubt)
         check_share("skip", self.skip)
         check_share("end", self.end)
+        if self.head is not None:
+            check_text("head", self.head, also="None")
         if self.skip == 1:
             raise ValueError("skip must be below 1: some easy rows must stay to speak for the others, got 1.")
 

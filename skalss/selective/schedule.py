@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sized
+from collections.abc import Sequence, Sized
 from typing import Any
 
+import numpy as np
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from ..utils.checks import check_real, check_share
+from ..utils.checks import check_choice, check_real, check_share, show
 
 LEAST = 1e-3  # of the learning rate
 
@@ -123,16 +124,15 @@ class EarlyDropLR(Callback):
     def _check(self) -> None:
         check_share("warmup", self.warmup)
         check_real("factor", self.factor)
-        if self.drops == "linear":
-            return
         if isinstance(self.drops, str):
-            raise ValueError(f"drops must be 'linear' or shares of the training, got {self.drops!r}.")
-        if not isinstance(self.drops, Iterable):
-            raise TypeError(f"drops must be 'linear' or shares of the training, got {self.drops!r}.")
+            check_choice("drops", self.drops, ("linear",), also="shares of the training")
+            return
+        if not isinstance(self.drops, Sequence | np.ndarray):
+            raise TypeError(f"drops must be 'linear' or shares of the training, got {show(self.drops)}.")
         for drop in self.drops:
             check_share("drops", drop)
         if self.factor <= 0 or list(self.drops) != sorted(self.drops):
             raise ValueError(
-                f"factor must be above 0 and drops must ascend, got factor={self.factor!r} and "
-                f"drops={self.drops!r}."
+                f"factor must be above 0 and drops must ascend, got factor={show(self.factor)} "
+                f"and drops={show(self.drops)}."
             )

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_array
 
 from ..oracles import Abstain, BaseOracle
-from ..utils.checks import check_number, check_positive_int, check_share
+from ..utils.checks import check_choice, check_number, check_positive_int, check_share
+from ..utils.tensors import to_host
 from .contours import NotAVessel, find_contours
 from .elasticity import Solution, solve_ring
 from .mesh import are_convex, element_areas, element_corners, ring_nodes, sample
@@ -178,7 +180,7 @@ class VesselStress(BaseOracle):
             If the image has another shape, or a parameter is not allowed.
         """
         self._check()
-        return self._simulate(as_images(np.asarray(image)[None])[0])
+        return self._simulate(as_images(np.asarray(to_host(image))[None])[0])
 
     def _simulate(self, image: np.ndarray) -> VesselSimulation | Abstain:
         if not np.isfinite(image).all():
@@ -209,8 +211,8 @@ class VesselStress(BaseOracle):
     def _young(self, lipid: np.ndarray, calcification: np.ndarray) -> np.ndarray:
         excess = np.maximum(lipid + calcification, 1)  # decoded channels may add up to more than the pixel
         lipid, calcification = lipid / excess, calcification / excess
-        log = (1 - lipid - calcification) * np.log(self.fibrous)
-        return np.exp(log + lipid * np.log(self.lipid) + calcification * np.log(self.calcification))
+        log = (1 - lipid - calcification) * math.log(self.fibrous)
+        return np.exp(log + lipid * math.log(self.lipid) + calcification * math.log(self.calcification))
 
     def _peak(self, solution: Solution, fibrous: np.ndarray, area: np.ndarray) -> float:
         """Return the quantile of von Mises stress by area in fibrous tissue, or in all if there is none."""
@@ -234,16 +236,15 @@ class VesselStress(BaseOracle):
             check_positive_int(name, getattr(self, name))
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)!r}.")
-        for name, allowed in (("output", OUTPUTS), ("solver", tuple(SOLVERS))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
+        check_choice("output", self.output, OUTPUTS)
+        check_choice("solver", self.solver, SOLVERS)
         if self.solver == "scikit-fem":
             import_skfem("VesselStress(solver='scikit-fem')")
 
 
 def as_images(X: ArrayLike) -> np.ndarray:
     """Return rows as float images of shape (n, 3, height, width); bytes are divided by 255."""
-    X = np.asarray(X)
+    X = np.asarray(check_array(to_host(X), allow_nd=True, ensure_2d=False, ensure_all_finite=False))
     X = X / 255 if X.dtype == np.uint8 else X.astype(float)
     if X.ndim == 2:
         size = math.isqrt(X.shape[1] // 3)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from sklearn.base import BaseEstimator
 
-from ..targets import BaseTarget, Classes, make_target, target_of_task
+from ..targets import TARGETS, BaseTarget, Classes, make_target, target_of_task
+from ..utils.checks import check_choice, show
 from .adaptive import AdaptiveStrategy
 from .badge import BadgeStrategy
 from .base import BaseStrategy, Candidates
@@ -104,8 +105,10 @@ def make_strategy(strategy: str | BaseStrategy, task: str | None = None) -> Base
     if not isinstance(strategy, BaseStrategy):
         raise TypeError(
             f"strategy must be one of {['auto', *sorted(STRATEGIES)]} or a BaseStrategy object, got "
-            f"{strategy!r}."
+            f"{show(strategy)}."
         )
+    if task is not None:
+        check_choice("task", task, [target.task for target in TARGETS], also="None")
     if task is not None and task not in strategy.tasks:
         able = ["auto", *sorted(name for name, make in STRATEGIES.items() if task in make().tasks)]
         raise ValueError(
@@ -147,6 +150,11 @@ def make_initial(
     if is_auto(initial):
         return STRATEGIES[_target(task).auto_initial if is_auto(strategy) else "random"]()
     able = sorted(name for name, make in STRATEGIES.items() if not make().needs)
+    if not isinstance(initial, str | BaseStrategy):
+        raise TypeError(
+            f"initial must be one of {['auto', *able]} or a strategy that needs no labels, got "
+            f"{show(initial)}."
+        )
     if isinstance(initial, str) and initial not in able:
         raise ValueError(
             f"initial must be one of {['auto', *able]} or a strategy that needs no labels, got {initial!r}."

@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from ..neighbors import nearest_codes
-from ..utils.checks import check_number, check_positive_int
+from ..utils.checks import check_flag, check_number, check_positive_int, is_word, show
 from .base import BaseStrategy
 from .snapshot import Snapshot
+
+LONGEST_STEP = 1e6  # times the spread of the codes
 
 
 class BaseClimbStrategy(BaseStrategy):
@@ -36,8 +38,14 @@ class BaseClimbStrategy(BaseStrategy):
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         check_number("step", self.step)
+        if self.step > LONGEST_STEP:
+            raise ValueError(
+                f"step must be at most {LONGEST_STEP:g}, got {show(self.step)}: no code is there."
+            )
         check_positive_int("n_steps", self.n_steps)
-        if self.min_distance not in ("median", None):
+        check_flag("stop_at_flip", self.stop_at_flip)
+        check_flag("start_once", self.start_once)
+        if self.min_distance is not None and not is_word(self.min_distance, "median"):
             check_number("min_distance", self.min_distance, also="'median' or None")
 
     def _start_order(self, snapshot: Snapshot) -> np.ndarray:

@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from ..neighbors import nearest_codes
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_choice, check_positive_int
 from ..utils.surroundings import ignoring, usual_sklearn
 from ..utils.tensors import as_tensor
 from ..utils.ties import ROUNDING, one_of_largest, ranked
@@ -175,8 +175,7 @@ class CoreSetStrategy(BaseStrategy):
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
-        if self.space not in ("codes", "features"):
-            raise ValueError(f"space must be 'codes' or 'features', got {self.space!r}.")
+        check_choice("space", self.space, ("codes", "features"))
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
 

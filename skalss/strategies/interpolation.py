@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..utils.checks import check_positive_int, check_share
+from ..utils.checks import check_choice, check_flag, check_positive_int, check_share, is_word
 from .base import Candidates, check_members
 from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest
@@ -124,15 +124,15 @@ class InterpolationStrategy(BaseClimbStrategy):
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         """Only a random direction needs no gradient."""
-        return frozenset({"labels"} if self.climb == "random" else {"labels", "gradient"})
+        return frozenset({"labels"} if is_word(self.climb, "random") else {"labels", "gradient"})
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         super().check()
-        if self.climb not in CLIMBS:
-            raise ValueError(f"climb must be one of {CLIMBS}, got {self.climb!r}.")
-        if self.on_refusal not in ("nearest", None):
-            raise ValueError(f"on_refusal must be 'nearest' or None, got {self.on_refusal!r}.")
+        check_choice("climb", self.climb, CLIMBS)
+        check_flag("residual", self.residual)
+        if self.on_refusal is not None:
+            check_choice("on_refusal", self.on_refusal, ("nearest",), also="None")
         check_share("random_share", self.random_share)
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
@@ -235,6 +235,8 @@ class InterpolationStrategy(BaseClimbStrategy):
         """Keep `n` of the rows and points together."""
         codes, network = made.codes, snapshot.network
         assert codes is not None
+        if len(rows) + len(codes) <= n:
+            return rows, made
         if network.can("features"):
             parts, centres = [network.features(rows)] if len(rows) else [], network.labeled_features()
             if len(codes):

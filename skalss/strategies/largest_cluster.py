@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_choice, check_positive_int
 from ..utils.tensors import as_tensor
 from ..utils.ties import ROUNDING, one_of_largest
 from .base import BaseStrategy, Candidates
@@ -60,8 +60,7 @@ class LargestClusterStrategy(BaseStrategy):
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("n_candidates", self.n_candidates)
-        if self.space not in SPACES:
-            raise ValueError(f"space must be one of {SPACES}, got {self.space!r}.")
+        check_choice("space", self.space, SPACES)
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Whether distances are taken between codes."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from ..latent import BaseLatentModel
 from ..neighbors import BaseIndex, make_index, nearest_by_chance
 from ..utils.bounds import Bounds, range_of
+from ..utils.checks import checked_codes
+from ..utils.devices import resolve_device
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 # Rows and their codes; and the bounds of what they are edited to, where these are not the pool's range.
@@ -32,7 +34,7 @@ class Encoded:
     """
 
     def __init__(self, model: BaseLatentModel, codes: np.ndarray, device: torch.device | str = "cpu"):
-        self.model, self.codes, self.device = model, codes, device
+        self.model, self.codes, self.device = model, checked_codes("codes", codes), resolve_device(device)
         self._index: BaseIndex | None = None
 
     def index(self) -> BaseIndex:

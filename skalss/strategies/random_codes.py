@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import qmc
 
+from ..utils.checks import check_choice
 from .base import BaseStrategy, Candidates
 from .limits import Constraint, Limits, Made
 from .snapshot import Snapshot
@@ -54,8 +55,7 @@ class RandomCodesStrategy(BaseStrategy):
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
-        if self.design not in DESIGNS:
-            raise ValueError(f"design must be one of {DESIGNS}, got {self.design!r}.")
+        check_choice("design", self.design, DESIGNS)
         Limits(self.bounds, self.constraint).check()
 
     def check_pool(self, X: np.ndarray, as_user_rows: Callable[[np.ndarray], Any]) -> None:

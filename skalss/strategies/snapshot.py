@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, column_or_1d
 
 from ..latent import LabelSpreader
 from ..network import TaskModel
 from ..targets import BaseTarget, Classes
 from ..utils.bounds import Bounds
+from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state
+from ..utils.devices import resolve_device
 from ..utils.seeds import branch
+from ..utils.tensors import to_host
 from .latent_view import Encoded, LatentView
 from .network_view import NetworkView
 
@@ -210,15 +213,30 @@ def make_snapshot(
     -------
     snapshot : Snapshot
     """
-    labeled, device = np.asarray(labeled), torch.device(device)
-    labeled = np.flatnonzero(labeled) if labeled.dtype == bool else labeled.astype(np.intp)
+    if (
+        not isinstance(X, np.ndarray) or X.ndim < 2
+    ):  # the pool of a campaign is, and was checked when it came in
+        X = np.asarray(check_array(to_host(X), allow_nd=True, input_name="X"))
+    device, labeled = resolve_device(device), to_host(labeled)
+    if isinstance(labeled, np.ndarray) and labeled.dtype == bool:
+        labeled = np.flatnonzero(checked_mask("labeled", labeled, len(X)))
+    labeled = checked_positions("labeled", labeled, len(X))
+    y_labeled = column_or_1d(to_host(y_labeled), dtype=None, input_name="y_labeled")
+    if len(y_labeled) != len(labeled) + (0 if made is None else len(made.rows)):
+        raise ValueError(
+            f"y_labeled must hold a label for each of {len(labeled)} labelled rows, and then for each made "
+            f"point, got {len(y_labeled)}."
+        )
+    for name, function in (("latent", latent), ("network", network)):
+        check_callable(name, function)
     if taken is None:
         taken = np.zeros(len(X), dtype=bool)
         taken[labeled] = True
+    taken = checked_mask("taken", taken, len(X))
     target = Classes() if target is None else target
     if len(y_labeled):
         target = target.fitted(y_labeled)
-    rng = check_random_state(random_state)
+    rng = checked_random_state(random_state)
     codes_view = LatentView(
         latent,
         X=X,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import scores
-from ..utils.checks import check_positive_int
+from ..utils.checks import check_choice, check_positive_int
 from ..utils.tensors import as_numpy, as_tensor
 from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
@@ -80,7 +80,6 @@ class UncertaintyStrategy(BaseStrategy):
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
-        if self.score not in _SCORES:
-            raise ValueError(f"score must be one of {sorted(_SCORES)}, got {self.score!r}.")
+        check_choice("score", self.score, sorted(_SCORES))
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")

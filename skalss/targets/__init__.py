@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 
+from ..utils.checks import check_choice, show
 from .base import BaseTarget
 from .classes import Classes
 from .values import Values
@@ -41,6 +42,8 @@ def make_target(estimator: BaseEstimator, classes: ArrayLike | None = None) -> B
     >>> make_target(Ridge())
     Values()
     """
+    if isinstance(estimator, type) or not hasattr(estimator, "__sklearn_tags__"):
+        raise TypeError(f"estimator must be a classifier or a regressor, got {show(estimator)}.")
     kind = get_tags(estimator).estimator_type
     target = _named_by(estimator) or next((t for t in TARGETS if t.estimator_type == kind), None)
     if target is None:
@@ -68,4 +71,5 @@ def _named_by(estimator: BaseEstimator | None) -> type[BaseTarget] | None:
 
 def target_of_task(task: str) -> BaseTarget:
     """Return the kind of y of a task, as a ledger names it."""
+    check_choice("task", task, [target.task for target in TARGETS])
     return next(target for target in TARGETS if target.task == task)()

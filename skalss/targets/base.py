@@ -65,9 +65,9 @@ class BaseTarget(ABC):
 
     # -- what a labeller may answer ---------------------------------------------------------------
 
-    def column(self, y: ArrayLike) -> np.ndarray:
+    def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as the user gave it as an array with one entry for each row; missing ones stay missing."""
-        return column_or_1d(to_column(y), dtype=None)
+        return column_or_1d(to_column(y), dtype=None, input_name=name)
 
     @abstractmethod
     def check(self, answer: object) -> Any:

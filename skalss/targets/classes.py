@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from ..scores import margin
+from ..utils.checks import show
 from ..utils.columns import to_column, to_scalar
 from ..utils.spelling import looks_like, nearest
 from .base import BaseTarget, as_weights
@@ -70,10 +71,13 @@ class Classes(BaseTarget):
         if labels is None:
             return
         if isinstance(labels, str | bytes | Mapping) or not np.iterable(labels):
-            raise TypeError(f"classes must be a sequence of labels, got {labels!r}. Pass them as a list.")
+            raise TypeError(f"classes must be a sequence of labels, got {show(labels)}. Pass them as a list.")
         whole = hasattr(labels, "dtype") or hasattr(labels, "iloc")
-        listed = to_column(labels) if whole else [to_scalar(label) for label in labels]
-        found = np.asarray(listed)
+        try:
+            listed = to_column(labels) if whole else [to_scalar(label) for label in labels]
+            found = np.asarray(listed)
+        except ValueError as error:  # lists of unequal length
+            raise ValueError(f"classes must be a sequence of labels, got {show(labels)}.") from error
         if found.dtype != object and not isinstance(listed, list):
             found = np.unique(found)
         # NumPy would turn the numbers of a mixed list into text.
@@ -142,7 +146,16 @@ class Classes(BaseTarget):
 
     def check_column(self, y: np.ndarray) -> None:
         """Refuse what scikit-learn does not take for classes, such as fractions."""
-        check_classification_targets(np.array(y.tolist()) if y.dtype == object else y)
+        if y.dtype.kind not in "biufOUST":
+            raise ValueError(f"y must hold labels, numbers or text, got an array of dtype {y.dtype}.")
+        if y.dtype == object:
+            wrong = [label for label in y.tolist() if not np.isscalar(label)]
+            if wrong:
+                raise ValueError(
+                    f"y must hold one label, a number or a text, for each row, got {show(wrong[0])}."
+                )
+            y = np.array(y.tolist())
+        check_classification_targets(y)
 
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return labels as an array of the classes' dtype, where it is known."""

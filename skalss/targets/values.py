@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from torch import Tensor
 
+from ..utils.checks import LARGEST_VALUE, check_between, check_range, show
 from .base import BaseTarget, as_weights
 
 
@@ -41,18 +42,17 @@ class Values(BaseTarget):
 
     def check(self, answer: object) -> float:
         """Return a number as a float."""
-        if not isinstance(answer, numbers.Real):
+        if not isinstance(answer, numbers.Real) or isinstance(answer, bool):
             raise ValueError(
-                f"A regression label must be a number, got {answer!r} of type {type(answer).__name__}. "
+                f"A regression label must be a number, got {show(answer)} of type {type(answer).__name__}. "
                 "For classes, pass a classifier as estimator."
             )
-        try:
-            return float(answer)
-        except OverflowError as error:  # an int or fraction of hundreds of digits
-            raise ValueError("A regression label must fit a float, and this one is too large.") from error
+        check_between("A regression label", answer, -LARGEST_VALUE, LARGEST_VALUE)
+        return float(answer)
 
     def check_column(self, y: np.ndarray) -> None:
-        """Take any numbers."""
+        """Refuse numbers that float32 cannot square."""
+        check_range("y", np.asarray(y, dtype=np.float64))
 
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return labels as float64."""

@@ -9,13 +9,21 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from .tensors import chunk_rows, chunks, to_host
+
 LARGEST = 2**63 - 1  # of a whole number, in NumPy and torch
+LARGEST_WIDTH = 2**24  # of a layer
+_MOST_JOBS = 4096  # each is a process
+LARGEST_VALUE = 1e19  # in rows: the square of a larger one is infinite in float32
 
 
 def show(value: object, length: int = 120) -> str:
@@ -38,12 +46,10 @@ def is_whole(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def is_finite_number(value: object) -> bool:
-    """Whether a value is a real number that a float can hold, and no truth value."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        return False
+def is_finite(value: object) -> bool:
+    """Whether a value is a real number that a float can hold."""
     try:
-        return math.isfinite(value)
+        return isinstance(value, numbers.Real) and math.isfinite(value)
     except OverflowError:  # a whole number of hundreds of digits
         return False
 
@@ -98,7 +104,7 @@ def check_between(name: str, value: object, low: float, high: float) -> None:
 def _check_finite(name: str, value: object, allowed: str) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
-    if not is_finite_number(value):
+    if not is_finite(value):
         raise ValueError(f"{name} must be {allowed}, got {show(value)}.")
     return float(value)
 
@@ -155,15 +161,17 @@ def check_mapping(name: str, value: object, *, also: str = "") -> None:
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
 
 
-def check_sizes(name: str, value: object, *, empty: bool = False, most: int = LARGEST) -> tuple[int, ...]:
+def check_sizes(
+    name: str, value: object, *, empty: bool = False, most: int = LARGEST_WIDTH
+) -> tuple[int, ...]:
     """Return a sequence of whole numbers of at least 1 as a tuple; refuse what is none."""
-    allowed = "a list or tuple of whole numbers of at least 1"
+    allowed = "a sequence of whole numbers of at least 1, such as (256,)"
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = tuple(value)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not (value or empty):
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
     for size in value:
-        _check_whole(f"Each number in {name}", size, 1, "", most)
+        _check_whole(f"every entry of {name}", size, 1, "", most)
     return tuple(map(int, value))
 
 
@@ -202,3 +210,201 @@ def checked_shape(name: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not value or not all(type(n) is int and n > 0 for n in value):
         raise ValueError(f"{name} must be whole numbers of at least 1, got {str(value)[:50]}.")
     return tuple(value)
+
+
+# -- seeds and arrays -----------------------------------------------------------------------------
+
+
+def checked_random_state(random_state: Any) -> np.random.RandomState:
+    """Return the generator of a `random_state`, as scikit-learn's `check_random_state` does.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no seed, RandomState or None.
+    """
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return check_random_state(random_state)
+    if is_whole(random_state) and not 0 <= random_state < 2**32:
+        raise ValueError(f"random_state must be a seed from 0 to 2**32 - 1, got {show(random_state)}.")
+    if not is_whole(random_state) and random_state is not np.random:
+        raise ValueError(
+            f"{show(random_state)} cannot be used to seed a numpy.random.RandomState instance: random_state "
+            "must be a whole number, a RandomState or None."
+        )
+    return check_random_state(random_state)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Say which array holds a number that no float can hold, where it is turned into one.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        yield
+    except OverflowError as error:
+        raise ValueError(f"{name} holds a whole number that is too large for a float.") from error
+
+
+def check_range(name: str, X: np.ndarray) -> None:
+    """Refuse numbers that float32 cannot square. X is read in chunks.
+
+    Raises
+    ------
+    ValueError
+    """
+    if X.dtype.kind != "f" or X.dtype.itemsize < 4 or X.size == 0:
+        return
+    pieces = [X[piece] for piece in chunks(len(X), chunk_rows(X.shape[1:]))]
+    largest = max(max(float(piece.max()), -float(piece.min())) for piece in pieces)
+    if largest > LARGEST_VALUE:
+        raise ValueError(
+            f"{name} must hold values between -{LARGEST_VALUE:g} and {LARGEST_VALUE:g}, got {largest:g} in "
+            "size. Divide it by a constant."
+        )
+
+
+def checked_rows(name: str, X: np.ndarray) -> np.ndarray:
+    """Return rows that scikit-learn's checks have passed, of a dtype that torch has, too.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are no numbers, rows without a value, or too large for float32.
+    """
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got an array of dtype {X.dtype}.")
+    if 0 in X.shape[1:]:
+        raise ValueError(f"{name} has rows of shape {X.shape[1:]}, which hold no value. Leave no axis empty.")
+    X = X.astype(np.float64) if X.dtype.itemsize > 8 else X
+    check_range(name, X)
+    return X
+
+
+def checked_codes(name: str, codes: Any) -> np.ndarray:
+    """Return codes as a float32 array of shape (n, n_components); refuse what is none.
+
+    Such an array comes back as it is, without a look at its values: it may be larger than memory.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    if isinstance(codes, np.ndarray) and codes.dtype == np.float32 and codes.ndim == 2:
+        return codes
+    with reading(name):
+        codes = check_array(
+            to_host(codes),
+            dtype=[np.float64, np.float32],
+            input_name=name,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+        )
+    check_range(name, codes)
+    return codes.astype(np.float32)
+
+
+def checked_mask(name: str, mask: Any, n: int) -> np.ndarray:
+    """Return a bool mask over `n` rows; refuse what is none.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = _as_array(mask)
+    if found is None or found.dtype != bool or found.shape != (n,):
+        got = show(mask) if found is None else f"dtype {found.dtype} and shape {found.shape}"
+        raise ValueError(
+            f"{name} must be a bool mask of shape ({n},), one entry for each row, got {got}. Make one of row "
+            f"numbers as np.isin(np.arange({n}), rows)."
+        )
+    return found
+
+
+def _as_array(values: Any) -> np.ndarray | None:
+    """Return a list, array or Series as an array; None if it is none of these, or ragged."""
+    values = to_host(values)
+    if not isinstance(values, np.ndarray | Sequence) and not hasattr(values, "iloc"):
+        return None
+    try:
+        return np.asarray(values)
+    except Exception:  # lists of unequal length, objects that are no numbers
+        return None
+
+
+def check_verbose(verbose: object) -> None:
+    """Refuse what is neither a whole number of at least 0 nor a truth value."""
+    if not isinstance(verbose, bool | np.bool_):
+        check_count("verbose", verbose)
+
+
+def check_n_jobs(n_jobs: Any) -> None:
+    """Refuse what is no number of jobs to joblib."""
+    if n_jobs is None:
+        return
+    allowed = "a whole number other than 0, or None"
+    if not is_whole(n_jobs):
+        raise TypeError(
+            f"n_jobs must be {allowed}, got {show(n_jobs)} of type {type(n_jobs).__name__}. -1 takes all "
+            "processors."
+        )
+    if n_jobs == 0:
+        raise ValueError(f"n_jobs must be {allowed}, got 0. For one, pass 1.")
+    if abs(n_jobs) > _MOST_JOBS:
+        raise ValueError(f"n_jobs must be at most {_MOST_JOBS}, got {show(n_jobs)}.")
+
+
+def checked_positions(name: str, positions: Any, n: int) -> np.ndarray:
+    """Return positions of some of `n` rows as an int array; refuse what are none.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = _as_array(positions)
+    if found is not None and found.shape == (0,):
+        return found.astype(np.intp)
+    whole = found is not None and found.ndim == 1 and found.dtype.kind in "iu"
+    if found is None or not whole or int(found.min()) < 0 or int(found.max()) >= n:
+        got = f"{found.min()} to {found.max()}" if found is not None and whole else show(positions)
+        raise ValueError(f"{name} must hold positions of rows, whole numbers from 0 to {n - 1}, got {got}.")
+    return found.astype(np.intp)
+
+
+def is_word(value: object, word: str) -> bool:
+    """Whether a value is this text; anything may be compared."""
+    return isinstance(value, str) and value == word
+
+
+def clone_checked(estimator: BaseEstimator) -> Any:
+    """Return a clone of an estimator.
+
+    Raises
+    ------
+    TypeError
+        If a parameter cannot be copied, by its name.
+    """
+    try:
+        return clone(estimator)
+    except Exception as error:  # what a user's object raises when it is copied, or holds itself
+        for name, value in estimator.get_params(deep=False).items():
+            try:
+                clone(value, safe=False)
+            except Exception:
+                raise TypeError(f"{name} must be something that can be copied, got {show(value)}.") from error
+        raise
+
+
+def check_array_like(name: str, values: Any) -> None:
+    """Refuse what is no list, array, tensor or table with an entry for each row.
+
+    Raises
+    ------
+    TypeError
+    """
+    found = _as_array(values)
+    if found is None or found.ndim == 0:
+        raise TypeError(f"{name} must be an array with an entry for each row, got {show(values)}.")

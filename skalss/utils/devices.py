@@ -6,20 +6,30 @@ import warnings
 
 import torch
 
+from .checks import check_choice, show
+
+_ALLOWED = "'auto', a torch device or its name such as 'cpu' or 'cuda:0'"
+
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Turn a device name into a torch device; ``"auto"`` takes the accelerator if there is one."""
+    """Turn a device name into a torch device; ``"auto"`` takes the accelerator if there is one.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such name.
+    """
     if isinstance(device, torch.device):
         return device
+    if not isinstance(device, str):
+        raise TypeError(f"device must be {_ALLOWED}, got {show(device)}.")
     if device == "auto":
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return torch.device("cpu") if accelerator is None else accelerator
     try:
         return torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device must be 'auto', a torch device or its name such as 'cpu' or 'cuda:0', got {device!r}."
-        ) from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"device must be {_ALLOWED}, got {show(device)}.") from error
 
 
 def supports_bf16(device: torch.device) -> bool:
@@ -52,10 +62,9 @@ def warn_of_emulation(name: str, dtype: str, device: torch.device) -> None:
         )
 
 
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+def resolve_dtype(dtype: str, device: torch.device, *, name: str = "dtype") -> torch.dtype:
     """Turn ``"auto"``, ``"float32"`` or ``"bfloat16"`` into the dtype to compute in on `device`."""
+    check_choice(name, dtype, ("auto", "float32", "bfloat16"))
     if dtype == "auto":
         return torch.bfloat16 if supports_bf16(device) else torch.float32
-    if dtype in ("float32", "bfloat16"):
-        return torch.float32 if dtype == "float32" else torch.bfloat16
-    raise ValueError(f"dtype must be 'auto', 'float32' or 'bfloat16', got {dtype!r}.")
+    return torch.float32 if dtype == "float32" else torch.bfloat16

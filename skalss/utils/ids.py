@@ -61,6 +61,10 @@ def positions_in(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
     ----------
     known, ids : arrays as `id_array` returns them
     """
+    if known.dtype == np.float16:  # pandas has no index of these
+        known = known.astype(np.float64)
+    if ids.dtype == np.float16:
+        ids = ids.astype(np.float64)
     index, wanted = pd.Index(known), pd.Index(ids)
     if known.dtype.kind != ids.dtype.kind:  # whole numbers and floats would meet as floats
         index, wanted = index.astype(object), wanted.astype(object)

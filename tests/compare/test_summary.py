@@ -100,7 +100,7 @@ def test_no_common_seed_is_refused():
 
 
 def test_an_unknown_control_is_refused():
-    with pytest.raises(ValueError, match=r"control must be one of the arms \['random', 'a', 'b'\], got 'c'"):
+    with pytest.raises(ValueError, match=r"control must be one of \['random', 'a', 'b'\], got 'c'"):
         summarize_comparison(curves(SCORES), control="c")
 
 

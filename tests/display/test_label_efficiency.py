@@ -218,7 +218,7 @@ def test_samplers_without_scores_are_refused():
     fitted = make_sampler(strategy="random").fit(X, Y)
     with pytest.raises(ValueError, match=r"no val_score\. Pass X_val and y_val to fit"):
         LabelEfficiencyDisplay.from_samplers({"random": [fitted]})
-    with pytest.raises(ValueError, match="must be what compare_strategies gives"):
+    with pytest.raises(ValueError, match="samplers must hold a fitted sampler, got {}"):
         LabelEfficiencyDisplay.from_samplers({})
 
 

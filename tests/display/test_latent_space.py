@@ -293,8 +293,8 @@ def test_codes_that_are_all_alike():
 @pytest.mark.parametrize(
     ("codes", "params", "message"),
     [
-        (np.ones(5), {}, r"codes must have shape \(n_samples, n_components\), got \(5,\)"),
-        (np.ones((0, 3)), {}, r"got \(0, 3\)"),
+        (np.ones(5), {}, "Expected 2D array, got 1D array"),
+        (np.ones((0, 3)), {}, r"0 sample\(s\) \(shape=\(0, 3\)\)"),
         (CODES, {"labeled": [60]}, r"labeled must hold positions .* from 0 to 59, got 60 to 60"),
         (CODES, {"asked": [-1, 2]}, r"asked must hold positions .* got -1 to 2"),
         (CODES, {"labeled": [1, 2], "labels": [0]}, r"labels must hold a label for each of 2 places, got 1"),

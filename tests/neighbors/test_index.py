@@ -133,9 +133,9 @@ def test_a_search_that_does_not_fit_is_refused():
         ValueError, match=r"Z must have shape \(n_queries, 16\).*got \(2, 3\).*same latent model"
     ):
         index.search(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"bool array of shape \(5000,\).*got int64 of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"bool mask of shape \(5000,\).*got dtype int64 and shape \(2,\)"):
         index.search(np.zeros((2, 16)), allowed=np.array([1, 2]))
-    with pytest.raises(ValueError, match=r"codes must have shape.*got \(3,\)"):
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         ExactIndex(np.zeros(3))
 
 

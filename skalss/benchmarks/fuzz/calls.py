@@ -21,9 +21,14 @@ from .verdict import Argument, Verdict, judge_error, judge_result
 from .world import Purse
 
 SECOND = 0.2  # share of the calls with two wrong values
-# Work that is done as often as it is asked for: a large number is no mistake.
-WORK = {"max_epochs", "n_steps", "n_members", "seeds", "retries", "backoff", "timeout", "n_samples"}
-LARGE = {"2**31", "1e30", "1e308"}
+# Not tried, for what is asked for takes long: rounds of work, processes that start, no time to answer in.
+NOT_TRIED = {
+    **dict.fromkeys(("max_epochs", "n_steps", "n_members", "seeds", "retries"), {"2**31"}),
+    **dict.fromkeys(("n_samples", "min_epoch_rows"), {"2**31"}),
+    "backoff": {"2**31", "1e30", "1e308"},
+    "timeout": {"1e-320", "1e-30"},
+    "n_jobs": {"-1", "-5", "np.int64", "np.uint8", "int subclass"},
+}
 
 
 class Call(NamedTuple):
@@ -50,7 +55,7 @@ def make_call(number: int, seed: int) -> Call:
         if rng.random() < SECOND:
             names += [str(rng.choice(list(subject.good)))]
         replaced = {n: str(rng.choice(list(values_for(_good(subject, n))))) for n in names}
-        if not any(n in WORK and value in LARGE for n, value in replaced.items()):
+        if not any(value in NOT_TRIED.get(name, ()) for name, value in replaced.items()):
             return Call(subject, replaced)
 
 

@@ -14,6 +14,7 @@ from ... import network, selective
 from ...campaign import StoppingRule
 from ...latent import BaseLatentModel
 from ...neighbors import BaseIndex
+from ...nets import MLP
 from ...oracles import BaseOracle
 from ...sampler import AdaptiveLatentSampler
 from ...selective import BaseSelector
@@ -21,16 +22,14 @@ from ...strategies import BaseStrategy
 from . import subjects as s
 from . import world
 from .functions import LABELED_DATA, functions, methods, pictures, tensors
-from .subjects import Subject, of_class
-
-FLOAT_DATA = {"X": s.float_rows, "y": world.labels}
+from .subjects import Subject, of_class, of_function
 
 # By base class: how an object is used, and with what.
 ROLES: list[tuple[type, Callable[..., Any], dict[str, Any]]] = [
     (BaseLatentModel, s.use_latent_model, {"X": world.rows}),
     (BaseStrategy, s.use_strategy, {"X": world.rows}),
     (StoppingRule, s.use_rule, {"X": world.rows}),
-    (BaseSelector, s.use_selector, FLOAT_DATA),
+    (BaseSelector, s.use_selector, {}),
     (BaseOracle, s.use_oracle, {"X": world.rows}),
     (
         BaseIndex,
@@ -123,13 +122,8 @@ def _estimators() -> Iterator[Subject]:
     forest = {"estimator": lambda: LogisticRegression(), **LABELED_DATA}
     yield of_class("skalss.network.SklearnModel", network.SklearnModel, s.use_model, **forest)
     for name in ("SelectiveNetClassifier", "SelectiveNetBinaryClassifier", "SelectiveNetRegressor"):
-        yield from _selective_net(name)
+        cls = partial(getattr(selective, name), MLP)
+        subject = of_function(f"skalss.selective.{name}", cls)
+        yield subject._replace(call=partial(s.use_selective_net, cls))
     for callback in (selective.EarlyDropLR, selective.MarginMonitor):
-        yield of_class(f"skalss.selective.{callback.__name__}", callback, s.use_callback, **FLOAT_DATA)
-
-
-def _selective_net(name: str) -> Iterator[Subject]:
-    cls = getattr(selective, name)
-    y = {"SelectiveNetClassifier": world.labels, "SelectiveNetRegressor": world.float_column}
-    data = {"X": s.float_rows, "y": y.get(name, world.float_labels)}
-    yield of_class(f"skalss.selective.{name}", cls, s.use_selective_net, module=s.mlp_factory, **data)
+        yield of_class(f"skalss.selective.{callback.__name__}", callback, s.use_callback)

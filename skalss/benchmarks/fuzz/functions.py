@@ -32,11 +32,8 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.strategies.make_strategy", ways.make_strategy, strategy="margin")
     yield of_function("skalss.strategies.make_initial", ways.make_initial, initial="kmeans")
     yield of_function("skalss.strategies.make_snapshot", ask_snapshot, **snapshot_arguments())
-    for way in ("random", "margin", "kmeans"):
-        yield of_function(f"{way}.query", ways.STRATEGIES[way]().query, snapshot=world.snapshot, n=3)
     yield of_function("skalss.oracles.make_oracle", oracles.make_oracle, oracle=lambda: world.Labeller())
-    yield of_function("skalss.oracles.Failed", make_failed, reason="broken", charged=False)
-    yield of_function("skalss.oracles.Abstain", make_abstain, reason="dark")
+    yield of_function("skalss.oracles.Failed", make_failed, charged=False)
     yield of_function("skalss.ledger.make_ledger", make_ledger, ledger="made.ledger")
     yield of_function("skalss.network.make_task_model", network.make_task_model, estimator=world.net)
     yield of_function("skalss.network.check_task_model", network.check_task_model, estimator=world.net)
@@ -49,7 +46,8 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.nets.net_classifier", train_classifier, module=s.mlp_factory)
     yield of_function("skalss.nets.net_regressor", train_regressor, module=s.mlp_factory)
     table = {"results": world.results}
-    yield of_function("skalss.compare.compare_strategies", compare.compare_strategies, **comparison())
+    compared = of_function("skalss.compare.compare_strategies", compare.compare_strategies, **comparison())
+    yield compared._replace(call=scores_of_comparison)
     unbounded = {**table, "finite": False}  # labels to a target that is not reached
     yield of_function("skalss.compare.summarize_comparison", compare.summarize_comparison, **unbounded)
     yield of_function("skalss.compare.learning_areas", compare.learning_areas, **table)
@@ -57,6 +55,11 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.compare.mean_interval", compare.mean_interval, values=world.values)
     curve = {"curve": world.curve, "target": 0.5, "finite": False}
     yield of_function("skalss.compare.labels_to_target", compare.labels_to_target, **curve)
+
+
+def scores_of_comparison(**arguments: Any) -> Any:
+    """Compare; the balance of classes may be unknown."""
+    return compare.compare_strategies(**arguments).drop(columns="class_balance")
 
 
 def comparison() -> dict[str, Any]:
@@ -93,14 +96,9 @@ def ask_snapshot(X, labeled, y_labeled, latent, network, taken, random_state, de
     return [ways.STRATEGIES[way]().query(made, 3).rows for way in ("margin", "coreset")]
 
 
-def make_failed(reason: str, charged: bool) -> Any:
+def make_failed(charged: bool) -> Any:
     """Let a labeller give a failure."""
-    return s.use_answer(oracles.Failed(reason, charged))
-
-
-def make_abstain(reason: str) -> Any:
-    """Let a labeller abstain."""
-    return s.use_answer(oracles.Abstain(reason))
+    return s.use_answer(oracles.Failed("broken", charged))
 
 
 def train_classifier(module: Any) -> Any:
@@ -230,10 +228,7 @@ def _target_methods() -> Iterator[Subject]:
     yield of_class("skalss.targets.Values", targets.Values, use_target, y=world.values)
     for cls, make in ((targets.Classes, lambda: targets.Classes([0, 1])), (targets.Values, targets.Values)):
         yield method(cls, "check", make, answer=1)
-        yield method(cls, "know", make, labels=lambda: np.array([0, 1]))
-        yield method(cls, "column", make, y=world.labels)
         yield method(cls, "score", make, y=world.labels, predicted=world.labels)
-        yield method(cls, "agreement", make, old=world.labels, new=world.labels)
 
 
 def use_target(target: Any, y: Any) -> Any:

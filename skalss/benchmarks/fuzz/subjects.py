@@ -21,7 +21,12 @@ from ...latent import BaseLatentModel
 from ...nets import MLP
 from ...network import TaskNet
 from ...oracles import BaseOracle, FunctionOracle
-from ...selective import BaseSelector, SelectiveNetClassifier
+from ...selective import (
+    BaseSelector,
+    SelectiveNetBinaryClassifier,
+    SelectiveNetClassifier,
+    SelectiveNetRegressor,
+)
 from ...strategies import BaseStrategy
 from . import world
 
@@ -182,18 +187,24 @@ def use_oracle(oracle: BaseOracle, X: Any, sample_id: Any = None) -> list[Any]:
     return world.play(X, {"oracle": oracle}, sample_id=sample_id)
 
 
-def use_selector(selector: BaseSelector, X: Any, y: Any) -> Any:
+def use_selector(selector: BaseSelector) -> Any:
     """Train a net with it."""
-    return world.watched_net(X, y, selector=selector).predict_proba(X)
+    return world.watched_net(selector=selector).predict_proba(float_rows())
 
 
-def use_callback(callback: Any, X: Any, y: Any) -> Any:
+def use_callback(callback: Any) -> Any:
     """Train a net with it."""
-    return world.watched_net(X, y, callbacks=[("callback", callback)]).predict_proba(X)
+    return world.watched_net(callbacks=[("callback", callback)]).predict_proba(float_rows())
 
 
-def use_selective_net(net: Any, X: Any, y: Any) -> Any:
-    """Train it."""
+def use_selective_net(make: Callable[..., Any], **params: Any) -> Any:
+    """Make a net and train it."""
+    net = make(**params)
+    X, y = float_rows(), world.labels()
+    if isinstance(net, SelectiveNetRegressor):
+        y = world.values().astype(np.float32)[:, None]
+    elif isinstance(net, SelectiveNetBinaryClassifier):
+        y = y.astype(np.float32)
     width = 2 if isinstance(net, SelectiveNetClassifier) else 1
     net.set_params(module__input_dim=4, module__output_dim=width, module__hidden_layer_sizes=(4,))
     net.set_params(max_epochs=2, batch_size=4, verbose=0, train_split=None)
@@ -209,7 +220,7 @@ def use_model(model: Any, X: Any, y: Any) -> Any:
 def use_sampler(sampler: Any, X: Any, **data: Any) -> list[Any]:
     """Fit a sampler with a labeller, and ask it."""
     fitted = sampler.fit(X, **data)
-    return [fitted.predict(X), fitted.score(world.rows(), world.labels())]
+    return fitted.predict(X)
 
 
 def use_campaign(campaign: Campaign, answers: Any) -> Any:
@@ -255,9 +266,9 @@ def float_rows() -> np.ndarray:
 
 def use_simulator(simulator: Any, X: Any) -> list[Any]:
     """Simulate."""
-    return [answer for _, answer in simulator.label(X, range(len(X)))]
+    return [answer for _, answer in simulator.label(X, range(np.shape(X)[0] if np.ndim(X) else 1))]
 
 
 def use_answer_key(key: BaseOracle, X: Any) -> list[Any]:
     """Let it label a campaign by the ids of rows."""
-    return world.play(X, {"oracle": key}, sample_id=np.arange(len(X)))
+    return world.play(X, {"oracle": key}, sample_id=np.arange(world.N_ROWS))

@@ -122,7 +122,7 @@ def play(X: Any, params: dict[str, Any], **data: Any) -> list[Any]:
     return [*said, fitted.predict_proba(X)] if hasattr(fitted, "predict_proba") else said
 
 
-def watched_net(X: Any, y: Any, **params: Any) -> SelectiveNetClassifier:
+def watched_net(**params: Any) -> SelectiveNetClassifier:
     """Return a trained net that takes a few steps in each of two epochs."""
     common = {
         "module__input_dim": 4,
@@ -135,7 +135,9 @@ def watched_net(X: Any, y: Any, **params: Any) -> SelectiveNetClassifier:
         "verbose": 0,
     }
     torch.manual_seed(0)
-    return SelectiveNetClassifier(params.pop("module", MLP), **{**common, **params}).fit(X, y)
+    return SelectiveNetClassifier(params.pop("module", MLP), **{**common, **params}).fit(
+        rows().astype(np.float32), labels()
+    )
 
 
 @cache
@@ -166,9 +168,7 @@ def fitted_sampler() -> AdaptiveLatentSampler:
 def monitored() -> SelectiveNetClassifier:
     """Return a trained net that a monitor has watched."""
     drops, monitor = EarlyDropLR(), MarginMonitor(warn=False)
-    return watched_net(
-        rows().astype(np.float32), labels(), callbacks=[("drops", drops), ("monitor", monitor)]
-    )
+    return watched_net(callbacks=[("drops", drops), ("monitor", monitor)])
 
 
 def campaign(**params: Any) -> Campaign:
@@ -229,13 +229,3 @@ def first_id() -> int:
 def curve() -> pd.Series:
     """Return a learning curve."""
     return pd.Series([0.1, 0.4, 0.8], index=[10, 20, 30])
-
-
-def float_labels() -> np.ndarray:
-    """Return the cloud of each row as binary nets take it."""
-    return labels().astype(np.float32)
-
-
-def float_column() -> np.ndarray:
-    """Return values as nets for regression take them."""
-    return values().astype(np.float32)[:, None]
