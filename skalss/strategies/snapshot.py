@@ -41,7 +41,7 @@ class Snapshot:
     """What a strategy may look at in one round: read-only, each costly part computed when first asked for.
 
     A row is a position in the pool; what the user calls it, its id, no strategy needs. `make_snapshot` makes
-    one.
+    one. What it is made of, but for `made` and `known_structure`, are its attributes, too.
 
     Parameters
     ----------
