@@ -169,7 +169,7 @@ class BaseVAE(BaseLatentModel):
                 f"Lower beta (now {self.beta}), raise max_epochs (now {self.max_epochs}) or "
                 f"lr (now {self.lr}), or check the scale of X.",
                 ConvergenceWarning,
-                stacklevel=4,  # through fit and fit_rows
+                stacklevel=5,  # through fit, and fit_rows with its decorator
             )
 
     def _choose_likelihood(self, X: np.ndarray) -> str:
