@@ -266,7 +266,7 @@ def test_a_file_that_is_gone_is_noticed_and_what_it_held_is_saved(path, asked, l
 
 @pytest.mark.parametrize("path_", [None, 3, "", b""])
 def test_what_is_no_path(path_):
-    with pytest.raises(TypeError, match="A ledger needs the path of its file"):
+    with pytest.raises((TypeError, ValueError), match="path must be a path, as a text or a pathlib.Path"):
         Ledger(path_)
 
 
