@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..latent import LabelSpreader
 from ..network import TaskModel
 from ..targets import BaseTarget, Classes
-from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state
+from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state, show
 from ..utils.devices import resolve_device
 from ..utils.seeds import branch
 from ..utils.tensors import to_host
@@ -220,6 +220,7 @@ def make_snapshot(
     if len(y_labeled):
         target = target.fitted(y_labeled)
     rng = checked_random_state(random_state)
+    latent, network = _returning("latent", latent, "codes"), _returning("network", network, "abilities")
     codes_view = LatentView(
         latent,
         X=X,
@@ -252,3 +253,16 @@ def make_snapshot(
         device=device,
         known_structure=(lambda: None) if known_structure is None else known_structure,
     )
+
+
+def _returning(name: str, function: Callable[[], Any], attribute: str) -> Callable[[], Any]:
+    """Return the function; what it returns must have an attribute."""
+
+    def checked() -> Any:
+        found = function()
+        if not hasattr(found, attribute):
+            wanted = {"codes": "an Encoded pool", "abilities": "a task model"}[attribute]
+            raise TypeError(f"{name} must return {wanted}, got {show(found)} of type {type(found).__name__}.")
+        return found
+
+    return checked
