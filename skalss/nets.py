@@ -6,8 +6,9 @@ and the user has not set them.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -226,7 +227,7 @@ def net_classifier(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neu
     20
     """
     check_callable("module", module, classes=True)
-    return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(), **params})
+    return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(params), **params})
 
 
 def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> NeuralNetRegressor:
@@ -247,16 +248,30 @@ def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neur
         Not fitted.
     """
     check_callable("module", module, classes=True)
-    return NeuralNetRegressor(module, **{**_few_labels(), **params})
+    return NeuralNetRegressor(module, **{**_few_labels(params), **params})
 
 
-def _few_labels() -> dict[str, Any]:
+def _few_labels(params: Mapping[str, Any]) -> dict[str, Any]:
+    optimizer = params.get("optimizer", torch.optim.Adam)
+    given = {name.removeprefix("optimizer__") for name in params if name.startswith("optimizer__")}
+    fused = {"optimizer__fused": True} if can_fuse(optimizer, given) else {}
     return {
-        "optimizer": torch.optim.Adam,
-        "optimizer__fused": True,
+        "optimizer": optimizer,
+        **fused,
         "lr": 2e-3,
         "batch_size": 32,
         "max_epochs": 60,
         "train_split": None,
         "verbose": 0,
     }
+
+
+def can_fuse(optimizer: Callable[..., Any], given: Collection[str] = ()) -> bool:
+    """Whether an optimizer takes ``fused=True``, beside arguments that are given by name."""
+    given = {*given, *getattr(optimizer, "keywords", ())}  # those of a functools.partial
+    if given & {"fused", "foreach", "differentiable"}:  # torch allows one of them
+        return False
+    try:
+        return "fused" in inspect.signature(optimizer).parameters
+    except (TypeError, ValueError):
+        return False

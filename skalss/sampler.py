@@ -7,6 +7,7 @@ import os
 import warnings
 from typing import Any, Self
 
+import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
@@ -23,6 +24,7 @@ from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
 from .utils.checks import check_choice, check_path, checked_rows, reading
+from .utils.columns import to_column
 from .utils.tensors import to_host
 
 _PAPER_CLIMB: dict[str, Any] = {
@@ -32,12 +34,26 @@ _PAPER_CLIMB: dict[str, Any] = {
     "start_once": False,
     "min_distance": None,
 }
+_PAPER_POINTS: dict[str, dict[str, Any]] = {"snn": {}, "si": {"bounds": None}}
 
 
 def _failures(campaign: Campaign) -> str:
     """Say what failed, for an error that may come of it."""
     reasons = campaign.queries.query("state == 'failed'")["reason"]
     return f" {len(reasons)} questions failed: {reasons.unique()[:3].tolist()}." if len(reasons) else ""
+
+
+def _check_whole_key(y: object) -> None:
+    """Refuse an answer key with holes, whatever its dtype."""
+    column = to_column(y)
+    missing = int(pd.isna(column).sum()) if column.ndim == 1 else 0
+    if missing:
+        raise ValueError(
+            f"Without an oracle, y is the answer key and must hold a label for every row; {missing} of "
+            f"{len(column)} are missing. Fill them in; or set oracle=, which is asked for these rows while "
+            "labeled= marks those that are known; or let people answer with Campaign(sampler, X, y), its "
+            "ask() and tell()."
+        )
 
 
 def _has_probabilities(sampler: AdaptiveLatentSampler) -> bool:
@@ -105,12 +121,15 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     ledger : str, path or Ledger, default=None
         File in which every question and answer is kept: an answer is on the disk before it is used. `fit`
         with the same ledger and settings goes on where an earlier one was killed. Campaigns on the same rows
-        share it, and buy no label twice. None: answers are kept in memory only.
+        share it, and buy no label twice. In the folder ``<ledger>-cache`` beside it they keep what a restart
+        would compute again; ``Ledger(path, cache=False)`` keeps nothing there. None: answers are kept in
+        memory only.
     random_state : int, RandomState or None, default=None
         The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
         seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar of the labels, and one of every pass that takes a while: the latent model's
+        training, encoding, the network's training, a committee.
 
     Attributes
     ----------
@@ -222,7 +241,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         A random first set; in each round, start rows drawn at random from the labelled set, one step up
         the gradient of the task loss through the decoder, then the nearest pool row (SNN) or the decoded
         point (SI); the network trains on the decoded rows of all sets so far, continued from the last
-        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``.
+        round's weights: an `estimator` that is a net becomes ``TaskNet(net, warm_start=True)``. As published,
+        nothing keeps the points of SI inside of the pool's range; a warning says when some leave it, and
+        ``strategy__bounds="pool"`` or a pair (low, high), set by `set_params`, keeps them inside.
 
         Parameters
         ----------
@@ -243,7 +264,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         published = {"snn": NearestNeighborStrategy, "si": InterpolationStrategy}
         check_choice("strategy", strategy, published)
         settings = {
-            "strategy": published[strategy](**_PAPER_CLIMB),
+            "strategy": published[strategy](**_PAPER_CLIMB, **_PAPER_POINTS[strategy]),
             "initial": "random",
             "pseudo_labels": None,
             "train_on": "decoded",
@@ -269,13 +290,14 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         tags.target_tags.required = self.oracle is None
         return tags
 
-    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None) -> Self:
+    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None) -> Self:
         """Buy labels round by round and train on them.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-            The pool. A memory map is read in chunks.
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...), or Box
+            The pool. A memory map is read in chunks. In a :class:`~skalss.simulation.Box`, the bounds of a
+            simulator's parameters, rows are drawn from `random_state`.
         y : array-like of shape (n_samples,), default=None
             Without an oracle: the answer key, of which only bought labels are used. With one: labels that
             are known already; missing ones are None, NaN or pandas' NA.
@@ -285,6 +307,10 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             What identifies each row to the oracle; None: its position.
         X_val, y_val : arrays, default=None
             Held-out rows for `ScoreReached` and the history.
+        show : sequence of length n_samples, default=None
+            What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
+            Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
+            of X. The oracle and its costs get these rows, and batches show them. None: X.
 
         Returns
         -------
@@ -306,16 +332,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             )
         check_task_model(self.estimator)
         if self.oracle is None:
+            _check_whole_key(y)
             y = validate_data(
                 clone_settings(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric
             )
-        campaign = Campaign(self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val)
-        if self.oracle is None and campaign.oracle is None:
-            campaign.close()
-            raise ValueError(
-                "Without an oracle, y is the answer key and must hold a label for every row; some are "
-                "missing. Fill them in, set oracle=, or use Campaign with ask() and tell()."
-            )
+        campaign = Campaign(
+            self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show
+        )
         try:
             fitted = campaign.run().finish()
         except KeyboardInterrupt:
@@ -411,7 +434,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
         Numbers are held as safetensors, all else as JSON. Not in it are the objects you made the sampler of
         (nets, latent models, strategies, oracles), the pool, and what training has left in the net besides
-        its weights: the state of its optimiser and its record of epochs.
+        its weights: the state of its optimiser and its record of epochs. `load` reads it back around objects
+        of yours; ``skalss.load_model`` reads the network alone, to predict.
 
         Parameters
         ----------

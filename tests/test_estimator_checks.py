@@ -1,31 +1,39 @@
 """Every check of scikit-learn, none of them expected to fail. Latent models are checked in tests/latent."""
 
+import numpy as np
 import pytest
 import sklearn
 import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
+from skorch import NeuralNetBinaryClassifier
 
 from skalss import AdaptiveLatentSampler, TaskNet
-from skalss.latent import LinearLatent
+from skalss.latent import VAE, LinearLatent
 from skalss.nets import MLP, net_classifier, net_regressor
-from skalss.selective import SelectiveNetClassifier
+from skalss.selective import SelectiveNetBinaryClassifier, SelectiveNetClassifier
+from skalss.strategies import STRATEGIES
 
 
-def _selective_net(selector):
-    return SelectiveNetClassifier(
+def _selective_net(selector, kind=SelectiveNetClassifier, criterion=torch.nn.CrossEntropyLoss):
+    return kind(
         MLP,
         selector=selector,
-        criterion=torch.nn.CrossEntropyLoss,
+        criterion=criterion,
         optimizer=torch.optim.Adam,
         lr=2e-2,
         batch_size=32,
         max_epochs=8,
         train_split=None,
     )
+
+
+def _binary_net():
+    return NeuralNetBinaryClassifier(MLP, optimizer=torch.optim.Adam, lr=2e-2, batch_size=32, max_epochs=8)
 
 
 SHORT = {"lr": 3e-2, "max_epochs": 8}  # the defaults, which train longer, are checked on their own
@@ -36,6 +44,9 @@ CLASSIFIERS = [
     TaskNet(_selective_net("mms")),
     TaskNet(_selective_net("prune")),
     AdaptiveLatentSampler(RandomForestClassifier(10), LinearLatent()),
+    TaskNet(_binary_net()),
+    TaskNet(_selective_net("mms", SelectiveNetBinaryClassifier, torch.nn.BCEWithLogitsLoss)),
+    AdaptiveLatentSampler(TaskNet(_binary_net()), LinearLatent()),
 ]
 REGRESSORS = [
     AdaptiveLatentSampler(net_regressor(**SHORT), LinearLatent()),
@@ -50,6 +61,9 @@ IDS = [
     "TaskNet that chooses rows",
     "TaskNet that prunes rows",
     "sampler of a forest",
+    "TaskNet of a binary net",
+    "TaskNet of a binary net that chooses rows",
+    "sampler of a binary net",
     "sampler of a regressor",
     "TaskNet of a regressor",
     "sampler of ridge regression",
@@ -81,6 +95,37 @@ ONLY_REGRESSORS = {
 def test_estimator_check(estimator, check, monkeypatch):
     monkeypatch.setattr("skalss.network.epochs.MIN_ROWS", 64)  # short epochs of pseudo-labelled rows
     check(estimator)  # a skip shows up as one; the test below allows none
+
+
+class _ScalerToArrays(StandardScaler, auto_wrap_output_keys=None):
+    """What the checks themselves scale with, some of which go on with ``X.tolist()`` or ``X[:, :-1]``."""
+
+    def fit_transform(self, X):
+        return np.asarray(super().fit_transform(X))
+
+
+# They take a second together; the others do the same in many more.
+QUICK = [CLASSIFIERS[2], REGRESSORS[2]]
+BY_NAME = [
+    AdaptiveLatentSampler(net(**SHORT), LinearLatent(), name)
+    for net, task in [(net_classifier, "classification"), (net_regressor, "regression")]
+    for name, make in STRATEGIES.items()
+    if task in make().tasks and not make().generates_points
+]
+OTHERS = [e for e in CLASSIFIERS + REGRESSORS if e not in QUICK] + [LinearLatent(3), VAE(4, max_epochs=5)]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [*QUICK, *(pytest.param(e, marks=pytest.mark.slow) for e in OTHERS + BY_NAME)],
+    ids=lambda e: f"{type(e).__name__} {getattr(e, 'strategy', '')}",
+)
+def test_estimator_checks_with_pandas_output_and_metadata_routing(estimator, monkeypatch):
+    monkeypatch.setattr("skalss.network.epochs.MIN_ROWS", 64)
+    monkeypatch.setattr("sklearn.utils.estimator_checks.StandardScaler", _ScalerToArrays)
+    with sklearn.config_context(transform_output="pandas", enable_metadata_routing=True):
+        for made, check in _checks(estimator):
+            check(made)
 
 
 def _checks(estimator):

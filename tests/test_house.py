@@ -28,7 +28,7 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 NO_PUBLIC_NAME = {PoolSelector, MaxLabels}  # a base, and what `max_labels` is
 # Of os, skorch and torch.
-FOREIGN_PRIVATE = {"_exit", "_get_predict_nonlinearity", "_orig_mod", "_optimizers", "_schema"}
+FOREIGN_PRIVATE = {"_exit", "_get_predict_nonlinearity", "_modules", "_orig_mod", "_optimizers", "_schema"}
 
 ROOT = Path(skalss.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

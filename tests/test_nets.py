@@ -1,9 +1,12 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
+from skalss import TaskNet
 from skalss.nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
 
 POOLING = LeNet().body[1]
@@ -159,3 +162,39 @@ def test_criterion_and_optimizer_parameters_reach_the_net():
     assert net.criterion_.label_smoothing == 0.1
     assert net.module_.head.out_features == 3
     assert net.predict_proba(np.zeros((1, 2), dtype=np.float32)).shape == (1, 3)
+
+
+class OwnAdam(torch.optim.Adam):
+    def __init__(self, params, **kwargs):
+        super().__init__(params, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        torch.optim.RMSprop,
+        torch.optim.Adadelta,
+        torch.optim.LBFGS,
+        torch.optim.SGD,
+        OwnAdam,
+        partial(torch.optim.Adam, foreach=True),
+        partial(torch.optim.Rprop, etas=(0.5, 1.1)),
+        lambda params, lr: torch.optim.AdamW(params, lr),
+    ],
+    ids=lambda optimizer: getattr(optimizer, "__name__", None),
+)
+def test_any_optimizer(optimizer):
+    X, y = np.eye(6, dtype=np.float32), np.arange(6) % 2
+    net = net_classifier(module__input_dim=6, module__output_dim=2, optimizer=optimizer, max_epochs=1)
+    net.fit(X, y)
+    regressor = net_regressor(module__input_dim=6, optimizer=optimizer, max_epochs=1)
+    regressor.fit(X, y[:, None].astype(np.float32))
+    later = net_classifier(max_epochs=1).set_params(optimizer=optimizer)  # as a grid search does
+    TaskNet(later).fit(X, y)
+
+
+def test_adam_is_fused_where_nothing_speaks_against_it():
+    assert net_classifier().get_params()["optimizer__fused"]
+    assert net_classifier(optimizer=torch.optim.AdamW).get_params()["optimizer__fused"]
+    assert not net_classifier(optimizer__fused=False).get_params()["optimizer__fused"]
+    assert "optimizer__fused" not in net_classifier(optimizer__foreach=True).get_params()

@@ -26,11 +26,10 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from ..campaign import Campaign
-from ..datasets import load_images
 from ..nets import LeNet, net_classifier
 from ..sampler import AdaptiveLatentSampler
 from ..utils.seeds import derive_seed
-from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
+from .common import conditions, in_turn, load_data, make_parser, markdown_table, middle, timed
 
 LR = 2e-3
 N_CLASSES = 10
@@ -128,8 +127,7 @@ def train_by_hand(X: np.ndarray, y: np.ndarray, n_epochs: int, batch_size: int, 
 def load(data: str, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return float32 images in [0, 1] and their classes: MNIST, or noise around ten random pictures."""
     if data == "mnist" or (data == "auto" and os.environ.get("SKALSS_DATA")):
-        mnist = load_images("mnist")
-        return mnist.X, mnist.y
+        return load_data("mnist")[:2]
     rng = np.random.default_rng(seed)
     y = np.arange(n_rows) % N_CLASSES
     pictures = rng.random((N_CLASSES, 1, 28, 28), dtype=np.float32)

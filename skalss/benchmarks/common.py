@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,17 +13,34 @@ import numpy as np
 import torch
 
 from ..datasets import load_digits_pool, load_images
+from .tables import find_table
+
+IMAGES = ("digits", "mnist", "cifar10")
 
 # Seconds of the processor are steadier on a busy machine; with one thread they are otherwise the same.
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-def load_data(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return X, y, X_test and y_test of ``"mnist"``, ``"cifar10"``, ``"digits"`` or an ``.npz`` file."""
-    if name.endswith(".npz"):
-        with np.load(name) as arrays:
-            return arrays["X_train"], arrays["y_train"], arrays["X_test"], arrays["y_test"]
-    bunch: Any = load_digits_pool(as_images=True) if name == "digits" else load_images(name)
+def load_data(name: str, *, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows and labels that a benchmark runs on; end the process with how to get what is missing.
+
+    Parameters
+    ----------
+    name : str
+        ``"mnist"``, ``"cifar10"``, ``"digits"``, a table of ``tables``, or an ``.npz`` file.
+    dtype : {"float32", "uint8"}, default="float32"
+        Of MNIST and CIFAR-10.
+
+    Returns
+    -------
+    X, y, X_test, y_test : arrays
+    """
+    try:
+        if name not in IMAGES:
+            return find_table(name)
+        bunch: Any = load_digits_pool(as_images=True) if name == "digits" else load_images(name, dtype=dtype)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     return bunch.X, bunch.y, bunch.X_test, bunch.y_test
 
 

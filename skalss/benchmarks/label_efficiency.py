@@ -111,7 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m skalss.benchmarks label-efficiency", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--data", default="mnist", help="mnist, cifar10, digits or a file.npz")
+    parser.add_argument(
+        "--data",
+        default="mnist",
+        help="mnist, cifar10, digits, file.npz, or one of tables",
+    )
     parser.add_argument("--pool", type=int, default=None, help="take only so many rows")
     parser.add_argument("--net", choices=tuple(NETS), default="lenet")
     parser.add_argument("--latent", choices=tuple(LATENT), default="vae")

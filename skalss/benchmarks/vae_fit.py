@@ -23,8 +23,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from ..datasets import load_digits_pool, load_images
+from ..datasets import load_digits_pool
 from ..latent import VAE
+from .common import load_data
 
 HIDDEN = (512, 256)
 N_COMPONENTS = 16
@@ -107,7 +108,7 @@ def timed(fit: Callable[[], Pair]) -> tuple[Pair, float]:
 def load(name: str) -> np.ndarray:
     """Return flat rows: uint8 for MNIST, float32 in [0, 1] for the digits of scikit-learn."""
     if name == "mnist":
-        X = load_images("mnist", dtype="uint8").X
+        X = load_data("mnist", dtype="uint8")[0]
         return X.reshape(len(X), -1)
     return load_digits_pool().X  # type: ignore[union-attr]
 

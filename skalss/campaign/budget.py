@@ -97,17 +97,17 @@ class Budget:
         costs = np.zeros(len(self.pool))
         for piece in chunks(len(costs), chunk_rows(self.pool.X.shape[1:])):
             positions = np.arange(len(costs))[piece]
-            costs[piece] = self._of_rows(self.pool.user_rows(positions), self.pool.ids[positions])
+            costs[piece] = self._of_rows(self.pool.rows_to_show(positions), self.pool.ids[positions])
         return costs
 
     def rehearse(self) -> None:
         """Ask for the costs of two rows, before the first question: the oracle may not be able to tell."""
-        self._of_rows(self.pool.user_rows(np.arange(min(2, len(self.pool)))), self.pool.ids[:2])
+        self._of_rows(self.pool.rows_to_show(np.arange(min(2, len(self.pool)))), self.pool.ids[:2])
 
     def _of_rows(self, X: ArrayLike, ids: np.ndarray) -> np.ndarray:
         found = None if self.oracle is None else self.oracle.row_costs(X, ids)
         if found is not None:
-            return check_costs(found, ids)
+            return check_costs(found, ids, X)
         if self.max_cost is not None:
             raise ValueError(
                 f"MaxCost({self.max_cost!r}) needs an oracle that names its costs, got {self.oracle!r}. "
@@ -149,13 +149,14 @@ class Budget:
         if asked:
             positions = np.array([q.position for q in asked])
             if self.of_pool is None:
-                costs = self._of_rows(self.pool.user_rows(positions), self.pool.ids[positions])
+                costs = self._of_rows(self.pool.rows_to_show(positions), self.pool.ids[positions])
             else:
                 costs = self.of_pool[positions]
             _note(asked, costs)
         if made:
-            rows = self.pool.like_user_rows([q.row for q in made])
-            _note(made, self._of_rows(rows, np.array([q.id for q in made])))
+            ids = [q.id for q in made]
+            rows = self.pool.like_user_rows([q.row for q in made], ids)
+            _note(made, self._of_rows(rows, np.array(ids)))
 
     def priced_out(self) -> bool:
         """Whether nothing that can still be asked can be paid for, whatever comes of what is pending."""

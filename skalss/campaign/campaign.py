@@ -13,18 +13,21 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
 from tqdm.auto import tqdm
 
 from ..network import TaskModel
-from ..oracles import BaseOracle
+from ..oracles import BaseOracle, Failed
 from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
 from ..utils.checks import check_path, check_positive_int, check_text
+from ..utils.progress import progress_bar, showing_progress
 from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
 from .parts import Data, assemble, check_oracle, clone_settings
+from .pool import rows_of
 from .questions import Batch, Question, make_batch
 
 
@@ -35,19 +38,23 @@ class Campaign:
     ----------
     sampler : AdaptiveLatentSampler
         All settings are read from it. It is not changed.
-    X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        The pool. A memory map stays one.
+    X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...), or Box
+        The pool. A memory map stays one. A `Box` in its place has rows drawn in it.
     y : array-like of shape (n_samples,), default=None
         Without an oracle: the labels that `run` looks up. With one: labels that are known already;
         missing ones are None, NaN or pandas' NA.
     labeled : bool array of shape (n_samples,), default=None
-        Rows whose `y` is known from the start; they cost nothing. None: none, or, with an oracle, those
-        whose `y` is not missing.
+        Rows whose `y` is known from the start; they cost nothing. None: those whose `y` is not missing, if
+        some are missing or there is an oracle; otherwise none, and `y` is what `run` looks up.
     sample_id : array-like of shape (n_samples,), default=None
         What identifies each row, of any types that can be hashed, each kept as it is; none may be missing.
         None: its position. A ledger keeps bool, int, float and str.
     X_val, y_val : arrays, default=None
         Held-out rows for `ScoreReached` and the `val_score` column of `history`.
+    show : sequence of length n_samples, default=None
+        What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
+        Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
+        of X. The oracle and its costs get these rows, and batches show them. None: X.
 
     Attributes
     ----------
@@ -75,14 +82,29 @@ class Campaign:
     20
     """
 
-    def __init__(self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None):
+    def __init__(
+        self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None
+    ):
+        _check_sampler(sampler)
         self.sampler = clone_settings(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
-        data = Data(X, y, labeled, sample_id, X_val, y_val)
+        data = Data(X, y, labeled, sample_id, X_val, y_val, show)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
         self._rounds = parts.rounds
+
+    def __repr__(self) -> str:
+        """Say where it is: ``Campaign(round 2, 70 of 90 labels, 12 pending)``."""
+        given = len(self.pool.given)
+        state = [
+            f"round {self.round}",
+            f"{self.records.n_paid} of {self.parts.budget.total()} labels",
+            f"{len(self.records.pending)} pending",
+            *([f"{given} given"] if given else []),
+            *([f"stopped: {self.stop_reason}"] if self.stop_reason else []),
+        ]
+        return f"{type(self).__name__}({', '.join(state)})"
 
     # -- ask and tell -----------------------------------------------------------------------------
 
@@ -110,14 +132,14 @@ class Campaign:
         if n is not None:
             check_positive_int("n", n, also="None for n_per_round")
         self.pool.check_attached()
-        while questions := self._rounds.ask(n):
+        while questions := self._ask(n):
             waiting = [q for q in questions if q.state == PENDING]
             if waiting:
                 return self._batch(waiting)
             # The ledger knew every answer: on to the next round.
         return self._batch([])
 
-    def tell(self, ids, answers, *, annotator: str = "") -> None:
+    def tell(self, ids, answers, *, annotator: str = "", correct: bool = False) -> None:
         """Record answers: all or part of what is pending, in any order.
 
         Parameters
@@ -131,34 +153,57 @@ class Campaign:
             both are columns of a table.
         annotator : str, default=""
             Who answered, for `queries` and the ledger.
+        correct : bool, default=False
+            Whether ids that have an answer may be among them. Theirs is replaced, as `Ledger.answer` does:
+            the next training uses the new label, and nothing is paid again. To take a label back, answer
+            None. A ledger keeps the earlier answers, too.
 
         Raises
         ------
         ValueError
-            If an id is not pending, a label is outside `classes`, an answer is NaN, as an empty cell of
-            a table is, or an index does not tell which answer is whose. Then nothing is recorded.
+            If an id is not pending (with `correct`, not asked), a label is outside `classes`, an answer is
+            NaN, as an empty cell of a table is, or an index does not tell which answer is whose. Then nothing
+            is recorded.
         LedgerError
             If the ledger cannot be written. Then nothing is recorded either.
         """
         check_text("annotator", annotator)
         ids, answers = in_order_of_ids(ids, answers, self._labels_of)
-        for id_ in ids:
-            if not isinstance(id_, Hashable) or id_ not in self.records.pending:
-                raise ValueError(
-                    f"id {id_!r} is not waiting for an answer; {len(self.records.pending)} are: "
-                    f"{list(self.records.pending)[:5]}. Take ids from the batch that ask() returned."
-                )
+        questions = [self._asked(id_, correct) for id_ in ids]
         if len(set(ids)) != len(ids):
             raise ValueError("tell got an id twice; give one answer for each id.")
         read = [read_told(answer, id_) for id_, answer in zip(ids, answers, strict=True)]
         checked = [self.pool.check_label(answer) for answer in read]
-        questions = [self.records.pending[id_] for id_ in ids]
-        for question, answer in zip(
-            questions, self.parts.journal.record(questions, checked, annotator), strict=True
-        ):
+        for question, answer in zip(questions, checked, strict=True):
+            if question.state != PENDING and isinstance(answer, Failed):
+                raise ValueError(
+                    f"id {question.id!r} has an answer, and a failure corrects none. To take a label back, "
+                    "answer None: an abstention."
+                )
+        recorded = self.parts.journal.record(questions, checked, annotator)
+        for question, answer in zip(questions, recorded, strict=True):
             question.annotator = annotator
-            self.records.answer(question.id, answer)
+            if question.state == PENDING:
+                self.records.answer(question.id, answer)
+            else:
+                self.records.correct(question, answer)
         self._rounds.stop()
+
+    def _asked(self, id_: Any, correct: bool) -> Question:
+        """Return the question about an id that waits, or to `correct` one that has an answer."""
+        waiting = self.records.pending
+        if isinstance(id_, Hashable) and id_ in waiting:
+            return waiting[id_]
+        answered = self.records.answered(id_) if isinstance(id_, Hashable) else None
+        if correct and answered is not None:
+            return answered
+        way = "Take ids from the batch that ask() returned."
+        if answered is not None:
+            given = repr(answered.label) if answered.label is not None else answered.state
+            way = f"It has an answer: {given}. To correct that, pass correct=True."
+        raise ValueError(
+            f"id {id_!r} is not waiting for an answer; {len(waiting)} are: {list(waiting)[:5]}. {way}"
+        )
 
     @property
     def pending(self) -> Batch:
@@ -173,8 +218,8 @@ class Campaign:
     def resume(self) -> Batch:
         """Go through the rounds that an earlier process asked with this ledger, and ask nothing new.
 
-        `ask` and `run` do so by themselves. The network of each round is trained again, as far as the
-        strategy looks at it.
+        `ask` and `run` do so by themselves. What is kept beside the ledger is not computed again; see
+        `Ledger`.
 
         Returns
         -------
@@ -187,7 +232,7 @@ class Campaign:
             If the ledger cannot be read, or another campaign drives it.
         """
         self.pool.check_attached()
-        while self.parts.journal.round(self.round) and self._rounds.ask():
+        while self.parts.journal.round(self.round) and self._ask():
             pass
         return self.pending
 
@@ -252,10 +297,11 @@ class Campaign:
                 "oracle to run(), or use ask() and tell()."
             )
         self._rounds.interrupted = self.models.interrupted = False
-        with tqdm(total=self.parts.budget.total(), disable=not self.sampler.verbose, unit="label") as bar:
+        total, verbose = self.parts.budget.total(), self.sampler.verbose
+        with progress_bar("labels", total=total, unit="label", verbose=verbose) as bar:
             bar.update(self.records.n_paid)
             # What an earlier run left open is asked first, under the same ids.
-            while batch := self._batch(list(self.records.pending.values()) or self._rounds.ask()):
+            while batch := self._batch(list(self.records.pending.values()) or self._ask()):
                 self._buy(oracle, batch, bar)
                 yield batch
         if self.stop_reason is None:
@@ -264,6 +310,10 @@ class Campaign:
                 UserWarning,
                 stacklevel=3,  # through run
             )
+
+    def _ask(self, n: int | None = None) -> list[Question]:
+        with showing_progress(self.sampler.verbose):
+            return self._rounds.ask(n)
 
     def _buy(self, oracle: BaseOracle, batch: Batch, bar: tqdm) -> None:
         """Put to the oracle what of a batch has no answer yet."""
@@ -331,7 +381,8 @@ class Campaign:
         ValueError
             If there is no label yet.
         """
-        return self.models.network()
+        with showing_progress(self.sampler.verbose):
+            return self.models.network()
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -350,14 +401,15 @@ class Campaign:
             If there is no label yet.
         """
         last = self.models.trained if self._rounds.interrupted else None
-        if last is None and self.records.labels():
-            self.parts.judge.measure(first_set=self._rounds.is_first_set())
-        if last is None and self.stop_reason and not self.records.labels(held_out=True):
-            raise ValueError(
-                f"There is no label to train on yet, and the campaign ended by {self.stop_reason!r} before "
-                "one was bought. Allow more of that, or give labels with y and labeled."
-            )
-        model = self.models.final() if last is None else last
+        with showing_progress(self.sampler.verbose):
+            if last is None and self.records.labels():
+                self.parts.judge.measure(first_set=self._rounds.is_first_set())
+            if last is None and self.stop_reason and not self.records.labels(held_out=True):
+                raise ValueError(
+                    f"There is no label to train on yet, and the campaign ended by {self.stop_reason!r} "
+                    "before one was bought. Allow more of that, or give labels with y and labeled."
+                )
+            model = self.models.final() if last is None else last
         self._rounds.stop()
         sampler = clone(self.sampler).set_params(oracle=self._given_oracle)
         fitted = fitted_attributes(
@@ -416,7 +468,7 @@ class Campaign:
         saving.write(path, {"fingerprint": self.pool.fingerprint(), "campaign": campaign})
 
     @classmethod
-    def load(cls, path: str | os.PathLike, X) -> Campaign:
+    def load(cls, path: str | os.PathLike, X, *, show: Any = None) -> Campaign:
         """Read a campaign back; it continues as if it had never stopped.
 
         The file is a pickle: load only what you wrote yourself.
@@ -424,8 +476,10 @@ class Campaign:
         Parameters
         ----------
         path : str or path
-        X : array-like
+        X : array-like or Box
             The pool the campaign was made with.
+        show : sequence of length n_samples, default=None
+            What the campaign was made with.
 
         Returns
         -------
@@ -434,12 +488,12 @@ class Campaign:
         Raises
         ------
         ValueError
-            If the file is not a campaign, is of a newer format, or `X` is another pool.
+            If the file is not a campaign, is of a newer format, `X` is another pool, or `show` is missing.
         """
         check_path("path", path)
         state = saving.read(path)
         campaign = state["campaign"]
-        campaign.pool.attach(X)
+        campaign.pool.attach(rows_of(X, campaign.sampler.random_state), show=show)
         campaign.parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(
@@ -447,3 +501,19 @@ class Campaign:
                 "Pass the same rows in the same order and dtype."
             )
         return campaign
+
+
+def _check_sampler(sampler: object) -> None:
+    """Refuse what has not the settings of a campaign."""
+    if isinstance(sampler, Pipeline):
+        raise TypeError(
+            "Campaign takes an AdaptiveLatentSampler, got a Pipeline. Pass its last step, with rows that the "
+            "steps before it have transformed: pipe[:-1].fit_transform(X)."
+        )
+    known = sampler.get_params(deep=False) if isinstance(sampler, BaseEstimator) else {}
+    if not {"oracle", "strategy", "max_labels"} <= set(known):
+        got = f"the class {sampler.__name__}" if isinstance(sampler, type) else repr(sampler)
+        raise TypeError(
+            f"Campaign takes an AdaptiveLatentSampler, got {got}. Pass one, such as "
+            "AdaptiveLatentSampler(max_labels=100)."
+        )

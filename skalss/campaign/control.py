@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,16 @@ class ControlRows:
         X, y = self._rows(control)
         for label, n_right, n in self.pool.target.right_by_class(y, network.predict(X)):
             self.by_class += ((*key, label, n, n_right / n, *accuracy_interval(n_right, n)),)
+
+    def scores_of(self, lines: Sequence[HistoryLine]) -> list[list[Any]]:
+        """Return what is noted by class for lines of the history."""
+        keys = {(line.round, line.n_labels) for line in lines}
+        return [list(noted) for noted in self.by_class if noted[:2] in keys]
+
+    def take_up(self, scores: Sequence[Sequence[Any]]) -> None:
+        """Take up what `scores_of` returned, where it is not known."""
+        known = {noted[:3] for noted in self.by_class}
+        self.by_class += tuple(tuple(noted) for noted in scores if tuple(noted[:3]) not in known)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the recall of each class on the control rows, a row for each round and label."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -157,15 +157,32 @@ def describe_settings(sampler: BaseEstimator) -> dict[str, str]:
 def check_settings(given: Mapping[str, str], saved: Mapping[str, str]) -> None:
     """Refuse settings that are not those saved, by their names."""
     differ = [name for name in sorted({*given, *saved}) if not _are_alike(given.get(name), saved.get(name))]
+    # Where a part is another one, or none, all of its parameters are missing on one side: that says no more.
+    differ = [n for n in differ if (n in given and n in saved) or not _is_inside(n, differ)]
     if differ:
         # The innermost says most: with another module all of its parameters differ, too.
         name = next((n for n in differ if n in given and n in saved), differ[0])
         raise ValueError(
             f"The sampler is not the one that was saved: {name} is {given.get(name, 'not there')}, and was "
-            f"{saved.get(name, 'not there')} ({len(differ)} settings differ: {', '.join(differ[:5])}). "
+            f"{saved.get(name, 'not there')} ({_listed(differ)}). "
             "Pass an unfitted sampler with the settings of the one saved; device, random_state, verbose and "
             "the oracle may differ."
         )
+
+
+def _listed(differ: list[str]) -> str:
+    more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
+    return (
+        f"{len(differ)} settings differ: {', '.join(differ[:5])}{more}"
+        if len(differ) > 1
+        else "no other differs"
+    )
+
+
+def _is_inside(name: str, others: Collection[str]) -> bool:
+    """Whether a parameter belongs to a part that is among the others, as a__b belongs to a."""
+    parts = name.split("__")
+    return any("__".join(parts[:n]) in others for n in range(1, len(parts)))
 
 
 def _are_alike(given: str | None, saved: str | None) -> bool:

@@ -43,7 +43,7 @@ class HistoryLine:
 
 
 class History:
-    """The lines of a campaign; a new one begins with each round and with each new label.
+    """The lines of a campaign; a new one begins with each round, each new label and each correction.
 
     Parameters
     ----------
@@ -53,20 +53,24 @@ class History:
     def __init__(self, records: Records):
         self.records = records
         self.lines: list[HistoryLine] = []
+        self._n_corrected = 0
 
     def now(self) -> HistoryLine:
         """Return the line of the present round and number of labels."""
         records = self.records
         key = (records.round, records.n_bought())
-        if not self.lines or (self.lines[-1].round, self.lines[-1].n_labels) != key:
+        last = (self.lines[-1].round, self.lines[-1].n_labels) if self.lines else None
+        if last != key or self._n_corrected != records.n_corrected:
+            self._n_corrected = records.n_corrected
             paid, n_control = (records.n_paid, records.cost()), len(records.held_out())
             self.lines.append(HistoryLine(*key, *paid, n_control=n_control))
         return self.lines[-1]
 
     def known(self) -> HistoryLine:
         """Return the line of the present state; an empty one, that is not kept, where there is none yet."""
-        n_lines, line = len(self.lines), self.now()
+        n_lines, n_corrected, line = len(self.lines), self._n_corrected, self.now()
         del self.lines[n_lines:]
+        self._n_corrected = n_corrected
         return line
 
     @contextmanager

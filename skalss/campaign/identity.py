@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
 from ..network import TaskNet
-from ..utils.settings import describe, differing_parameters, list_settings
+from ..utils.settings import blind_spots, describe, differing_parameters, list_settings
 
 # They decide neither which rows are asked nor what is learned of them.
 OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose", "n_jobs")
@@ -20,7 +21,7 @@ LATER: dict[str, object] = {"class_weight": None, "rare_share": 0.0}
 _STOPPING_BEFORE = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
 
 
-def identity(sampler: BaseEstimator, *, whole: bool = False) -> str:
+def identity(sampler: BaseEstimator, *, whole: bool = False, exact: bool = True) -> str:
     """Return a text that is equal for campaigns that ask the same rows, given the same seed and answers.
 
     Parameters
@@ -28,10 +29,12 @@ def identity(sampler: BaseEstimator, *, whole: bool = False) -> str:
     sampler : AdaptiveLatentSampler
     whole : bool, default=False
         Whether the oracle and the rules that end a campaign count, too.
+    exact : bool, default=True
+        False: as ledgers know it that were begun before all of a function or a module counted.
     """
     ignored = [name for name in OUTSIDE if name != "oracle"] if whole else [*OUTSIDE, *STOPPING]
     kept = differing_parameters(sampler, ignored)
-    return ", ".join(f"{name}={describe(value, OUTSIDE)}" for name, value in kept.items())
+    return ", ".join(f"{name}={describe(value, OUTSIDE, whole=exact)}" for name, value in kept.items())
 
 
 def digest(text: str, size: int = 16) -> str:
@@ -42,6 +45,38 @@ def digest(text: str, size: int = 16) -> str:
 def name_in_ledger(sampler: BaseEstimator) -> str:
     """Return the name of a campaign in a ledger."""
     return digest(identity(sampler))
+
+
+def earlier_name_in_ledger(sampler: BaseEstimator) -> str:
+    """Return the name of a campaign before all of a function or a module counted; mostly the same."""
+    return digest(identity(sampler, exact=False))
+
+
+def names_more_than_before(sampler: BaseEstimator) -> bool:
+    """Whether settings that earlier versions could not tell apart are part of a campaign's name."""
+    kept = differing_parameters(sampler, [*OUTSIDE, *STOPPING])
+    return any(describe(value, OUTSIDE) != describe(value, OUTSIDE, weights=False) for value in kept.values())
+
+
+def warn_of_faults(sampler: BaseEstimator, path: Any) -> None:
+    """Warn where a ledger cannot know a campaign again, or tell it from another one."""
+    kept = differing_parameters(sampler, [*OUTSIDE, *STOPPING])
+    unseen = sorted({kind for value in kept.values() for kind in blind_spots(value, OUTSIDE)})
+    if unseen:
+        warnings.warn(
+            f"The settings hold objects of {', '.join(unseen)}, which nothing tells from others of their "
+            f"type: campaigns that differ only in them count as one in the ledger {path}. Give each such "
+            "campaign a ledger of its own, or let the objects be pickled.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if name_in_ledger(clone(sampler)) != name_in_ledger(sampler):
+        warnings.warn(
+            "The settings hold an object that is not the same after it was copied, so that a restart will "
+            f"not find this campaign in the ledger {path}. Let what it is made of be its parameters.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def old_name_in_ledger(sampler: BaseEstimator) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
@@ -22,9 +23,17 @@ from ..ledger.lock import WriterLock
 from ..ledger.store import Store, now, version
 from ..ledger.tables import Answer, CampaignLine, Request
 from ..ledger.values import content_of, pack, unpack
+from ..oracles import Abstain, Failed
+from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
 from ..utils.checks import checked_random_state
 from ..utils.scalars import from_json, to_json
-from .identity import name_in_ledger, old_name_in_ledger
+from .identity import (
+    earlier_name_in_ledger,
+    name_in_ledger,
+    names_more_than_before,
+    old_name_in_ledger,
+    warn_of_faults,
+)
 from .ledger_rows import check_ids, check_same_rows, key_of_pool, other_row, positions_of
 from .pool import Pool
 from .questions import GENERATED, POOL, Question
@@ -80,6 +89,10 @@ class NoJournal:
         """Return nothing: nobody else answers."""
         return []
 
+    def corrected(self, questions: Sequence[Question]) -> list[tuple[Question, Answered]]:
+        """Return nothing: nobody else corrects."""
+        return []
+
     def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
         """Return the answers as they are."""
         return list(answers)
@@ -89,7 +102,9 @@ def make_journal(ledger: Ledger | None, pool: Pool, sampler: BaseEstimator) -> J
     """Return the journal of a campaign: what it keeps in its ledger, if it has one."""
     if ledger is None:
         return NoJournal()
-    return Journal(ledger, pool, [name_in_ledger(sampler), old_name_in_ledger(sampler)])
+    warn_of_faults(sampler, ledger.path)
+    names = [name_in_ledger(sampler), earlier_name_in_ledger(sampler), old_name_in_ledger(sampler)]
+    return Journal(ledger, pool, names, is_new_name=names_more_than_before(sampler))
 
 
 class Journal:
@@ -101,6 +116,8 @@ class Journal:
     pool : Pool
     names : sequence of str
         Of the campaign's settings: what new lines get, and what older versions called the same settings.
+    is_new_name : bool, default=False
+        Whether older versions gave the same name to settings that are told apart now.
 
     Raises
     ------
@@ -108,12 +125,15 @@ class Journal:
         If the file is damaged, of a newer format, of other data or of another task.
     """
 
-    def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str]):
-        self.path, self.pool, self.names = ledger.path, pool, names
+    def __init__(self, ledger: Ledger, pool: Pool, names: Sequence[str], *, is_new_name: bool = False):
+        self.path, self.pool, self.names, self.is_new_name = ledger.path, pool, names, is_new_name
         check_ids(pool.ids)
+        for label in () if pool.target.classes is None else pool.target.classes.tolist():
+            to_json(label)  # before anything is bought: what a file cannot keep is refused
         self._rows = {"task": pool.target.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
         self._pool_key = key_of_pool(pool)
         self._number: int | None = None  # of the campaign in the file
+        self._n_read = 0  # answers looked through for corrections
         self._times: Counter[Any] = Counter()  # how often this campaign asked an id
         self._requests: dict[str, Request] = {}  # what waits, by id
         self._lock = WriterLock(self.path)
@@ -129,10 +149,8 @@ class Journal:
     def choose_seed(self, random_state: SeedLike) -> int:
         """Draw the seed of a campaign; without a random state, that of the last with the same settings."""
         assert self._store is not None
-        if random_state is None:
-            for line in reversed(self._store.book.campaigns):
-                if self._is_ours(line):
-                    return line.seed
+        if random_state is None and (lines := self._our_lines(self._store.book.campaigns)):
+            return lines[-1].seed
         return int(checked_random_state(random_state).randint(2**31 - 1))
 
     def start(self, seed: int) -> None:
@@ -145,9 +163,12 @@ class Journal:
         """
         store = self._open()
         with store.writing() as book:
-            for line in book.campaigns:
-                if self._is_ours(line) and line.seed == seed:
+            if self.pool.target.classes is not None:
+                store.keep_classes(self.pool.target.classes.tolist())
+            for line in self._our_lines(book.campaigns):
+                if line.seed == seed:
                     self._number = line.number
+                    self._check_name(line)
                     return
             new = (self.names[0], self._pool_key, seed, version(), now())
             (self._number,) = store.add("campaigns", [new])
@@ -155,6 +176,22 @@ class Journal:
     def _is_ours(self, line: CampaignLine) -> bool:
         """Whether a campaign in the file has the same settings and the same pool."""
         return line.settings in self.names and line.pool == self._pool_key
+
+    def _our_lines(self, lines: Sequence[CampaignLine]) -> list[CampaignLine]:
+        """Return the campaigns in the file with the same settings; without any, those of an older name."""
+        ours = [line for line in lines if self._is_ours(line)]
+        return [line for line in ours if line.settings == self.names[0]] or ours
+
+    def _check_name(self, line: CampaignLine) -> None:
+        """Warn where an older version may have meant another campaign."""
+        if line.settings != self.names[0] and self.is_new_name:
+            warnings.warn(
+                f"Campaign {line.number} in the ledger {self.path} was begun by an older version, which did "
+                "not tell weights, functions without a name and attributes of modules apart. It is taken for "
+                "this one, and goes on. If it had others, start with another ledger or random_state.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def close(self) -> None:
         """Let the ledger go; it is opened again when it is needed."""
@@ -271,6 +308,10 @@ class Journal:
 
     def _add_items(self, questions: Sequence[Question], ids: list[str], contents: list[str]) -> None:
         store = self._open()
+        for id_, content in zip(ids, contents, strict=True):
+            known = store.book.item(id_)
+            if known is not None and known.content != content and not store.book.is_asked(known.number):
+                store.set_aside(known)
         new = [i for i, id_ in enumerate(ids) if store.book.item(id_) is None]
         store.add("items", [(ids[i], contents[i], questions[i].kind) for i in new])
         store.read_lines()
@@ -306,17 +347,44 @@ class Journal:
         ]
 
     def record(self, questions: Sequence[Question], answers: Sequence[Any], annotator: str) -> list[Any]:
-        """Write answers; return them as they came back, when they are on the disk."""
+        """Write answers, or corrections; return them as they came back, when they are on the disk."""
         store, target = self._open(), self.pool.target
-        requests = [self._requests[to_json(q.id, "id")] for q in questions]
-        lines = [
-            to_line(request.item, request.number, answer, target, cost=question.cost, annotator=annotator)
-            for question, request, answer in zip(questions, requests, answers, strict=True)
-        ]
+        if target.classes is None and store.refresh() and store.classes is not None:
+            for answer in answers:  # another campaign of this task named the classes
+                if not isinstance(answer, Abstain | Failed):
+                    store.target.check(answer)
+        lines = []
+        for question, answer in zip(questions, answers, strict=True):
+            request = self._requests[to_json(question.id, "id")]
+            number = request.number if question.state == PENDING else None
+            lines.append(
+                to_line(request.item, number, answer, target, cost=question.cost, annotator=annotator)
+            )
         with store.writing() as book:
             first = len(book.answers)
             store.add("answers", lines)
         return [from_line(line, target) for line in book.answers[first:]]
+
+    def corrected(self, questions: Sequence[Question]) -> list[tuple[Question, Answered]]:
+        """Return answered questions whose answer was replaced since the last call, by whomever.
+
+        Raises
+        ------
+        LedgerMismatchError
+            If one has a label that this campaign cannot use.
+        """
+        book = self._open().refresh()
+        new = {book.items[line.item - 1].id for line in book.answers[self._n_read :]}
+        n_read, found = len(book.answers), []
+        latest = {to_json(q.id, "id"): q for q in questions} if new else {}
+        for id_ in new & latest.keys():
+            question, line = latest[id_], book.answer_to(self._requests[id_])
+            if question.state != PENDING and line is not None and line.state != FAILED:
+                answered = Answered(self._read(question, line), line.cost, line.annotator)
+                if _is_new(question, answered):
+                    found.append((question, answered))
+        self._n_read = n_read
+        return found
 
     def _read(self, question: Question, line: Answer) -> Any:
         try:
@@ -326,6 +394,13 @@ class Journal:
                 f"The ledger {self.path} holds a label of id {_plain(question.id)!r} that this campaign "
                 f"cannot use: {error} Correct it with Ledger(path).answer(id, label), or mend the settings."
             ) from error
+
+
+def _is_new(question: Question, answered: Answered) -> bool:
+    """Whether an answer says something else than the one that a question has."""
+    if isinstance(answered.answer, Abstain):
+        return question.state != ABSTAINED
+    return question.state != LABELED or question.label != answered.answer
 
 
 def _plain(id_: Hashable) -> Any:

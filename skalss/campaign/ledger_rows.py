@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -28,16 +29,29 @@ def check_ids(ids: np.ndarray) -> None:
 def check_same_rows(store: Store, pool: Pool) -> None:
     """Refuse a pool in which an id of the ledger stands for another row.
 
-    Only rows that the ledger knows are read.
+    Only rows that the ledger knows are read. Of an answer that came in a file, with the id of one row and the
+    content of another, it warns: nobody asked for it, so the row is asked, and the answer is not used.
     """
+    wrong = []
     items = [item for item in store.book.items if item.kind == POOL]
     positions = positions_of(pool, [item.id for item in items])
     there = np.flatnonzero(positions >= 0)
     for piece in chunks(len(there), chunk_rows(pool.X.shape[1:])):
         rows = np.asarray(pool.X[positions[there[piece]]])
         for i, row in zip(there[piece], rows, strict=True):
-            if content_of(row) != items[i].content:
+            if content_of(row) == items[i].content:
+                continue
+            if store.book.is_asked(items[i].number):
                 raise other_row(store.path, from_json(items[i].id))
+            wrong.append(from_json(items[i].id))
+    if wrong:
+        warnings.warn(
+            f"The ledger {store.path} holds answers to {len(wrong)} ids, such as {wrong[:5]}, that came in a "
+            "file and are of other rows than those in X. They are not used, and these rows may be asked "
+            "again. If X is in another order than it was, pass sample_id=.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def other_row(path: Any, id_: Hashable) -> LedgerMismatchError:

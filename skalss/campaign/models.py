@@ -17,6 +17,7 @@ from ..strategies import Encoded
 from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
 from ..utils.seeds import derive_seed
+from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor
 from .cache import Cache, NoCache, keep_latent, recall_latent
 from .history import History
@@ -84,7 +85,7 @@ class Models:
         self.structure: float | None = None
         self.interrupted = False
         self._accepted: TaskModel | None = None  # what the next round goes on from
-        self._n_seen: int | None = None  # labels the network has seen
+        self._seen: tuple[int, int] | None = None  # key of the labels the network has seen
 
     # -- before anything is bought ----------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class Models:
 
     def is_current(self) -> bool:
         """Whether a network has seen every label that is not held out."""
-        return self.trained is not None and self._n_seen == len(self.records.labels())
+        return self.trained is not None and self._seen == self.records.labels_key()
 
     def network(self) -> TaskModel:
         """Return the network, trained first where there are new labels.
@@ -190,7 +191,7 @@ class Models:
         if not self.is_current():
             y = self._labels()
             self.trained, n_pseudo, reason = self._train(self.records.positions(), y)
-            self._n_seen, line = len(y), self.history.now()
+            self._seen, line = self.records.labels_key(), self.history.now()
             line.n_pseudo, line.pseudo_reason = n_pseudo, reason
         assert self.trained is not None
         return self.trained
@@ -233,6 +234,7 @@ class Models:
             )
         return self.pool.target.as_array(labels)
 
+    @usual_numerics(keep_dtype=True)  # the copy of a network, too
     def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int, str]:
         """Train on these rows; return the network, how many pseudo-labels it got, and why."""
         if not self.interrupted and (self.spreader is not None or self.train_on != "original"):

@@ -13,8 +13,10 @@ from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
 from ..network import check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
+from ..simulation import Box
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
 from ..targets import make_target
+from ..utils.bounds import Bounds
 from ..utils.checks import check_choice, check_positive_int, check_verbose, clone_checked, show
 from .agreement import Agreement
 from .budget import Budget
@@ -25,7 +27,7 @@ from .identity import name_in_ledger
 from .journal import Journal, NoJournal, SeedLike, make_journal
 from .judge import Judge
 from .models import TRAIN_ON, Models
-from .pool import Pool
+from .pool import Pool, rows_of
 from .records import Records
 from .rehearsal import rehearse
 from .replay import Replay
@@ -37,12 +39,13 @@ from .stopping import MaxCost, StoppingRule, make_rules
 class Data(NamedTuple):
     """What a campaign gets besides its settings, as in ``AdaptiveLatentSampler.fit``."""
 
-    X: ArrayLike
+    X: ArrayLike | Box
     y: ArrayLike | None
     labeled: ArrayLike | None
     sample_id: ArrayLike | None
     X_val: ArrayLike | None
     y_val: ArrayLike | None
+    show: Any = None  # anything that can be indexed by rows
 
 
 class Parts(NamedTuple):
@@ -85,7 +88,8 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         If the ledger is damaged, locked by another campaign, full, or of other data or another task.
     """
     s, rules = settings, _checked_rules(settings, data)
-    X, y, labeled, sample_id, X_val, y_val = data
+    bounds = _bounds_of_box(data)
+    X, (y, labeled, sample_id, X_val, y_val, show) = rows_of(data.X, random_state), data[1:]
     target = make_target(make_task_model(s.estimator), s.classes)
     pool = Pool(
         X,
@@ -97,10 +101,15 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         sample_id=sample_id,
         X_val=X_val,
         y_val=y_val,
+        bounds=bounds,
+        show=show,
     )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
+    _check_show(pool, (initial, strategy))
     asked = check_oracle(oracle, pool, (initial, strategy))
+    for chooser in (initial, strategy):
+        chooser.check_pool(pool.X, pool.like_user_rows)
     records = Records(len(pool), pool.given, pool.given_labels)
     budget = Budget(
         pool,
@@ -152,6 +161,18 @@ def _let_go_on_error(journal: Journal | NoJournal) -> Iterator[Journal | NoJourn
     except BaseException:
         journal.close()
         raise
+
+
+def _bounds_of_box(data: Data) -> Bounds | None:
+    """Return the bounds of a box in place of rows; None where there are rows."""
+    if not isinstance(data.X, Box):
+        return None
+    if data.y is not None or data.labeled is not None:
+        raise ValueError(
+            "A Box has no rows until a campaign draws them, so y and labeled cannot belong to any. Draw them "
+            "first, X = box.draw(0), and pass X with y; or set oracle=."
+        )
+    return data.X.bounds()
 
 
 def clone_settings(sampler: BaseEstimator) -> BaseEstimator:
@@ -239,6 +260,17 @@ def _judge(
     return Judge(pool, records, models, history, scorer=scorer, control=control, agreement=agreement)
 
 
+def _check_show(pool: Pool, choosers: Sequence[BaseStrategy]) -> None:
+    """Refuse other rows to be shown where points are made that have none."""
+    makes_points = next((s for s in choosers if s.generates_points), None)
+    if pool.shows_others and makes_points is not None:
+        raise ValueError(
+            f"{makes_points} makes points in the units of X, and for a point that is no row of X there is "
+            "nothing in show. Leave show out, so that whoever labels gets rows like those of X; or use "
+            "strategy='snn', which asks for the nearest rows of the pool."
+        )
+
+
 def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> BaseOracle | None:
     """Return the oracle, or None where answers come by `tell`; refuse one that cannot serve.
 
@@ -269,5 +301,5 @@ def check_oracle(oracle: Any, pool: Pool, choosers: Sequence[BaseStrategy]) -> B
             "oracle with labels_new_points=True, such as FunctionOracle(function)."
         )
     made.check_pool(pool.sample_id, len(pool))
-    made.check_rows(pool.user_X, pool.sample_id)
+    made.check_rows(pool.shown, pool.sample_id)
     return made

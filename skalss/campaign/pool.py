@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Mapping, Sized
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
+from ..simulation import Box
 from ..targets import BaseTarget
+from ..utils.bounds import Bounds, range_of
 from ..utils.checks import checked_mask, checked_rows, reading
 from ..utils.ids import first_twin, id_array
+from ..utils.layout import warn_of_channels_last
+from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.tensors import chunk_rows, chunks, to_host
+from ..utils.tensors import chunk_rows, to_host
+
+
+def rows_of(X: ArrayLike | Box, random_state: int | np.random.RandomState | None) -> ArrayLike:
+    """Return the rows of a pool: those that are drawn in a box, or `X` itself."""
+    return X.draw(random_state) if isinstance(X, Box) else X
 
 
 class Pool:
@@ -26,15 +37,19 @@ class Pool:
 
     Parameters
     ----------
-    X, y, labeled, sample_id, X_val, y_val
-        As in ``AdaptiveLatentSampler.fit``.
+    X, y, labeled, sample_id, X_val, y_val, show
+        As in ``AdaptiveLatentSampler.fit``; `X` has rows.
     target : BaseTarget
         The kind of y; it learns the classes of an answer key.
     checker : estimator
         Whom errors name; it gets `n_features_in_` and `feature_names_in_`.
     has_oracle : bool
         Whether someone other than `y` labels.
+    bounds : Bounds, default=None
+        Of each feature, where they are known; None: the range of `X`.
     """
+
+    shows_others = False  # whether `show` was given
 
     def __init__(
         self,
@@ -48,26 +63,36 @@ class Pool:
         sample_id: ArrayLike | None = None,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
+        bounds: Bounds | None = None,
+        show: Any = None,
     ):
         self.target = target
+        self._bounds = bounds
         self._classes_are_named = target.classes is not None
-        self.attach(X, checker)
+        self.attach(X, checker, show=show)
         self.seen = {name: value for name, value in vars(checker).items() if name.endswith("_in_")}
         self.sample_id = None if sample_id is None else _checked_ids(sample_id, len(self))
         self.ids = np.arange(len(self)) if self.sample_id is None else self.sample_id
         self._take_labels(None if y is None else target.column(y), labeled, has_oracle=has_oracle)
         self._take_validation_rows(checker, X_val, y_val)
 
-    def attach(self, X: ArrayLike, checker: BaseEstimator | None = None) -> None:
-        """Take the rows: the user's own object, and an array view of it."""
+    def attach(self, X: ArrayLike, checker: BaseEstimator | None = None, *, show: Any = None) -> None:
+        """Take the rows: the user's own object, an array view of it, and what is shown of them."""
         self._fingerprint: str | None = None
         self.user_X: Any = to_host(X)
-        checker = _RowCheck() if checker is None else checker
         with reading("X"):
-            rows: Any = validate_data(checker, self.user_X, allow_nd=True, dtype="numeric")
+            rows: Any = validate_data(
+                _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
+            )
         self.X: Any = checked_rows("X", rows)
+        if checker is not None:
+            warn_of_channels_last(self.X, stacklevel=6)
         if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
             self.user_X = self.X
+        if show is None and self.shows_others:
+            raise ValueError("This campaign shows other rows than X has. Pass the show= it was made with.")
+        self.shows_others = show is not None
+        self.shown = self.user_X if show is None else _checked_show(show, len(self))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -75,7 +100,7 @@ class Pool:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but the rows."""
-        return {**vars(self), "X": None, "user_X": None}
+        return {**vars(self), "X": None, "user_X": None, "shown": None}
 
     # -- labels -----------------------------------------------------------------------------------
 
@@ -165,6 +190,11 @@ class Pool:
         """The input scaling of the network, from all rows and not only the labelled few."""
         return fit_scaling(self.X)
 
+    @cached_property
+    def bounds(self) -> Bounds:
+        """The smallest and largest value of each feature: of the box that was fitted, or over all rows."""
+        return range_of(self.X) if self._bounds is None else self._bounds
+
     def check_attached(self) -> None:
         """Refuse to go on without the rows."""
         if self.X is None:
@@ -175,11 +205,20 @@ class Pool:
         self.check_attached()
         return self.user_X.iloc[positions] if hasattr(self.user_X, "iloc") else self.user_X[positions]
 
-    def like_user_rows(self, rows: list[np.ndarray]) -> Any:
-        """Return made rows as the user's kind: a DataFrame with the same columns, or an array."""
+    def rows_to_show(self, positions: np.ndarray) -> Any:
+        """Return rows as whoever labels sees them: of `show`, or exactly as the user passed X."""
+        self.check_attached()
+        if hasattr(self.shown, "iloc"):
+            return self.shown.iloc[positions]
+        if isinstance(self.shown, np.ndarray) or issparse(self.shown):
+            return self.shown[positions]
+        return [self.shown[int(i)] for i in positions]
+
+    def like_user_rows(self, rows: list[np.ndarray] | np.ndarray, ids: list[str] | None = None) -> Any:
+        """Return made rows as the user's kind: a DataFrame with the same columns and the ids, or an array."""
         made = np.array(rows)
         if hasattr(self.user_X, "iloc"):
-            return pd.DataFrame(made, columns=self.user_X.columns)
+            return pd.DataFrame(made, columns=self.user_X.columns, index=ids)
         return made
 
     def stack(self, X: ArrayLike, made: Any) -> Any:
@@ -194,13 +233,28 @@ class Pool:
 
     def _hash(self) -> str:
         digest = hashlib.blake2b(f"{self.X.dtype}{self.X.shape}".encode(), digest_size=16)
-        for piece in chunks(len(self), chunk_rows(self.X.shape[1:])):
+        for piece in track_chunks(len(self), chunk_rows(self.X.shape[1:]), "hash rows"):
             digest.update(np.ascontiguousarray(self.X[piece]).data)
         return digest.hexdigest()
 
 
 class _RowCheck(BaseEstimator):
     """Stands in for the sampler where only the content of X is checked."""
+
+
+def _checked_show(show: Any, n_rows: int) -> Any:
+    show = to_host(show)
+    by_row = isinstance(show, Sized) and hasattr(show, "__getitem__")
+    by_row = by_row or hasattr(show, "iloc") or issparse(show)
+    if not by_row or isinstance(show, str | bytes | Mapping) or getattr(show, "shape", (1,)) == ():
+        raise TypeError(
+            f"show must hold what is shown of each row, such as a DataFrame, an array, or a list of texts or "
+            f"paths, got {type(show).__name__}."
+        )
+    found = show.shape[0] if hasattr(show, "shape") else len(show)
+    if found != n_rows:
+        raise ValueError(f"show has {found} rows, X has {n_rows}; give one for each row of X, in its order.")
+    return show
 
 
 def _checked_ids(sample_id: ArrayLike, n_rows: int) -> np.ndarray:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 
+from ..ledger.csv_file import READ, plain_name
 from ..ledger.values import content_of
 from ..oracles.base import PENDING
 from ..strategies import BaseStrategy, Candidates, Snapshot
@@ -41,7 +44,7 @@ class Question:
     passed_on: bool = False  # a refused generated point that a strategy has been told of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch:
     """The questions of one ``ask``; empty when a stopping rule holds.
 
@@ -51,8 +54,9 @@ class Batch:
         The identity of each row: `sample_id`, or the position in the pool (for a DataFrame, what ``iloc``
         takes, not its index); for points that a strategy made ``"generated-"`` and twelve hex digits, the
         hash of the row.
-    X : array or DataFrame of shape (n, ...)
-        The rows as the user passed them; decoded rows for generated points.
+    X : array, DataFrame or list of length n
+        The rows as whoever labels sees them: those of `show`, where it was given; otherwise those of the pool
+        as the user passed them. Decoded rows for generated points.
     codes : float32 array of shape (n, n_components) or None
         None if no latent model was needed so far.
     scores : float array of shape (n,)
@@ -71,27 +75,47 @@ class Batch:
         """Return the number of questions."""
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        """Say what it holds, without the rows: ``Batch(round 2, 12 rows of shape (64,), ids [7, ...])``."""
+        shape = f" of shape {np.shape(self.X)[1:]}" if np.ndim(self.X) > 1 else ""
+        ids = [repr(id_.item() if isinstance(id_, np.generic) else id_) for id_ in self.ids[:5]]
+        more = ", ..." if len(self) > 5 else ""
+        return f"Batch(round {self.round}, {len(self)} rows{shape}, ids [{', '.join(ids)}{more}])"
+
     def to_frame(self, features: bool = True) -> pd.DataFrame:
         """Return the questions as a table with an empty column `label`, to be filled in and told.
 
         Parameters
         ----------
         features : bool, default=True
-            Whether to write out the features, too, where rows are flat.
+            Whether to write out the features, too, where rows are flat; a text or path as a column `shown`.
 
         Returns
         -------
         frame : DataFrame
-            Columns `id`, `round`, `score`, the features, and `label`. A feature of one of these names gets
-            the prefix ``feature_``.
+            Columns `id`, `round`, `score`, the features, and `label`. A feature of one of these names, or of
+            one that `Ledger.read_csv` reads, such as `state` or `cost`, gets the prefix ``feature_``.
         """
         frame = pd.DataFrame({"id": self.ids, "round": self.round, "score": self.scores})
-        if features and np.ndim(self.X) == 2:
-            columns = self.X if hasattr(self.X, "iloc") else pd.DataFrame(self.X).add_prefix("x")
-            taken = {*frame.columns, "label"}
-            columns = columns.rename(columns={c: f"feature_{c}" for c in columns.columns if c in taken})
+        columns = _flat(self.X) if features else None
+        if columns is not None:
+            taken = {*frame.columns, *READ}
+            same = [c for c in columns.columns if plain_name(str(c)) in taken]
+            columns = columns.rename(columns={c: f"feature_{c}" for c in same})
             frame = pd.concat([frame, columns.reset_index(drop=True)], axis=1)
         return frame.assign(label=None)
+
+
+def _flat(X: Any) -> pd.DataFrame | None:
+    """Return rows as columns of a table; None where they are not flat."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        return pd.DataFrame(X).add_prefix("x")
+    if isinstance(X, pd.Series):
+        return X.to_frame("shown" if X.name is None else X.name)
+    one_value = not issparse(X) and all(isinstance(row, str | bytes | Path) or np.isscalar(row) for row in X)
+    return pd.DataFrame({"shown": list(X)}) if one_value else None
 
 
 def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, round_: int) -> Batch:
@@ -109,11 +133,11 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
     questions = sorted(questions, key=lambda q: q.kind == GENERATED)
     made = [q for q in questions if q.kind == GENERATED]
     positions = np.array([q.position for q in questions if q.kind == POOL], dtype=np.intp)
-    X = pool.user_rows(positions)
+    X = pool.rows_to_show(positions)
     if codes is not None:
         codes = np.concatenate([codes[positions], *[q.code[None] for q in made]])
     if made:
-        rows = pool.like_user_rows([q.row for q in made])
+        rows = pool.like_user_rows([q.row for q in made], [q.id for q in made])
         X = rows if len(positions) == 0 else pool.stack(X, rows)
     ids = pool.ids[positions]
     if made:
@@ -125,6 +149,25 @@ def make_batch(questions: list[Question], pool: Pool, codes: np.ndarray | None, 
         codes=codes,
         scores=np.array([q.score for q in questions], dtype=float),
         round=questions[0].round if questions else round_,
+    )
+
+
+def as_candidates(found: object, strategy: BaseStrategy) -> Candidates:
+    """Return what a strategy found; bare positions of rows are taken, too.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(found, Candidates):
+        return found
+    rows = np.asarray(found) if isinstance(found, list | np.ndarray) else np.array(0.0)
+    if rows.ndim == 1 and (len(rows) == 0 or np.issubdtype(rows.dtype, np.integer)):
+        return Candidates(rows=rows.astype(np.intp))
+    raise TypeError(
+        f"{strategy} returned {type(found).__name__} from query; it must return Candidates(rows=positions), "
+        "with positions out of snapshot.unlabeled."
     )
 
 

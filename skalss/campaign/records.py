@@ -41,6 +41,7 @@ class Records:
     n_paid: int = 0  # answers that count against the budget
     round: int = 0  # batches asked so far
     first_rounds: int = 0  # of them, those of the first set
+    n_corrected: int = 0  # answers that were replaced
 
     def __post_init__(self) -> None:
         """Mark the given rows as taken."""
@@ -70,14 +71,32 @@ class Records:
             if question.position >= 0:
                 self.taken[question.position] = False
                 self.failed[question.position] = True
-        elif isinstance(answer, Abstain):
-            question.state, question.reason, question.charged = ABSTAINED, answer.reason, True
         else:
-            question.state, question.label, question.charged = LABELED, answer, True
-        self.n_paid += question.charged
+            _note(question, answer)
         self._n_answers[question.state] += 1
         if question.charged:
-            self._charged.append(question.cost)
+            self._pay(question)
+
+    def _pay(self, question: Question) -> None:
+        self.n_paid += 1
+        self._charged.append(question.cost)
+
+    def answered(self, id_: Hashable) -> Question | None:
+        """Return the last question about an id, if it has an answer."""
+        found = next((q for q in reversed(self.questions) if q.id == id_), None)
+        return None if found is None or found.state == PENDING else found
+
+    def correct(self, question: Question, answer: Any) -> None:
+        """Replace the answer of an answered question by a label or an abstention; it is paid for once."""
+        was_paid = question.charged
+        self._n_answers[question.state] -= 1
+        _note(question, answer)
+        self._n_answers[question.state] += 1
+        self.n_corrected += 1
+        if question.position >= 0:
+            self.taken[question.position], self.failed[question.position] = True, False
+        if not was_paid:  # a failure
+            self._pay(question)
 
     def blocked(self) -> np.ndarray:
         """Rows a strategy must not choose: bool array. Failed rows open up when no other is left."""
@@ -101,6 +120,10 @@ class Records:
         """Labels in training order: given, bought of pool rows, bought of generated points."""
         return self.given_labels + [q.label for q in self.labelled(held_out=held_out)]
 
+    def labels_key(self) -> tuple[int, int]:
+        """Return what changes when a label comes, or is corrected."""
+        return len(self.labels()), self.n_corrected
+
     def n_bought(self) -> int:
         """Count the labels bought, held out or not."""
         return self.count(LABELED)
@@ -120,6 +143,10 @@ class Records:
         """Which labelled rows, in training order, a question came from: bool array."""
         used = {q.start for q in self.questions}
         return np.array([key in used for key in self.start_keys()], dtype=bool)
+
+    def points(self) -> list[np.ndarray]:
+        """Return every point that was made and asked, answered or not."""
+        return [q.row for q in self.questions if q.kind == GENERATED]
 
     def generated_ids(self) -> list[str]:
         """Return the ids of generated points, in the order asked."""
@@ -156,3 +183,12 @@ class Records:
         frame["id"] = pd.Series(id_array([q.id for q in self.questions], "id"))
         frame["label"] = pd.Series([q.label for q in self.questions], dtype=object)
         return frame
+
+
+def _note(question: Question, answer: Any) -> None:
+    """Note a label or an abstention; either is paid for."""
+    if isinstance(answer, Abstain):
+        question.state, question.label, question.reason = ABSTAINED, None, answer.reason
+    else:
+        question.state, question.label, question.reason = LABELED, answer, ""
+    question.charged = True

@@ -49,6 +49,8 @@ class Note(NamedTuple):
         From `Judge.get_state`.
     passed_on : list of str
         Ids, as JSON, of the refused points that a strategy had been told of.
+    by_class : list of lists
+        The scores of `lines` by class, as `ControlRows.by_class` has them.
     """
 
     before: str
@@ -58,6 +60,7 @@ class Note(NamedTuple):
     encoded: bool
     agreement: dict[str, Any] | None
     passed_on: list[str]
+    by_class: list[list[Any]]
 
 
 class Replay:
@@ -122,6 +125,7 @@ class Replay:
         self.history.lines[note.first :] = note.lines
         self._n_lines = len(self.history.lines)
         self.judge.set_state(note.agreement)
+        self.judge.control.take_up(note.by_class)
         for question in self.records.refused():
             question.passed_on = to_json(question.id, "id") in note.passed_on
 
@@ -140,6 +144,7 @@ class Replay:
             "encoded": self.models.encoded is not None,
             "agreement": self.judge.get_state(),
             "passed_on": [to_json(q.id, "id") for q in self.records.questions if q.passed_on],
+            "by_class": self.judge.control.scores_of(self.history.lines[first:]),
         }
         self.cache.write(self._name_of(round_), self._campaign(), content)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ledger.tables import Request
 from ..oracles.base import FAILED
-from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot
+from ..strategies import BaseStrategy, Candidates, MadePoints, Snapshot, make_snapshot, warn_if_outside
 from ..utils.seeds import derive_seed
 from ..utils.surroundings import usual_numerics
 from .budget import Budget
@@ -18,7 +18,7 @@ from .journal import Journal, NoJournal
 from .judge import Judge
 from .models import Models
 from .pool import Pool
-from .questions import GENERATED, Question, annotate, check_candidates, make_questions
+from .questions import GENERATED, Question, annotate, as_candidates, check_candidates, make_questions
 from .records import Records
 from .replay import Note, Replay, memory_of
 from .stopping import Progress, StoppingRule, first_reason
@@ -124,7 +124,11 @@ class Rounds:
             question.cost = answered.cost or question.cost
             question.annotator, question.reused = answered.annotator, reused
             self.records.answer(question.id, answered.answer)
-        if found:
+        corrected = self.journal.corrected(self.records.questions)
+        for question, answered in corrected:
+            question.annotator = answered.annotator
+            self.records.correct(question, answered.answer)
+        if found or corrected:
             self.stop()
 
     def close(self) -> None:
@@ -213,6 +217,9 @@ class Rounds:
             starts_used=records.starts_used(),
             member=self.models.member,
             known_structure=self.models.known_structure,
+            bounds=lambda: pool.bounds,
+            points_asked=records.points,
+            as_user_rows=pool.like_user_rows,
             random_state=np.random.RandomState(derive_seed(self.seed, "query", records.round)),
             device=self.models.device,
         )
@@ -223,7 +230,7 @@ class Rounds:
         if n < 1 or (len(snapshot.unlabeled) == 0 and not strategy.generates_points):
             return Candidates(rows=np.array([], dtype=np.intp))
         with usual_numerics(keep_dtype=True):  # changed under a lock, under which no strategy of a user runs
-            candidates = strategy.query(snapshot, n)
+            candidates = as_candidates(strategy.query(snapshot, n), strategy)
         self.records.pass_on_refused()
         return candidates
 
@@ -233,6 +240,9 @@ class Rounds:
         check_candidates(candidates, snapshot, n, strategy)
         common = {"round": records.round, "strategy": type(strategy).__name__}
         questions = make_questions(candidates, snapshot, self.pool.ids, records.generated_ids(), common)
+        made = [q.row for q in questions if q.kind == GENERATED]
+        if made and getattr(strategy, "bounds", None) is None:
+            warn_if_outside(snapshot, np.array(made))
         return annotate(questions, candidates, records.start_keys())
 
 

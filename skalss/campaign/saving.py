@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 
 from ..utils.files import writing
 
-FORMAT = 3  # the first was of 0.1.0.dev0, whose campaigns had other parts; the second had no hash
-_READABLE = (2, 3)
+FORMAT = 3  # campaigns of earlier ones had other parts, and no hash
 _HEADER = b"skalss campaign, format "
 _DIGEST_SIZE = 32
 _PIECE = 2**20  # bytes read at a time
@@ -48,8 +47,8 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device may have no end
         raise ValueError(f"{path} is not a file. Pass what Campaign.save wrote.")
     with path.open("rb") as file:
-        format_ = _format(path, file.readline(len(_HEADER) + 20))
-        if format_ > 2 and not _is_whole(file):
+        _check_format(path, file.readline(len(_HEADER) + 20))
+        if not _is_whole(file):
             raise ValueError(
                 f"{path} is cut short or damaged: its content is not what was written. Load another copy."
             )
@@ -73,19 +72,18 @@ class _Hashing:
         return self.file.write(content)
 
 
-def _format(path: Path, header: bytes) -> int:
+def _check_format(path: Path, header: bytes) -> None:
     number = header.removeprefix(_HEADER).strip()
     if not header.startswith(_HEADER) or not number.isdigit():
         raise ValueError(f"{path} is not a campaign. Pass what Campaign.save wrote.")
     format_ = int(number)
-    if format_ < min(_READABLE):
+    if format_ < FORMAT:
         raise ValueError(
             f"{path} has format {format_}, and this version reads {FORMAT}. Finish the campaign with the "
             "version of skalss that wrote it, or go on from its ledger."
         )
     if format_ > FORMAT:
         raise ValueError(f"{path} has format {format_}, this version reads up to {FORMAT}. Upgrade skalss.")
-    return format_
 
 
 def _is_whole(file: BinaryIO) -> bool:

@@ -83,8 +83,7 @@ class Scorer:
             If the scorer fails, or has no number for these rows.
         """
         next_step = "Nothing was bought. Choose another scoring, or a callable of (estimator, X, y)."
-        with explaining(f"scoring={self.given!r} fails on {where}", next_step), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with explaining(f"scoring={self.given!r} fails on {where}", next_step), ignoring(Warning):
             try:
                 score = self(network, X, y)
             except ValueError:  # what a network predicts after a moment of training may be out of range

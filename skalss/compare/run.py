@@ -19,8 +19,9 @@ from sklearn.utils.validation import check_consistent_length
 from ..campaign import Campaign
 from ..campaign.scoring import Scorer
 from ..latent import default_latent_model
-from ..network import check_task_model
+from ..network import check_task_model, make_task_model
 from ..sampler import AdaptiveLatentSampler
+from ..simulation import Box
 from ..strategies import STRATEGIES, BaseStrategy
 from ..targets import make_target
 from ..utils.checks import (
@@ -36,6 +37,8 @@ from ..utils.checks import (
     is_whole,
     show,
 )
+from ..utils.progress import progress_bar
+from ..utils.tensors import to_host
 from .runs import CONTROL, SECONDS, append_runs, hash_data, hash_settings, old_hash_settings, read_runs
 
 _MOST_SEEDS = 10**6
@@ -148,6 +151,7 @@ def compare_strategies(
         target.check(label)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
+    X_test, y_test = to_host(X_test), make_target(make_task_model(sampler.estimator)).column(y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
     scorers = {name: _scorer_of(name, metric) for name, metric in (metrics or {}).items()}
     known = read_runs(csv, {old_hash_settings(arm, data): hashes[name] for name, arm in samplers.items()})
@@ -175,10 +179,13 @@ def compare_strategies(
         for name, seed in todo
     )
     tables = [] if known is None else [known]
+    shown = progress_bar("campaigns", total=len(todo), unit="run", verbose=sampler.verbose)
     for table in runs:
+        shown.update()
         tables.append(table)
         if csv is not None and len(table):
             append_runs(csv, table)
+    shown.close()
     results = pd.concat(tables, ignore_index=True)
     wanted = pd.MultiIndex.from_tuples([(name, seed, hashes[name]) for name, seed in jobs])
     results = results[pd.MultiIndex.from_frame(results[["arm", "seed", "settings"]]).isin(wanted)]
@@ -265,6 +272,10 @@ def _list_seeds(seeds: Any) -> list[int]:
 
 
 def _check_test_rows(X: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> None:
+    if isinstance(X, Box):
+        raise TypeError(
+            "A comparison needs rows, the same for all arms: pass box.draw(0) in place of the Box."
+        )
     check_consistent_length(X_test, y_test)
     if np.shape(X_test)[1:] != np.shape(X)[1:]:
         raise ValueError(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
 from ..oracles.base import LABELED
 from ..utils.checks import (
@@ -25,6 +25,7 @@ from ..utils.checks import (
     reading,
     show,
 )
+from ..utils.columns import to_column
 from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import to_host
 from .pyplot import check_drawing, pyplot
@@ -283,7 +284,9 @@ class LatentSpaceDisplay:
         random_state: int | np.random.RandomState | None,
     ) -> LatentSpaceDisplay:
         """Bring codes to two dimensions, those of the rows drawn."""
-        generated = np.empty((0, codes.shape[1])) if codes_generated is None else np.asarray(codes_generated)
+        generated = (
+            np.empty((0, codes.shape[1])) if codes_generated is None else np.asarray(to_host(codes_generated))
+        )
         places, axis_names = _plane(codes, generated, drawn, random_state)
         made = places[len(codes) :]
         return cls(
@@ -425,7 +428,7 @@ def _like(X: np.ndarray | pd.DataFrame, rows: np.ndarray) -> Any:
 def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
     if labels is None:
         return [None] * n
-    found: list[Any] = np.asarray(column_or_1d(to_host(labels), dtype=None, input_name=name)).tolist()
+    found = to_column(labels).ravel().tolist()
     if len(found) != n:
         raise ValueError(f"{name} must hold a label for each of {n} places, got {len(found)}.")
     return found

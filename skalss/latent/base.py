@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from ..utils.checks import checked_codes, checked_rows, checked_shape, reading
+from ..utils.layout import warn_of_channels_last
+from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling
 from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks, to_host
@@ -62,6 +64,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         self : BaseLatentModel
         """
+        warn_of_channels_last(X)
         with reading("X"):
             rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
         return self.fit_rows(checked_rows("X", rows))
@@ -146,7 +149,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         Z = np.empty((len(X), self._n_features_out), dtype=np.float32)
         with torch.no_grad():
-            for piece in chunks(len(X), self._chunk_rows()):
+            for piece in track_chunks(len(X), self._chunk_rows(), "encode rows"):
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
@@ -166,7 +169,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Z = as_tensor(checked_codes("Z", Z))
         X = np.empty((len(Z), *self._row_shape), dtype=np.float32)
         with torch.no_grad():
-            for piece in chunks(len(Z), self._chunk_rows()):
+            for piece in track_chunks(len(Z), self._chunk_rows(), "decode codes"):
                 X[piece] = as_numpy(self.decode(Z[piece]))
         return X
 

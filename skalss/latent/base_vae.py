@@ -20,9 +20,10 @@ from ..utils.checks import (
     check_verbose,
     checked_random_state,
 )
-from ..utils.devices import resolve_device, resolve_dtype
+from ..utils.devices import resolve_device, resolve_dtype, warn_of_emulation
 from ..utils.scaling import Scaling, centred, fit_scaling
 from ..utils.seeds import drawing_own, seeded
+from ..utils.surroundings import ignoring
 from ..utils.tensors import as_tensor, check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .elbo import Trainer, VaeNet, kl_divergence
@@ -66,6 +67,7 @@ class BaseVAE(BaseLatentModel):
         self._check_parameters()
         self._device = resolve_device(self.device)
         compute = resolve_dtype(self.dtype, self._device)
+        warn_of_emulation("dtype", self.dtype, self._device)
         self._shape = self._network_shape(X.shape[1:])
         view = self._scaled_view(X)
         known = self._known_scaling if view is X else None
@@ -99,8 +101,7 @@ class BaseVAE(BaseLatentModel):
         """Train for one epoch on a few rows."""
         self._check_parameters()
         self.set_params(max_epochs=1, verbose=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch teaches no codes
+        with ignoring(ConvergenceWarning):  # one epoch teaches no codes
             self.fit_rows(X)
 
     def _own_state(self) -> dict[str, Any]:
@@ -168,7 +169,7 @@ class BaseVAE(BaseLatentModel):
                 f"Lower beta (now {self.beta}), raise max_epochs (now {self.max_epochs}) or "
                 f"lr (now {self.lr}), or check the scale of X.",
                 ConvergenceWarning,
-                stacklevel=4,  # through fit and fit_rows
+                stacklevel=5,  # through fit, and fit_rows with its decorator
             )
 
     def _choose_likelihood(self, X: np.ndarray) -> str:

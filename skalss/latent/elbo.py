@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from ..utils.progress import progress_bar
 from ..utils.seeds import own_generator
 from .rows import Rows
 
@@ -110,20 +110,21 @@ class Trainer:
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.lr, fused=fused)
         history: list[dict[str, float]] = []
         best, best_epoch, best_weights = math.inf, 0, self._weights()
-        progress = tqdm(range(1, self.max_epochs + 1), desc="VAE", unit="epoch", disable=not self.verbose)
-        for epoch in progress:
-            record = {"epoch": epoch, **self._train_epoch(train, optimizer)}
-            record["valid_loss"] = self._validate(valid, valid_noise) if len(valid) else math.nan
-            history.append(record)
-            progress.set_postfix(loss=record["loss"], valid_loss=record["valid_loss"])
-            judged = record["valid_loss"] if len(valid) else record["loss"]
-            self._check_finite(judged, epoch)
-            if not self.early_stopping:
-                continue
-            if judged < best:
-                best, best_epoch, best_weights = judged, epoch, self._weights()
-            elif epoch - best_epoch >= PATIENCE:
-                break
+        with progress_bar("VAE", total=self.max_epochs, unit="epoch", verbose=self.verbose) as bar:
+            for epoch in range(1, self.max_epochs + 1):
+                record = {"epoch": epoch, **self._train_epoch(train, optimizer)}
+                record["valid_loss"] = self._validate(valid, valid_noise) if len(valid) else math.nan
+                history.append(record)
+                bar.set_postfix(loss=record["loss"], valid_loss=record["valid_loss"])
+                bar.update()
+                judged = record["valid_loss"] if len(valid) else record["loss"]
+                self._check_finite(judged, epoch)
+                if not self.early_stopping:
+                    continue
+                if judged < best:
+                    best, best_epoch, best_weights = judged, epoch, self._weights()
+                elif epoch - best_epoch >= PATIENCE:
+                    break
         if self.early_stopping:
             self.net.load_state_dict(best_weights)
         if not all(bool(torch.isfinite(value).all()) for value in self.net.parameters()):

@@ -11,7 +11,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from ..utils.checks import check_number, check_sizes
-from ..utils.tensors import as_numpy, as_tensor, chunks
+from ..utils.progress import track_chunks
+from ..utils.tensors import as_numpy, as_tensor
 from .base import BaseLatentModel
 from .linear import LinearLatent
 
@@ -116,7 +117,7 @@ class LevelSetLatent(BaseLatentModel):
             )
         self.range_ = float(X.min()), float(X.max())
         distances = np.empty((len(X), math.prod(X.shape[1:])), dtype=np.float32)
-        for piece in chunks(len(X), self._chunk_rows()):
+        for piece in track_chunks(len(X), self._chunk_rows(), "measure distances to edges"):
             distances[piece] = as_numpy(self._distances(as_tensor(X[piece])))
         self._fit_linear(distances)
 

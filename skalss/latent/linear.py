@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..utils.checks import check_positive_int, checked_random_state
 from ..utils.devices import resolve_device
+from ..utils.progress import track
+from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
 from .rows import is_memory_mapped
@@ -70,6 +72,7 @@ class LinearLatent(BaseLatentModel):
         self.device = device
         self.random_state = random_state
 
+    @usual_sklearn()
     def _fit(self, X: np.ndarray) -> None:
         check_positive_int("n_components", self.n_components)
         self._device = resolve_device(self.device)
@@ -77,7 +80,9 @@ class LinearLatent(BaseLatentModel):
         n_components = min(self.n_components, *rows.shape)
         if is_memory_mapped(X):
             self.pca_ = IncrementalPCA(n_components)
-            for piece in gen_batches(len(rows), self._batch_rows(rows.shape[1]), min_batch_size=n_components):
+            size = self._batch_rows(rows.shape[1])
+            pieces = list(gen_batches(len(rows), size, min_batch_size=n_components))
+            for piece in track(pieces, "fit principal components", unit="batch"):
                 self.pca_.partial_fit(rows[piece])
         else:
             seed = checked_random_state(self.random_state).randint(2**31 - 1)

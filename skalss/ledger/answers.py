@@ -9,7 +9,7 @@ from ..oracles import ABSTAIN, Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, read_told
 from ..targets import BaseTarget
 from ..utils.checks import check_number
-from .store import now
+from .store import Store, now
 from .tables import IN_FILE, Answer
 from .values import to_text
 
@@ -53,6 +53,14 @@ def from_line(line: Answer, target: BaseTarget) -> Any:
     if line.label is None:
         return Abstain(line.reason) if line.reason else ABSTAIN
     return target.from_text(line.label)
+
+
+def target_for(store: Store, item: int) -> BaseTarget:
+    """Return the kind of y for an answer to an item, with the classes, or the labels of others."""
+    target = store.target
+    if target.classes is None and not target.numeric:
+        target.remember([target.from_text(label) for label in store.book.labels_of_others(item)])
+    return target
 
 
 def check_told(answer: object, target: BaseTarget, id_: Hashable) -> Any:

@@ -17,6 +17,7 @@ from .values import unpack
 
 ANSWER = ["state", "label", "reason", "cost", "charged", "annotator", "answered_at"]
 REQUEST = ["campaign", "seed", "round", "strategy", "score", "control", "asked_at", "version"]
+ANNOTATORS = ["n_annotators", "disagree"]
 WHOLE = ["campaign", "seed", "round"]  # pandas' own integers, which may be missing
 
 
@@ -27,6 +28,7 @@ def questions(store: Store) -> pd.DataFrame:
         {
             **_item(book.items[request.item - 1]),
             **_answer(book.answer_to(request), store.target),
+            **_annotators(book, request.item),
             **_request(book, request),
         }
         for request in book.requests
@@ -34,10 +36,11 @@ def questions(store: Store) -> pd.DataFrame:
     asked = {request.item for request in book.requests}
     for item in book.items:
         if item.number not in asked:
-            rows.append({**_item(item), **_answer(book.known(item.number), store.target)})
+            answer = _answer(book.known(item.number), store.target)
+            rows.append({**_item(item), **answer, **_annotators(book, item.number)})
     for row in rows:
         row["code"], row["row"] = _point(store, row.pop("number"))
-    columns = ["id", "kind", "content", *ANSWER, *REQUEST, "code", "row"]
+    columns = ["id", "kind", "content", *ANSWER, *ANNOTATORS, *REQUEST, "code", "row"]
     return _typed(pd.DataFrame(rows, columns=columns, dtype=object))
 
 
@@ -63,6 +66,12 @@ def _answer(line: Answer | None, target: BaseTarget) -> dict[str, Any]:
     return {**found, "label": label, "charged": bool(line.charged)}
 
 
+def _annotators(book: Book, item: int) -> dict[str, Any]:
+    """Return how many gave a label or an abstention, and whether the last ones of each differ."""
+    lines = book.annotators(item).values()
+    return {"n_annotators": len(lines), "disagree": len({(line.state, line.label) for line in lines}) > 1}
+
+
 def _request(book: Book, request: Request) -> dict[str, Any]:
     found = {name: getattr(request, name) for name in REQUEST if name != "seed"}
     score = np.nan if request.score is None else request.score
@@ -79,7 +88,14 @@ def _point(store: Store, item: int) -> tuple[Any, Any]:
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Set the types of columns; ids and labels keep each its own, and what is missing is None."""
-    kinds = {"cost": float, "charged": bool, "score": float, **dict.fromkeys(WHOLE, "Int64")}
+    kinds = {
+        "cost": float,
+        "charged": bool,
+        "disagree": bool,
+        "n_annotators": int,
+        "score": float,
+        **dict.fromkeys(WHOLE, "Int64"),
+    }
     frame = frame.astype({name: kind for name, kind in kinds.items() if name in frame})
     for name in set(frame) - set(kinds):
         frame[name] = pd.Series([None if _is_missing(v) else v for v in frame[name]], dtype=object)

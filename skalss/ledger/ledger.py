@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Self
@@ -13,8 +14,10 @@ from ..oracles import Failed
 from ..utils.checks import check_flag, check_path, check_text
 from ..utils.scalars import from_json, to_json
 from . import csv_file, frames
-from .answers import check_cost, check_told, to_line
+from .answers import check_cost, check_told, target_for, to_line
 from .book import Book
+from .csv_answers import CsvAnswers
+from .errors import LedgerError
 from .store import Store
 from .tables import Item
 
@@ -67,8 +70,10 @@ class Ledger:
         """Record an answer; it is on the disk when this returns.
 
         It serves every campaign that waits for this row, or will ask for it. Answering again corrects: the
-        latest label or abstention counts from the next time that a campaign asks, the earlier ones stay in
-        `history`.
+        latest label or abstention counts, whoever gave it, from the next time that a campaign asks or looks
+        at what is pending; the earlier ones stay in `history`, and `to_frame` shows where annotators
+        `disagree`. Where no campaign named its classes, a text that is new but almost an earlier label
+        brings a warning.
 
         Parameters
         ----------
@@ -85,16 +90,17 @@ class Ledger:
         Raises
         ------
         ValueError
-            If the id was never asked, the label is of another kind, or a failure is told where nobody waits.
+            If the id was never asked, the label is none of the classes that campaigns named, or of another
+            kind, or a failure is told where nobody waits. Then nothing is recorded.
         LedgerError
             If there is no ledger, or it cannot be written.
         """
         check_text("annotator", annotator)
         id_json, cost = to_json(id_, "id"), check_cost(cost)
         store = self._open()
-        answer = check_told(label, store.target, id_)
         with store.writing() as book:
             item = self._item(book, id_json, id_)
+            answer = check_told(label, target_for(store, item.number), id_)
             requests: list[int | None] = [request.number for request in book.waiting(item.number)]
             if not isinstance(answer, Failed):
                 requests = requests[-1:] or [None]
@@ -134,7 +140,9 @@ class Ledger:
             A row for each question of each campaign, in the order asked, with the answer that counts, and
             then a row for each answered item that no campaign here has asked. Columns: `id`, `kind` (pool
             or generated), `content` (hash of the row), `state` (pending, labeled, abstained, failed),
-            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `campaign`, `seed`, `round`,
+            `label`, `reason`, `cost`, `charged`, `annotator`, `answered_at`; `n_annotators`, who gave a
+            label or an abstention, and `disagree`, whether their last ones differ (what counts is the
+            latest, whoever gave it; `history` has all); `campaign`, `seed`, `round`,
             `strategy`, `score`, `control`, `asked_at`, `version`; and for generated points `code` and
             `row`. Times are UTC.
         """
@@ -153,7 +161,9 @@ class Ledger:
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write `to_frame` to a CSV file, with a column for the types of ids and labels.
 
-        Codes and rows of generated points are left out.
+        Codes and rows of generated points are left out. Text that a spreadsheet program takes for a formula
+        (it starts with ``= + - @``), that has blanks at its ends, is empty or means "missing" to pandas gets
+        an apostrophe ahead of it, which `read_csv` takes away.
 
         Parameters
         ----------
@@ -168,30 +178,42 @@ class Ledger:
         Parameters
         ----------
         path : str or path
-            A table with the columns `id` and `label`, as `to_csv` or a spreadsheet writes it. An empty
-            label is no answer yet. Further columns that are read: `state` (``abstained`` is an answer
-            without a label; ``failed`` counts where a question waits), `reason`, `annotator`, `cost`,
-            `charged`, `id_type`, `label_type` (int, float, bool or str; None: what fits the ids and labels
-            that are there), and, for ids that were never asked here, `content` and `kind`.
+            A table in UTF-8 or UTF-16 with the columns `id` and `label`, as `to_csv` or a spreadsheet
+            program writes it: separated by commas, semicolons or tabs, in any order, the header in any case.
+            A label is an answer or a correction, whatever the state beside it; an empty cell is none, and
+            the class ``''`` is written as an apostrophe. A label is one of the classes where the ledger
+            knows them, as they are written: "007", "NA" and "1e5" are read as such. Where it knows none,
+            `label_type` (int, float, bool or str) says what a label is; without it, the type is that of the
+            other labels, or else numbers where all labels are written as Python writes numbers, and text.
+            Further columns that are read: `state` (``abstained`` is an answer without a label; ``failed``
+            counts where a question waits), `reason`, `annotator`, `cost`, `charged`, `id_type`,
+            `answered_at` (a line that says what was recorded then says nothing new), and `content`, which
+            proves an id that a program has changed, and with `kind` one that was never asked here.
         annotator : str, default=""
             Who answered, where the file does not say.
 
         Returns
         -------
         n_recorded : int
-            Answers that were new. Those that are known already are passed over.
+            Answers that were new. Those that are known already are passed over; of other lines that are, a
+            warning names the ids and the reason.
 
         Raises
         ------
         ValueError
-            With the line of the file that cannot be read.
+            With the line of the file that cannot be read, or the column that is missing or there twice.
         """
         check_path("path", path)
         check_text("annotator", annotator)
         store = self._open()
         entries = csv_file.read(path)
         with store.writing() as book:
-            return csv_file.record(entries, store, book, annotator)
+            answers = CsvAnswers(entries, store, book, annotator)
+            n_recorded = answers.record()
+            for why, ids in answers.notes.items():
+                more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+                warnings.warn(f"{path}: the ids {ids[:10]}{more} {why}.", UserWarning, stacklevel=2)
+        return n_recorded
 
     # -- the file ---------------------------------------------------------------------------------
 
@@ -217,8 +239,20 @@ class Ledger:
         self.close()
 
     def __repr__(self) -> str:
-        """Show the path."""
-        return f"Ledger({str(self.path)!r})"
+        """Show the path and how many questions it holds."""
+        return f"Ledger({str(self.path)!r}, {self._summary()})"
+
+    def _summary(self) -> str:
+        was_open = self._store is not None and self._store.usable
+        try:
+            book = self._open().book
+            n_pending = sum(book.answer_to(request) is None for request in book.requests)
+            return f"{len(book.requests)} questions, {n_pending} pending"
+        except LedgerError:
+            return "no ledger to read" if self.path.exists() else "no file yet"
+        finally:
+            if not was_open:
+                self.close()
 
     def __sklearn_clone__(self) -> Self:
         """Return the ledger itself."""

@@ -7,17 +7,20 @@ import os
 import sqlite3
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..targets import BaseTarget, target_of_task
+from ..utils.scalars import from_json, to_json
 from .book import Book
 from .errors import LedgerError, LedgerMismatchError, damaged, explaining
-from .tables import APPLICATION_ID, FORMAT, FROM_FILE, SCHEMA, TABLES
+from .opening import check_format, check_path, is_empty, limited, pragma
+from .tables import APPLICATION_ID, FORMAT, FROM_FILE, SCHEMA, TABLES, Item
 from .values import seal
+from .watch import Watch, lost
 
 BUSY_SECONDS = 30.0  # how long a write waits for that of another process
 
@@ -45,7 +48,7 @@ class Store:
 
     def __init__(self, path: Path, pool: dict[str, Any] | None = None):
         self.path = path
-        self._check_path(create=pool is not None)
+        check_path(path, create=pool is not None)
         self._pid = os.getpid()
         with explaining(path):
             uri = f"{path.absolute().as_uri()}?mode={'rw' if pool is None else 'rwc'}"
@@ -71,32 +74,35 @@ class Store:
 
     @property
     def target(self) -> BaseTarget:
-        """The kind of its labels."""
-        return target_of_task(self.meta["pool"]["task"])
+        """The kind of its labels, which knows the classes if the ledger does."""
+        target = target_of_task(self.meta["pool"]["task"])
+        if self.classes is not None:
+            target.know(self.classes)
+        return target
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """All labels that may come; None where no campaign named them."""
+        kept = self.meta.get("classes")
+        return None if kept is None else [from_json(label) for label in kept]
+
+    def keep_classes(self, classes: Sequence[Any]) -> None:
+        """Keep all labels that may come, in a transaction."""
+        kept = [to_json(label) for label in classes]
+        if kept != self.meta.get("classes"):
+            self.write_meta("classes", kept)
+            self.meta["classes"] = kept
 
     # -- opening ----------------------------------------------------------------------------------
 
-    def _check_path(self, create: bool) -> None:
-        if self.path.is_file():
-            return
-        if self.path.exists():
-            raise LedgerError(f"The ledger {self.path} is a folder; give the path of a file.")
-        if not create:
-            raise LedgerError(
-                f"There is no ledger at {self.path}. A campaign with ledger= makes it; check the path."
-            )
-        if not self.path.parent.is_dir():
-            raise LedgerError(
-                f"The folder of the ledger {self.path} is not there. Make it, or give another path."
-            )
-
     def _open(self, pool: dict[str, Any] | None) -> None:
         execute = self._connection.execute
-        if not self._is_empty():
-            self._check_format()
+        execute("PRAGMA trusted_schema = 0")
+        if not is_empty(self._connection):
+            check_format(self._connection, self.path)
         elif pool is None:
             raise LedgerError(f"{self.path} is empty, no ledger yet: a campaign with ledger= makes it.")
-        if self._pragma("journal_mode = WAL") != "wal":
+        if pragma(self._connection, "journal_mode = WAL") != "wal":
             raise LedgerError(
                 f"The ledger {self.path} cannot have a write-ahead log here, as in some network folders. "
                 "Put it on a disk of this machine."
@@ -105,40 +111,24 @@ class Store:
         execute("PRAGMA fullfsync = 1")  # where fsync alone does not reach the disk, as on macOS
         if pool is not None:
             self._make(pool)
-        self._check_format()
-        found = [line for (line,) in execute("PRAGMA quick_check(1)")]
+        check_format(self._connection, self.path)
+        with limited(self._connection, self.path):
+            found = [line for (line,) in execute("PRAGMA quick_check(1)")]
         if found != ["ok"]:
             raise damaged(self.path, found[0])
         self.book, self._last = Book(), dict.fromkeys(TABLES, 0)
         self.meta = self._read_meta()
         if pool is not None:
             self._check_pool(pool)
+        self._watch = Watch(self.path)
         self.refresh()
-
-    def _is_empty(self) -> bool:
-        """Whether it is new, or was left without a table by a kill."""
-        n_tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        return n_tables == 0 and self._pragma("application_id") == 0
-
-    def _pragma(self, name: str) -> Any:
-        return self._connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-    def _check_format(self) -> None:
-        application, format_ = self._pragma("application_id"), self._pragma("user_version")
-        if application != APPLICATION_ID or format_ < 1:
-            raise LedgerError(f"{self.path} is no ledger. Give the path of a new file, or of a ledger.")
-        if format_ > FORMAT:
-            raise LedgerError(
-                f"The ledger {self.path} has format {format_}, this version reads up to {FORMAT}. Upgrade "
-                "skalss."
-            )
 
     def _make(self, pool: dict[str, Any]) -> None:
         """Write the tables, unless another process was quicker."""
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            if self._is_empty():
+            if is_empty(self._connection):
                 for statement in SCHEMA.split(";"):
                     execute(statement)
                 execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -171,6 +161,7 @@ class Store:
 
         The book is up to date inside.
         """
+        self._check_file()
         with explaining(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -183,6 +174,14 @@ class Store:
             except BaseException:
                 self._roll_back()
                 raise
+
+    def _check_file(self) -> None:
+        """Refuse to go on where the file is no longer the one at the path, and close it."""
+        fault = self._watch.fault()
+        if fault is not None:
+            error = lost(self.path, fault, self._connection)
+            self.close()
+            raise error
 
     def _roll_back(self) -> None:
         """Undo, in the file and in the book."""
@@ -200,8 +199,17 @@ class Store:
         )
         return [line.number for line in numbered]
 
+    def set_aside(self, item: Item) -> None:
+        """Give an item that nobody asked for an id of its own: its content is that of another row."""
+        text = f"{from_json(item.id)!r}, another row ({item.content})"
+        line = item._replace(id=to_json(text, "id"))
+        change = "UPDATE items SET id = ?, seal = ? WHERE number = ?"
+        self._connection.execute(change, (line.id, seal(line), line.number))
+        self.book.replace_item(line)
+
     def refresh(self) -> Book:
         """Read what was added since, by whichever process."""
+        self._check_file()
         with explaining(self.path):
             self._connection.execute("BEGIN")
             try:
@@ -219,7 +227,8 @@ class Store:
 
     def _check_count(self) -> None:
         """Refuse a file that lost lines at the end, which nothing else would show."""
-        kept = self._read_meta()["lines"]
+        self.meta = self._read_meta()  # another process may have named classes
+        kept = self.meta["lines"]
         if self._last != kept:
             raise damaged(self.path, f"it should have {kept} lines, and has {self._last}")
 

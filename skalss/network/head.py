@@ -55,6 +55,7 @@ def run_to_head(
     name: str,
     batches: Iterable[Tensor],
     pick: Callable[[tuple[Tensor, ...], Tensor], tuple[Tensor, ...]],
+    forward: Callable[[Tensor], object],
 ) -> tuple[np.ndarray, ...]:
     """Run a module, in eval mode, and keep what `pick` takes at one of its layers.
 
@@ -67,6 +68,8 @@ def run_to_head(
         Rows as the module takes them.
     pick : callable
         Returns tensors for the layer's inputs and its output.
+    forward : callable
+        Runs the module.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def run_to_head(
     try:
         with torch.no_grad():
             for rows in batches:
-                module(rows)
+                forward(rows)
     finally:
         hook.remove()
     return tuple(np.concatenate(arrays) for arrays in zip(*kept, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from skorch.dataset import Dataset
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, Subset
+from torch.utils.data import DataLoader, IterableDataset, Sampler, Subset, default_collate
 
 from ..utils.seeds import own_generator
 from ..utils.tensors import as_tensor
@@ -22,7 +23,7 @@ class TensorLoader:
 
     Parameters
     ----------
-    dataset : skorch.dataset.Dataset, torch.utils.data.Subset or NumberedRows
+    dataset : skorch.dataset.Dataset or torch.utils.data.Subset
     batch_size : int, default=1
         -1: all rows at once, as skorch has it.
     shuffle : bool, default=False
@@ -47,8 +48,7 @@ class TensorLoader:
         self.batch_size = self._n_rows if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self._numbered = isinstance(dataset, NumberedRows)
-        self._X, self._y, self._rows = _tensors(dataset.dataset if self._numbered else dataset)
+        self._X, self._y, self._rows = _tensors(dataset)
 
     def __len__(self) -> int:
         """Return the number of batches of a pass."""
@@ -60,16 +60,22 @@ class TensorLoader:
         return n_batches - lone_row
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield batches ``(X, y)``, or ``((X, y), ids)`` of numbered rows."""
-        for ids in self.ids():
-            yield (self.fetch(ids), numbers(ids)) if self._numbered else self.fetch(ids)
+        """Yield batches ``(X, y)``."""
+        return map(self.fetch, self.ids())
 
     def ids(self) -> Iterator[slice | Tensor]:
-        """Yield which rows the batches of a pass hold."""
+        """Yield which rows the batches of a pass hold.
+
+        Raises
+        ------
+        ValueError
+            If the sampler draws a row that is not there.
+        """
         n_rows, n_batches = self._n_rows, len(self)
         order = draw_order(n_rows) if self.shuffle and self.sampler is None else None
         if self.sampler is not None:
-            order = torch.tensor(list(self.sampler), device="cpu")
+            order = torch.tensor(list(self.sampler), dtype=torch.long, device="cpu")
+            _check_drawn(order, len(self.dataset))
         for i in range(n_batches):
             last = i == n_batches - 1 and not self.drop_last
             rows = slice(i * self.batch_size, n_rows if last else (i + 1) * self.batch_size)
@@ -108,38 +114,84 @@ def _tensors(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor | None]:
     return X, X.new_zeros(len(X)) if y is None else as_tensor(y, X.device), None
 
 
-class NumberedRows(torch.utils.data.Dataset):
-    """A data set whose samples come with their position: ``(sample, i)``."""
+def _check_drawn(order: Tensor, n_rows: int) -> None:
+    if len(order) and not 0 <= int(order.min()) <= int(order.max()) < n_rows:
+        raise ValueError(
+            f"The sampler drew rows from {int(order.min())} to {int(order.max())}, but there are {n_rows} "
+            "rows to train on. Make iterator_train__sampler for the rows of this fit; in a campaign their "
+            "number grows, so leave it out there."
+        )
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+
+class _Drawn(Sampler[list[int]]):
+    """A batch sampler that remembers which rows it drew in the pass at hand."""
+
+    def __init__(self, batch_sampler: Any):
+        self.batch_sampler = batch_sampler
+        self.waiting: deque[list[int]] = deque()
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.batch_sampler)
 
-    def __getitem__(self, i: int) -> tuple[Any, int]:
-        return self.dataset[i], i
+    def __iter__(self) -> Iterator[list[int]]:
+        waiting: deque[list[int]] = deque()
+        self.waiting = waiting
+        for ids in self.batch_sampler:
+            waiting.append(list(ids))
+            yield waiting[-1]
 
-
-class _NumberedCollate:
-    """Collate samples as the loader would, and their positions beside them."""
-
-    def __init__(self, collate: Callable[[list], Any]):
-        self.collate = collate
-
-    def __call__(self, samples: list[tuple[Any, int]]) -> tuple[Any, Tensor]:
-        rows, ids = zip(*samples, strict=True)
-        return self.collate(list(rows)), torch.tensor(ids, device="cpu")
+    def __getattr__(self, name: str) -> Any:  # such as set_epoch
+        if name == "batch_sampler":  # in a copy that has no attributes yet
+            raise AttributeError(name)
+        return getattr(self.batch_sampler, name)
 
 
-def can_number(iterator: Iterable[Any], dataset: Dataset) -> bool:
-    """Whether batches of a loader class can come with the positions of their rows."""
-    known = isinstance(iterator, type) and issubclass(iterator, DataLoader | TensorLoader)
-    return known and not isinstance(dataset, IterableDataset)
+def can_number(loader: Iterable[Any]) -> bool:
+    """Whether the positions of the rows of a loader's batches can be known."""
+    if not isinstance(loader, DataLoader):
+        return isinstance(loader, TensorLoader)
+    in_order = loader.num_workers == 0 or getattr(loader, "in_order", True)
+    return loader.batch_sampler is not None and in_order and not isinstance(loader.dataset, IterableDataset)
 
 
-def number_batches(iterator: Iterable[Any]) -> Any:
-    """Let a loader of `NumberedRows` yield ``(batch, ids)``, whatever its own way to collate."""
-    if isinstance(iterator, DataLoader) and iterator.batch_sampler is not None:
-        iterator.collate_fn = _NumberedCollate(iterator.collate_fn)
-    return iterator
+def numbered(loader: Iterable[Any]) -> Iterator[tuple[Any, Tensor | None]]:
+    """Yield the batches of one pass of a loader as it makes them, each with the positions of its rows.
+
+    A `DataLoader` is asked which rows it drew, so its data set, workers, collating and what a subclass does
+    to its batches stay as they are.
+
+    Parameters
+    ----------
+    loader : iterable
+        Yields batches.
+
+    Yields
+    ------
+    batch : as of the loader
+    ids : tensor of shape (n_rows,) or None
+        Positions in the data set; None where nobody knows.
+    """
+    if isinstance(loader, TensorLoader):
+        yield from ((loader.fetch(ids), numbers(ids)) for ids in loader.ids())
+        return
+    if not isinstance(loader, DataLoader) or not can_number(loader):
+        yield from ((batch, None) for batch in loader)
+        return
+    drawn = loader.batch_sampler
+    if not isinstance(drawn, _Drawn):
+        drawn = _Drawn(drawn)
+        vars(loader)["batch_sampler"] = drawn  # a DataLoader refuses new attributes, save in this way
+    waiting: deque[list[int]] | None = None
+    for batch in loader:
+        waiting = drawn.waiting if waiting is None else waiting
+        yield batch, torch.tensor(waiting.popleft(), device="cpu") if waiting else None
+
+
+def refetch(loader: Iterable[Any]) -> Callable[[Tensor], Any] | None:
+    """Return what makes a batch of the rows at any positions, as the loader would; None where nothing can."""
+    if not isinstance(loader, DataLoader):
+        return loader.fetch if isinstance(loader, TensorLoader) else None
+    own_iter = type(loader).__iter__ is not DataLoader.__iter__
+    if own_iter or not can_number(loader) or loader.collate_fn is default_collate:
+        return None
+    return lambda ids: loader.collate_fn([loader.dataset[i] for i in ids.tolist()])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from skorch import callbacks as skorch_callbacks
 from skorch.callbacks import TrainEndCheckpoint
 
 from ..utils.errors import explaining
+from ..utils.surroundings import ignoring
 
 # What a logger sends cannot be taken back, and one more line of output would puzzle.
 _REACH_OUTSIDE = tuple(
@@ -50,7 +50,6 @@ def rehearsing(n_rows: int) -> Iterator[None]:
             "Nothing was bought. Mend the estimator or its settings; fitting it alone on a few labelled rows "
             "shows the same.",
         ),
-        warnings.catch_warnings(),
+        ignoring(Warning),
     ):
-        warnings.simplefilter("ignore")
         yield

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from ..targets import BaseTarget, make_target
 from ..utils.checks import checked_random_state
+from ..utils.progress import progress_bar
 from ..utils.scaling import Scaling
 from ..utils.tensors import to_host
 from .epochs import Pseudo
@@ -134,7 +135,10 @@ class SklearnModel(BaseEstimator):
         one_class = self.target_.has_probabilities and len(np.unique(y)) < 2
         self.target_.encode(y)  # refuses labels of no class that may come
         self.estimator_ = DummyClassifier() if one_class else self._seeded()
-        self.estimator_.fit(_flat(X), y)
+        name = f"train {type(self.estimator_).__name__} on {len(y)} rows"
+        with progress_bar(name, total=1, unit="fit", at_once=True) as bar:
+            self.estimator_.fit(_flat(X), y)
+            bar.update()
         return self
 
     def _seeded(self) -> BaseEstimator:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from skorch.dataset import Dataset, ValidSplit
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..nets import can_fuse
 from ..targets import BaseTarget
 from ..utils.tensors import as_tensor
 from .loader import TensorLoader
@@ -63,7 +66,7 @@ def prepare_net(
     -------
     net : skorch net
     """
-    net = clone(estimator)
+    net = _without_fused(clone(estimator))
     net.set_params(verbose=0, device=str(device))
     if net.callbacks != "disable" and not any("print_log" in name for name in net.get_params(deep=False)):
         net.set_params(callbacks__print_log=None)  # it builds its table every epoch, printed or not
@@ -77,10 +80,18 @@ def prepare_net(
     return net
 
 
+def _without_fused(net: NeuralNet) -> NeuralNet:
+    """Return the net without ``fused``, which `nets` set for Adam, where it got another optimizer since."""
+    params = net.get_params(deep=False)
+    if "optimizer__fused" not in params or can_fuse(net.optimizer):
+        return net
+    return type(net)(**{name: value for name, value in params.items() if name != "optimizer__fused"})
+
+
 def _set_dimensions(net: NeuralNet, **dimensions: Any) -> None:
     """Tell the module what its signature asks for and the user has not set."""
-    if isinstance(net.module, nn.Module):  # an instance keeps its weights and its shape
-        return
+    if isinstance(net.module, nn.Module) or not callable(net.module):
+        return  # an instance keeps its weights and its shape; a net may make its modules by itself
     accepted, given = inspect.signature(net.module).parameters, net.get_params(deep=False)
     free = [name for name in dimensions if name in accepted and f"module__{name}" not in given]
     net.set_params(**{f"module__{name}": dimensions[name] for name in free})
@@ -118,11 +129,12 @@ def _use_tensor_loader(net: NeuralNet) -> None:
         ("iterator_train", {"shuffle": True}),
         ("iterator_valid", {"batch_size": max(net.batch_size, FORWARD_ROWS)}),
     ):
-        chosen = {name for name in given if name.startswith(f"{role}__")}
-        understood = {f"{role}__{name}" for name in ("shuffle", "drop_last", "batch_size")}
-        if given[role] is DataLoader and chosen <= understood:
+        chosen = {name.removeprefix(f"{role}__") for name in given if name.startswith(f"{role}__")}
+        if given[role] is DataLoader and chosen <= {"shuffle", "drop_last", "batch_size", "sampler"}:
             net.set_params(**{role: TensorLoader})
-        net.set_params(**{f"{role}__{k}": v for k, v in defaults.items() if f"{role}__{k}" not in chosen})
+        if chosen & {"sampler", "batch_sampler"}:  # it has an order of its own
+            defaults = {"batch_size": 1} if "batch_sampler" in chosen else {}  # as torch wants it
+        net.set_params(**{f"{role}__{k}": v for k, v in defaults.items() if k not in chosen})
 
 
 def made_module(net: NeuralNet) -> nn.Module:
@@ -131,8 +143,41 @@ def made_module(net: NeuralNet) -> nn.Module:
 
 
 def plain_module(net: NeuralNet) -> nn.Module:
-    """Return the module itself: hooks do not fire inside a compiled one."""
-    return getattr(net.module_, "_orig_mod", net.module_)
+    """Return the module itself, not what was compiled of it: hooks do not fire in there.
+
+    Of a net with several modules, or with one of another name, a ``ModuleDict`` of all; `net.infer` runs it.
+    """
+    parts = {f"{name}_": plain(getattr(net, f"{name}_")) for name in net._modules}
+    if len(parts) < 2 and "module_" in vars(net):
+        return plain(net.module_)
+    whole = nn.ModuleDict(parts)
+    whole.training = any(part.training for part in parts.values())
+    return whole
+
+
+def run_plain(net: NeuralNet, rows: Tensor) -> Any:
+    """Run the net's module on rows, as it was written; several are run by `net.infer`."""
+    module = plain_module(net)
+    if not isinstance(module, nn.ModuleDict):
+        return module(rows)
+    with uncompiled(net):
+        return net.infer(rows)
+
+
+def plain(module: nn.Module) -> nn.Module:
+    """Return what a compiled module was compiled of; any other as it is."""
+    return getattr(module, "_orig_mod", module)
+
+
+@contextmanager
+def uncompiled(net: NeuralNet) -> Iterator[None]:
+    """Let a net run its modules as they were written: another mode and size would compile them anew."""
+    compiled = {f"{name}_": getattr(net, f"{name}_") for name in net._modules}
+    vars(net).update({name: plain(module) for name, module in compiled.items()})
+    try:
+        yield
+    finally:
+        vars(net).update(compiled)
 
 
 def first_output(output: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -163,6 +208,7 @@ def check_output(net: NeuralNet, output: Tensor, target: BaseTarget) -> None:
     if is_binary(net):
         if target.n_classes > 2:
             raise ValueError(
+                f"Only binary classification is supported. The type of the target is multiclass: "
                 f"NeuralNetBinaryClassifier serves 2 classes, got {target.n_classes}. Use "
                 "NeuralNetClassifier."
             )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, get_tags
+from skorch import NeuralNetBinaryClassifier
 
 from ..nets import net_classifier
 
@@ -19,7 +20,8 @@ def copy_task_tags(tags: Tags, estimator: BaseEstimator | None) -> Tags:
     tags.estimator_type = source.estimator_type
     tags.classifier_tags, tags.regressor_tags = source.classifier_tags, source.regressor_tags
     if source.classifier_tags is not None:  # a forest takes several labels a row, a campaign one
-        tags.classifier_tags = replace(source.classifier_tags, multi_label=False)
+        several = source.classifier_tags.multi_class and not isinstance(estimator, NeuralNetBinaryClassifier)
+        tags.classifier_tags = replace(source.classifier_tags, multi_label=False, multi_class=several)
     tags.target_tags.required = True
     tags.input_tags.three_d_array = True
     return tags

@@ -14,10 +14,12 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from skorch import NeuralNet
+from skorch.dataset import Dataset
 from torch import Tensor
 
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
+from ..utils.batchnorm import single_rows
 from ..utils.checks import (
     check_callable,
     check_flag,
@@ -31,6 +33,7 @@ from ..utils.checks import (
 )
 from ..utils.devices import resolve_device
 from ..utils.errors import explaining
+from ..utils.layout import warn_of_channels_last
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.seeds import drawing_own, seeded
 from ..utils.surroundings import usual_numerics
@@ -45,8 +48,10 @@ from ..utils.tensors import (
     to_host,
 )
 from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
+from .epoch_bar import showing_epochs
 from .epochs import Pseudo, drawing_epochs
 from .head import find_head, run_to_head
+from .held_out import converted_split
 from .rehearsal import keep_inside, rehearsing
 from .skorch_net import (
     FORWARD_ROWS,
@@ -60,6 +65,7 @@ from .skorch_net import (
     plain_module,
     prepare_net,
     probabilities,
+    run_plain,
 )
 from .tags import copy_task_tags
 from .torch_module import ScaledModule
@@ -87,6 +93,7 @@ class TaskNet(BaseEstimator):
         ``train_split`` (to None: a fifth of few labels is too many), ``iterator_train`` and
         ``iterator_valid``; and always ``verbose`` (to 0) and ``device``. A module class whose signature
         has `input_dim`, `input_shape` or `output_dim` gets them from the data, unless the net sets them.
+        Held-out rows of ``train_split=predefined_split(...)`` are scaled and encoded as `X` and `y` are.
         A module *instance* is copied: each fit starts from the weights that it has.
     device : str or torch.device, default="auto"
         Where to train and predict; ``"auto"`` takes the accelerator if there is one.
@@ -186,6 +193,7 @@ class TaskNet(BaseEstimator):
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
+        warn_of_channels_last(X)
         self.check()
         return self.fit_rows(X, y, fresh=not (self.warm_start and hasattr(self, "net_")))
 
@@ -273,6 +281,9 @@ class TaskNet(BaseEstimator):
         data = self._scaled(X), self._encode(y)
         with (
             weighing_classes(self.net_, weights),
+            showing_epochs(self.net_, len(X)),
+            converted_split(self.net_, self._held_out),
+            single_rows(plain_module(self.net_)),
             drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
         ):
             self.net_.partial_fit(*drawn, **fit_params)
@@ -320,7 +331,8 @@ class TaskNet(BaseEstimator):
             keep_inside(trial.net_, folder)
             if self.class_weight is not None:
                 check_criterion(trial.net_)
-            weights = trial._weights(y, more_may_come=target.classes is None)
+            # Made-up labels are no labels of the user: what a class weighs is not tried, that it can be is.
+            weights = None if self.class_weight is None else np.ones(len(trial.classes_))
             with rehearsing(len(X)):
                 for _ in range(1 + self.warm_start):
                     trial._train(X, y, pseudo, weights, epochs=1)
@@ -358,6 +370,18 @@ class TaskNet(BaseEstimator):
         """Turn labels into what the net trains on: class numbers, or standardised targets (n, 1)."""
         return encoded_as(self.net_, self.target_.encode(y), self._output_shape, self.device_)
 
+    def _held_out(self, X, y) -> Dataset:
+        """Return rows to be judged by as the net sees its training rows."""
+        try:
+            return Dataset(
+                self._scaled(self._check_rows(X)), self._encode(column_or_1d(to_host(y), warn=False))
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "The held-out rows of train_split do not fit the training rows. Give predefined_split a "
+                f"Dataset of rows in the units of X with labels as in y: {error}"
+            ) from error
+
     def _start_net(self, rows: Tensor) -> None:
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
         shape = tuple(rows.shape[1:])
@@ -368,7 +392,7 @@ class TaskNet(BaseEstimator):
             module = plain_module(self.net_).float().eval()
             self.net_.criterion_.float()
             with explaining(f"The module cannot take rows of shape {shape}"):
-                output, self.head_name_ = find_head(module, lambda: module(rows[:2]))
+                output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
 
@@ -683,4 +707,5 @@ class TaskNet(BaseEstimator):
         """Run the module and keep what `pick` takes at the last linear layer."""
         pieces = chunks(len(X), chunk_rows(self._row_shape))
         batches = (rows for piece in pieces for rows in self._scaled(X[piece]).split(FORWARD_ROWS))
-        return run_to_head(plain_module(self.net_), self.head_name_ or "", batches, pick)
+        module, name = plain_module(self.net_), self.head_name_ or ""
+        return run_to_head(module, name, batches, pick, lambda rows: run_plain(self.net_, rows))

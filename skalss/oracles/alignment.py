@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..utils.columns import to_scalar
 from ..utils.tensors import to_host
 
 
@@ -85,7 +86,7 @@ def column(values: object) -> list[Any]:
     if isinstance(values, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(values)
         return [None if mask.all() else value for value, mask in zip(values.data, hidden, strict=True)]
-    return list(to_host(values))
+    return [to_scalar(value) for value in to_host(values)]
 
 
 def one_a_row(answers: object, rows: object, ids: np.ndarray, who: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..utils.checks import check_array_like
 from ..utils.ids import first_twin, id_array, positions_in
+from ..utils.tensors import to_host
 from .alignment import column, matched, named, names_of
 from .base import ABSTAIN, BaseOracle
 
@@ -79,6 +80,9 @@ class AnswerKey(BaseOracle):
         """
         known, n_labels = self._ids(), len(self._labels())
         if sample_id is None:
+            if self.sample_id is None and isinstance(self.y, Mapping) and n_labels == n_rows:
+                self._positions(np.arange(n_rows))  # by position, and it says so
+                return
             if known is not None:
                 raise ValueError(
                     "AnswerKey holds labels by id, but the pool's rows have none. Pass sample_id= to fit, "
@@ -119,7 +123,16 @@ class AnswerKey(BaseOracle):
         """Return the labels, each at its position."""
         check_array_like("y", self.y)
         found = named(self.y)
-        return column(self.y) if found is None else found.values
+        if found is not None:
+            return found.values
+        on_host: Any = to_host(self.y)
+        sized = isinstance(on_host, Sized) and getattr(on_host, "ndim", 1) > 0
+        if isinstance(on_host, str | bytes | Set) or not sized:
+            raise TypeError(
+                "AnswerKey needs the labels as a list, an array, a Series or a mapping from id to label, got "
+                f"{type(self.y).__name__}."
+            )
+        return column(self.y)
 
     def _ids(self) -> np.ndarray | None:
         """Return the id of each label; None where these are positions."""

@@ -89,7 +89,7 @@ class BaseOracle(BaseEstimator):
 
         Parameters
         ----------
-        X : rows as the user gave them: an array, or a slice of a DataFrame
+        X : rows as the user gave them, of `show` or else of X: an array, a slice of a DataFrame, or a list
         ids : array of shape (n_rows,)
             The identity of each row; for decoded points ``"generated-"`` and twelve hex digits, the hash of
             the row.

@@ -181,7 +181,7 @@ class FunctionOracle(BaseOracle):
         ValueError
         """
         if self.cost is not None and not callable(self.cost):
-            n_rows = len(X)  # type: ignore[arg-type]
+            n_rows = X.shape[0] if hasattr(X, "shape") else len(X)  # type: ignore[arg-type]
             self.row_costs(X, np.arange(n_rows) if sample_id is None else sample_id)
 
     def _check_policy(self) -> None:

@@ -14,17 +14,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 import cloudpickle
 from loky import ProcessPoolExecutor, cpu_count
+from loky.process_executor import TerminatedWorkerError
 
 from .calls import Call, Fault, Outcomes, Returned, fault_of
 
 IDLE_SECONDS = 300  # after which a worker that is kept for the next batch ends
+STARTS = 2  # processes that may die while they start, before it is held against the question
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _kept: dict[tuple[int, int], list[ProcessPoolExecutor]] = {}  # by process and threads, for the next batch
+_pipes: dict[int, tuple[Connection, Connection]] = {}  # by process; nothing is ever sent through
 
 
 def check_sendable(function: Any) -> None:
@@ -86,7 +91,10 @@ def in_workers(
             if not busy:
                 break
             for worker in _finished(busy):
-                call, outcome = worker.finish(catch)
+                if worker.call is None:
+                    call, outcome = worker.has_started(waiting)
+                else:
+                    call, outcome = worker.finish(catch)
                 if isinstance(outcome, BaseException):
                     error = error or outcome
                 elif call is not None:
@@ -117,6 +125,8 @@ class _Worker:
         self.future: Future | None = None
         self.call: Call | None = None  # None while it starts
         self.deadline = math.inf
+        self.deaths = 0  # of new processes in a row, while they started
+        self.was_kept = False
 
     def go_on(self, waiting: deque[Call], take: Callable[[Call], Any]) -> None:
         """Begin the next call, or start the process first: that is not on the time of a question."""
@@ -134,8 +144,9 @@ class _Worker:
         return self.timeout * self.call.n_rows
 
     def _start(self, rows: Any) -> None:
-        kept = _kept.get((os.getpid(), self.n_threads), [])
+        kept = [] if self.deaths else _kept.get((os.getpid(), self.n_threads), [])
         while self.future is None:
+            self.was_kept = bool(kept)
             executor = kept.pop() if kept else _new_executor(self.n_threads)
             try:
                 # To load the function, and what rows are made of, is part of the start; this does no more,
@@ -145,6 +156,25 @@ class _Worker:
                 continue
             self.executor = executor
 
+    def has_started(self, waiting: deque[Call]) -> tuple[Call | None, Any]:
+        """Return what came of the start: nothing; an exception; or the next call, if the process died again.
+
+        A process that was kept, and was ended while nobody needed it, says nothing of the function.
+        """
+        assert self.future is not None
+        error, self.future = self.future.exception(), None
+        if isinstance(error, TerminatedWorkerError):
+            self._end()
+            self.deaths += not self.was_kept
+            if self.deaths < STARTS or not waiting:
+                return None, None
+            self.deaths = 0
+            return waiting.popleft(), Fault(f"{_death(error).reason} while it started")
+        self.deaths = 0
+        if error is not None:
+            self._end()
+        return None, _describe_start(error, self.function)
+
     def finish(self, catch: tuple[type[BaseException], ...]) -> tuple[Call | None, Any]:
         """Return the call and its outcome, or an exception; the worker is free then."""
         future, call, self.future = self.future, self.call, None
@@ -153,8 +183,6 @@ class _Worker:
             self._end()
             return call, Fault(f"timeout: no answer within {self._limit():g} s")
         error = future.exception()
-        if call is None:
-            return None, _describe_start(error, self.function)
         if isinstance(error, BrokenExecutor):
             self._end()
             return call, _death(error)
@@ -178,15 +206,45 @@ class _Worker:
 
 def _new_executor(n_threads: int) -> ProcessPoolExecutor:
     env = {name: os.environ.get(name, str(n_threads)) for name in THREAD_VARIABLES}
-    return ProcessPoolExecutor(max_workers=1, timeout=IDLE_SECONDS, env=env)
+    if os.getpid() not in _pipes:
+        _pipes[os.getpid()] = Pipe(duplex=False)
+    watched = (os.getpid(), _pipes[os.getpid()][0])
+    return ProcessPoolExecutor(
+        max_workers=1, timeout=IDLE_SECONDS, env=env, initializer=_make_watch(), initargs=watched
+    )
+
+
+def _make_watch() -> Callable[[int, Connection], None]:
+    """Make the function that ends a worker when the process that started it has ended, however it did.
+
+    As it is made in here, it is sent whole, and a worker need not import skalss for it.
+    """
+
+    def watch(parent, pipe):
+        import os
+        import threading
+
+        def wait():
+            # The other end closes with the parent; on Unix a forked child of it may still hold that open,
+            # but then the worker itself is given to another parent.
+            try:
+                while (os.name == "nt" or os.getppid() == parent) and not pipe.poll(1.0):
+                    pass
+            finally:  # a closed pipe is an error on some systems
+                os._exit(1)
+
+        threading.Thread(target=wait, name="watch the parent", daemon=True).start()
+
+    return watch
 
 
 def _describe_start(error: BaseException | None, function: Any) -> BaseException | None:
     """Say what is wrong with a function that a worker cannot load."""
     if error is None:
         return None
+    why = str(error.__cause__ or error).strip('"\n ').rpartition("\n")[2]  # of the traceback over there
     fault = RuntimeError(
-        f"The labelling function {function!r} could not be loaded in a worker process ({error}). Define it "
+        f"The labelling function {function!r} could not be loaded in a worker process ({why}). Define it "
         "in a module that can be imported there, or in the main script, or leave n_jobs and timeout out."
     )
     fault.__cause__ = error

@@ -48,6 +48,11 @@ class Selection:
     seconds_after: float = 0.0
 
     @property
+    def X(self) -> Any:
+        """The inputs of the pool's rows."""
+        return unpack_data(self.rows.batch)[0]
+
+    @property
     def y(self) -> Any:
         """The targets of the pool's rows."""
         return unpack_data(self.rows.batch)[1]
@@ -78,8 +83,7 @@ class BaseSelector(BaseEstimator):
         Parameters
         ----------
         net : SelectiveNetClassifier
-            ``net.numbered_`` says whether `iterator` yields ``(batch, ids)`` or batches;
-            ``net.progress(share_of_epoch)`` gives the share of the training that is done. Set
+            ``net.progress(share_of_epoch)`` returns the share of the training that is done. Set
             ``net.selection_`` before each batch.
         iterator : iterable
             The loader. Each ``iter`` of it is a pass.
@@ -126,7 +130,7 @@ class PoolSelector(BaseSelector):
 
     def select(self, net: NeuralNet, iterator: Iterable[Any], **fit_params) -> Iterator[Any]:
         """Yield as many batches as one pass has, each chosen from a pool of its own."""
-        stream = RowStream(iterator, numbered=net.numbered_)
+        stream = RowStream(iterator)
         n_done, device = 0, device_of(net)
         began = seconds(device)
         while n_done < stream.n_batches:

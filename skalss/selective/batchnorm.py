@@ -17,7 +17,7 @@ from ..network.skorch_net import plain_module
 N_BATCHES = 50
 
 
-def recalibrate(net: NeuralNet, iterator: Iterable[Any], *, numbered: bool, **fit_params) -> None:
+def recalibrate(net: NeuralNet, iterator: Iterable[Any], **fit_params) -> None:
     """Average the statistics of batch normalisation anew, over batches as the loader makes them.
 
     Hard rows are not like the others; the network would be judged and used with their means and variances.
@@ -27,8 +27,6 @@ def recalibrate(net: NeuralNet, iterator: Iterable[Any], *, numbered: bool, **fi
     net : skorch net
     iterator : iterable
         The training loader.
-    numbered : bool
-        Whether it yields ``(batch, ids)``.
     **fit_params
         What `fit` passes on to the module.
     """
@@ -47,8 +45,8 @@ def recalibrate(net: NeuralNet, iterator: Iterable[Any], *, numbered: bool, **fi
             layer.reset_running_stats()
             layer.momentum = None  # torch's word for a plain average
         with torch.no_grad():
-            for item in islice(iterator, N_BATCHES):
-                X, _ = unpack_data(item[0] if numbered else item)
+            for batch in islice(iterator, N_BATCHES):
+                X, _ = unpack_data(batch)
                 if get_len(X) > 1:  # a single row has no variance
                     net.infer(X, **fit_params)
                     seen += 1

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from ..network.skorch_net import first_output
 from ..utils.checks import check_choice, check_flag, check_number, check_positive_int, check_text
-from ..utils.devices import resolve_dtype
+from ..utils.devices import resolve_dtype, warn_of_emulation
+from ..utils.seeds import own_generator
+from ..utils.surroundings import CPU
 from .base import PoolSelector, Selection
 from .rows import Rows
-from .scoring import SCORES, Head, are_class_scores, hardness, outputs
+from .scoring import SCORES, Head, are_class_scores, device_of, hardness, outputs
 
 PROBE = 32  # updates between two looks at what scoring would give
 
@@ -116,6 +118,7 @@ class HardestRows(PoolSelector):
     def start_training(self, net: NeuralNet) -> None:
         """Forget what selection gave in the last training."""
         super().start_training(net)
+        warn_of_emulation("score_dtype", self.score_dtype, device_of(net))
         self._head: Head | None = None
         self._gain = 0.0
 
@@ -140,7 +143,7 @@ class HardestRows(PoolSelector):
         """Return the positions in the pool of the `n` hardest rows."""
         head, output, y = self._head, first_output(selection.output), selection.y
         assert head is not None  # found by `look`
-        hard = hardness(self.score, net, head, selection.output, y)
+        hard = hardness(self.score, net, head, selection.output, y, selection.X)
         picked = hardest_by_class(hard, y, n) if self.class_balance else hardest(hard, n)
         if are_class_scores(output, y):
             pull = head.pull(output, y)
@@ -154,12 +157,18 @@ class HardestRows(PoolSelector):
 
 
 def hardest(hard: Tensor, n: int) -> Tensor:
-    """Return the `n` hardest rows; of equally hard ones, random ones, by torch's generator."""
+    """Return the `n` hardest rows; of equally hard ones, random ones."""
     found = hard.topk(min(n + 1, len(hard)))
     if len(hard) <= n or bool(found.values[n - 1] > found.values[n]):
         return found.indices[:n]
-    order = torch.randperm(len(hard), device=hard.device)
+    order = _shuffled(len(hard), hard.device)
     return order[hard[order].argsort(descending=True, stable=True)[:n]]
+
+
+def _shuffled(n: int, device: torch.device) -> Tensor:
+    """Return positions in random order; what is drawn after it stays as it would be without."""
+    ahead = torch.Generator(CPU).set_state((own_generator() or torch.default_generator).get_state())
+    return torch.randperm(n, generator=ahead, device=CPU).to(device)
 
 
 def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
@@ -175,7 +184,7 @@ def hardest_by_class(hard: Tensor, y: Tensor, n: int) -> Tensor:
             f"shape {tuple(y.shape)}. Leave class_balance=False."
         )
     if len(hard.unique()) < len(hard):  # of equally hard rows, random ones
-        order = torch.randperm(len(hard), device=hard.device)
+        order = _shuffled(len(hard), hard.device)
         return order[_by_class(hard[order], y[order], n)]
     return _by_class(hard, y, n)
 

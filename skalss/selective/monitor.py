@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 from torch import Tensor
 
 from ..network.skorch_net import first_output
@@ -32,6 +32,9 @@ COLUMNS = (
     "rows_used",
     "class_counts",
 )
+
+
+PRINTED = {"margin_smallest", "selection_cost"}  # with skorch's own columns, all that a line has room for
 
 
 class MarginMonitor(Callback):
@@ -58,17 +61,23 @@ class MarginMonitor(Callback):
         Share of wrongly classified rows in the pools, rows left out of them counted, and among the rows
         trained on.
     ``seconds_scoring``, ``seconds_training``
-        Wall seconds spent on choosing rows, loading them included, and on steps.
+        Wall seconds spent on choosing rows, loading them and averaging the statistics of batch normalisation
+        anew at the end of the epoch included, and on steps.
     ``selection_cost``
-        Seconds of a step with its selection over those of a step on a batch as it comes.
+        Wall seconds of the steps with all that selection takes over those of the same steps on batches as
+        they come: how many times as long as with ``selector=None`` such an epoch takes.
     ``selection_gain``
         Mean norm of the loss gradient, with respect to the logits, of the rows trained on over that of the
-        pool: how many rows drawn at random pull as hard as one of those selected.
+        pool: how many rows drawn at random pull as hard as one of those selected. It tells how far the rows
+        chosen are from random ones, not how much sooner the training is done: a gain above the cost is no
+        promise. Only a training of equal seconds with ``selector=None`` tells.
     ``rows_used``
         Share of the training rows that were trained on at least once since the training began; None where the
         loader cannot tell rows apart.
     ``class_counts``
         Rows trained on in this epoch, per class (a list).
+
+    The table that skorch prints shows `margin_smallest` and `selection_cost` of these.
 
     References
     ----------
@@ -84,6 +93,9 @@ class MarginMonitor(Callback):
         self.head_: Head | None = None
         self.used_ = torch.zeros(0, dtype=torch.bool, device="cpu")
         self.balance_: list[tuple[float, float]] = []  # (cost, gain) of each epoch with selection
+        for _, callback in net.callbacks_:
+            if isinstance(callback, PrintLog):
+                callback.keys_ignored_.update(set(COLUMNS) - PRINTED)
 
     def on_epoch_begin(self, net: NeuralNet, dataset_train: Sized | None = None, **kwargs: Any) -> None:
         """Start the sums of an epoch."""
@@ -148,6 +160,7 @@ class MarginMonitor(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write the epoch into the history."""
         record: dict[str, Any] = dict.fromkeys(COLUMNS)
+        self.seconds_scoring_ += getattr(net, "seconds_recalibrating_", 0.0)
         record["seconds_scoring"] = self.seconds_scoring_
         record["seconds_training"] = self.seconds_training_
         plain = self.seconds_training_ + self.seconds_plain_
@@ -178,10 +191,10 @@ class MarginMonitor(Callback):
         cost, gain = np.median(self.balance_, axis=0)
         if gain < cost:
             warnings.warn(
-                f"A step with its selection took {cost:.2f} times as long as the step alone, but the rows "
-                f"chosen pulled only {gain:.2f} times as hard as random ones: selection probably cost more "
-                "than it gave. Try selector='prune' or None, a smaller pool_factor, or a longer training, in "
-                "which more rows become easy.",
+                f"An epoch with selection took {cost:.2f} times as long as its steps alone, in measured "
+                f"seconds, but the rows chosen pulled only {gain:.2f} times as hard as random ones: "
+                "selection probably cost more than it gave. Try selector='prune' or None, a smaller "
+                "pool_factor, or a longer training, in which more rows become easy.",
                 UserWarning,
                 stacklevel=2,
             )

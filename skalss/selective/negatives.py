@@ -7,12 +7,12 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from ..utils.checks import check_positive_int
-from ..utils.devices import resolve_dtype
+from ..utils.devices import resolve_dtype, warn_of_emulation
 from ..utils.seeds import own_generator
 from .base import PoolSelector, Selection
 from .hardest import hardest_by_class
 from .rows import Rows
-from .scoring import outputs, row_losses
+from .scoring import device_of, outputs, row_losses
 
 
 class HardNegatives(PoolSelector):
@@ -62,6 +62,11 @@ class HardNegatives(PoolSelector):
         check_positive_int("score_chunk", self.score_chunk)
         resolve_dtype(self.score_dtype, torch.device("cpu"), name="score_dtype")
 
+    def start_training(self, net: NeuralNet) -> None:
+        """Get ready for the first epoch of a training."""
+        super().start_training(net)
+        warn_of_emulation("score_dtype", self.score_dtype, device_of(net))
+
     def look(self, net: NeuralNet, pool: Rows, **fit_params) -> Tensor:
         """Pass the pool through the network, in eval mode."""
         return outputs(net, pool, dtype=self.score_dtype, chunk=self.score_chunk, whole=True, **fit_params)
@@ -69,7 +74,7 @@ class HardNegatives(PoolSelector):
     def pick(self, net: NeuralNet, selection: Selection, n: int) -> Tensor:
         """Return the rows of highest loss, then random ones of those left."""
         y = selection.y
-        loss = torch.nan_to_num(row_losses(net, selection.output, y), nan=-torch.inf)
+        loss = torch.nan_to_num(row_losses(net, selection.output, y, selection.X), nan=-torch.inf)
         n_hard = round(n * min(1.0, net.epoch_ / self.ramp_epochs))
         hard = hardest_by_class(loss, y, n_hard)
         chance = torch.rand(len(y), generator=own_generator(y.device), device=y.device)

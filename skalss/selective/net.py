@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
-from ..network.loader import NumberedRows, can_number, number_batches
+from ..network.loader import can_number
+from ..network.skorch_net import plain_module
 from ..targets import make_target
+from ..utils.batchnorm import single_rows
 from ..utils.checks import check_choice, check_flag, clone_checked, show
-from ..utils.devices import resolve_dtype
+from ..utils.devices import resolve_dtype, warn_of_emulation
 from ..utils.surroundings import usual_numerics
 from .base import BaseSelector, Selection
 from .batchnorm import recalibrate
@@ -20,7 +23,7 @@ from .hardest import HardestRows
 from .negatives import HardNegatives
 from .prune import PruneEasyRows
 from .random import RandomRows
-from .scoring import device_of, row_losses
+from .scoring import device_of, row_losses, seconds
 
 SELECTORS = {
     "mms": HardestRows,
@@ -78,8 +81,8 @@ class _Selective(NeuralNet):
     # What a net says before it was trained, or when `train_step` is called by hand.
     selector_: BaseSelector | None = None
     selection_: Selection | None = None
-    numbered_ = False
     epoch_ = 0
+    seconds_recalibrating_ = 0.0  # at the end of the epoch at hand
     n_epochs_ = 1
     fit_params_: dict = {}
 
@@ -112,6 +115,7 @@ class _Selective(NeuralNet):
         """Train for some epochs with a fresh selector. See `skorch.NeuralNet.fit_loop`."""
         self.selector_ = make_selector(self.selector, **self.get_params_for("selector"))
         resolve_dtype(self.dtype, device_of(self))  # raises if it is unknown
+        warn_of_emulation("dtype", self.dtype, device_of(self))
         if (
             self.selector_ is not None
             and self.selector_.needs_classes
@@ -125,29 +129,13 @@ class _Selective(NeuralNet):
         self.epoch_ = 0
         self.n_epochs_ = self.max_epochs if epochs is None else epochs
         try:
-            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+            with nullcontext() if self.selector_ is None else single_rows(plain_module(self)):
+                return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
             self.fit_params_ = {}
             self.selection_ = None  # its pool would be pickled with the net
             if self.selector_ is not None:
                 self.selector_.end_training()
-
-    def get_iterator(self, dataset, training=False):
-        """Let the training iterator tell the positions of rows. See `skorch.NeuralNet.get_iterator`."""
-        selector = self.selector_
-        if not training or selector is None:
-            return super().get_iterator(dataset, training=training)
-        batched = self.get_params_for("iterator_train").get("batch_size", 1) is not None
-        self.numbered_ = batched and can_number(self.iterator_train, dataset)
-        if self.numbered_:
-            return number_batches(super().get_iterator(NumberedRows(dataset), training=True))
-        if selector.needs_ids:
-            raise TypeError(
-                f"{type(selector).__name__} must know rows again, but iterator_train="
-                f"{self.iterator_train!r} over {type(dataset).__name__} cannot tell their positions. Use a "
-                "DataLoader over a data set with a length, or a selector such as 'mms'."
-            )
-        return super().get_iterator(dataset, training=True)
 
     def on_epoch_begin(self, net, **kwargs):
         """Count the epochs of this training. See `skorch.NeuralNet.on_epoch_begin`."""
@@ -161,11 +149,20 @@ class _Selective(NeuralNet):
         if selector is None:
             return super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         if self.epoch_ == 1:
+            if selector.needs_ids and not can_number(iterator):
+                raise TypeError(
+                    f"{type(selector).__name__} must know rows again, but iterator_train="
+                    f"{self.iterator_train!r} over {type(getattr(iterator, 'dataset', None)).__name__} "
+                    "cannot tell their positions. Use a DataLoader that keeps the order, over a data set "
+                    "with a length, or a selector such as 'mms'."
+                )
             selector.start_training(self)
         chosen = selector.select(self, iterator, **fit_params)
         super().run_single_epoch(chosen, training, prefix, step_fn, **fit_params)
+        began = seconds(device_of(self))
         if selector.biased:
-            recalibrate(self, iterator, numbered=self.numbered_, **fit_params)
+            recalibrate(self, iterator, **fit_params)
+        self.seconds_recalibrating_ = seconds(device_of(self)) - began
 
     def progress(self, share_of_epoch: float) -> float:
         """Return the share of the epochs of this training that is done, in [0, 1]."""
@@ -185,7 +182,10 @@ class _Selective(NeuralNet):
         weights = None if selector is None else selector.row_weights(self)
         if weights is None:
             return super().get_loss(y_pred, y_true, X=X, training=training)
-        losses = row_losses(self, y_pred, y_true, super().get_loss, X=X)
+        if self.criterion_.reduction == "none":  # what is done with the losses of rows is the user's own
+            losses = super().get_loss(y_pred, y_true, X=X, training=training)
+            return losses * weights.to(losses.device).reshape(-1, *[1] * (losses.ndim - 1))
+        losses = row_losses(self, y_pred, y_true, X, self.plain_loss)
         weighted = (losses * weights.to(losses.device)).mean()
         if self.criterion_.reduction == "mean" and getattr(self.criterion_, "weight", None) is None:
             return weighted
@@ -196,6 +196,10 @@ class _Selective(NeuralNet):
         )
         return weighted * torch.where(mean == 0, 1.0, plain / mean)
 
+    def plain_loss(self, y_pred, y_true, X=None):
+        """Return the loss as skorch has it, without what selection or a subclass makes of it."""
+        return super().get_loss(y_pred, y_true, X=X, training=False)
+
     # -- precision and layout ---------------------------------------------------------------------
 
     def initialize_module(self):
@@ -203,17 +207,25 @@ class _Selective(NeuralNet):
         super().initialize_module()
         check_flag("channels_last", self.channels_last)
         if self.channels_last:
-            self.module_.to(memory_format=torch.channels_last)  # in place
+            module: Any = plain_module(self)
+            module.to(memory_format=torch.channels_last)  # in place
         return self
 
     def infer(self, x, **fit_params):
         """Compute in the precision asked for, in training only. See `skorch.NeuralNet.infer`."""
-        if self.dtype == "float32" or not self.module_.training:
+        if self.dtype == "float32" or not plain_module(self).training:
             return super().infer(x, **fit_params)
         device = device_of(self)
         compute = resolve_dtype(self.dtype, device)
         with torch.autocast(device.type, compute, enabled=compute != torch.float32):
             return _float32(super().infer(x, **fit_params))
+
+    def get_params_for(self, prefix):
+        """Return parameters with a prefix. A batch sampler needs a batch size of 1, as torch wants it."""
+        params = super().get_params_for(prefix)
+        if prefix.startswith("iterator_") and params.get("batch_sampler") is not None:
+            params.setdefault("batch_size", 1)
+        return params
 
     # -- parameters -------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class PruneEasyRows(BaseSelector):
         """Yield the batches of one pass without the rows that are skipped."""
         prune = net.progress(0) < self.end
         keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
-        stream = RowStream(iterator, numbered=True)
+        stream = RowStream(iterator)
         over, n_done, device = False, 0, device_of(net)
         began = seconds(device)
         while not over:

@@ -13,7 +13,7 @@ import torch
 from skorch.dataset import get_len
 from torch import Tensor
 
-from ..network.loader import TensorLoader, numbers
+from ..network.loader import TensorLoader, numbered, numbers, refetch
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return Rows(*(None if column[0] is None else join(list(column)) for column in columns))
+        return Rows(*(None if any(c is None for c in column) else join(list(column)) for column in columns))
 
 
 def _pick(nested: Any, rows: Tensor | slice) -> Any:
@@ -82,15 +82,30 @@ def join(parts: list[Any]) -> Any:
     return np.concatenate(parts)
 
 
+def _shapes(nested: Any) -> Any:
+    """Return the shape of a row, part by part."""
+    if isinstance(nested, Mapping):
+        return {name: _shapes(part) for name, part in nested.items()}
+    if isinstance(nested, list | tuple):
+        return [_shapes(part) for part in nested]
+    return tuple(np.shape(nested)[1:])
+
+
+def _same_length(batch: Any, ids: Tensor | None) -> Rows:
+    """Return rows without positions where collating left some out, or made several of one."""
+    rows = Rows(batch)
+    if ids is not None and len(ids) == len(rows):
+        rows.ids = ids
+    return rows
+
+
 class RowStream:
     """The rows of a training iterator, pass after pass.
 
     Parameters
     ----------
     iterator : iterable
-        Yields batches, or ``(batch, ids)`` if `numbered`. Each pass starts it anew.
-    numbered : bool
-        Whether the iterator tells the positions of its rows.
+        Yields batches. Each pass starts it anew.
 
     Attributes
     ----------
@@ -100,11 +115,11 @@ class RowStream:
         Batches of one pass; infinity while nobody can know.
     """
 
-    def __init__(self, iterator: Any, *, numbered: bool):
+    def __init__(self, iterator: Any):
         self._iterator = iterator
-        self._numbered = numbered
+        self._refetch = refetch(iterator)
         # A loader that can fetch any rows is asked for positions first, so that none is fetched in vain.
-        self._fetch = iterator.fetch if numbered and isinstance(iterator, TensorLoader) else None
+        self._fetch = iterator.fetch if isinstance(iterator, TensorLoader) else None
         self._pass: Iterator[Any] | None = None
         self._waiting: list[Rows] = []
         self._seconds, self._n_read = 0.0, 0
@@ -176,7 +191,7 @@ class RowStream:
     def _next(self, n_rows: int = 0) -> Rows | None:
         """Return the next batch, or several where they need not be fetched; None: the pass is over."""
         if self._pass is None:
-            self._pass = iter(self._iterator) if self._fetch is None else self._iterator.ids()
+            self._pass = numbered(self._iterator) if self._fetch is None else self._iterator.ids()
             self._n_yielded = 0
         if self._fetch is not None:
             n_wanted = max(1, -(-n_rows // self.batch_size)) if self.batch_size else 1
@@ -187,7 +202,7 @@ class RowStream:
             began = time.perf_counter()
             item = next(self._pass, None)
             self._n_yielded += item is not None
-            rows = None if item is None else Rows(*item) if self._numbered else Rows(item)
+            rows = None if item is None else _same_length(*item)
             self._count(rows, began)
         if rows is None:
             self._pass, self.n_batches = None, float(self._n_yielded)
@@ -202,9 +217,31 @@ class RowStream:
     def _cut(self, n_rows: int) -> Rows | None:
         if n_rows == 0:
             return None
-        waiting = Rows.join(self._waiting)
-        self._waiting = [] if n_rows == len(waiting) else [waiting.pick(slice(n_rows, None))]
-        return self._fetched(waiting.pick(slice(n_rows)))
+        parts: list[Rows] = []
+        while n_rows > 0:
+            part = self._waiting.pop(0)
+            if len(part) > n_rows:
+                self._waiting.insert(0, part.pick(slice(n_rows, None)))
+                part = part.pick(slice(n_rows))
+            parts.append(part)
+            n_rows -= len(part)
+        return self._fetched(self._joined(parts))
+
+    def _joined(self, parts: list[Rows]) -> Rows:
+        """Put rows end to end; where a batch was padded to a length of its own, all are collated anew."""
+        different = [part for part in parts[1:] if _shapes(part.batch) != _shapes(parts[0].batch)]
+        if not different:
+            return Rows.join(parts)
+        rows = Rows.join([Rows(None, part.ids, part.weights) for part in parts])
+        if rows.ids is None or self._refetch is None:
+            raise ValueError(
+                "Rows are chosen from several batches, which must have rows of one shape, got "
+                f"{_shapes(parts[0].batch)} and {_shapes(different[0].batch)}. Pad all rows to one length, "
+                "or pad them in iterator_train__collate_fn of a plain DataLoader over a data set with a "
+                "length, or pass selector=None."
+            )
+        rows.batch = self._refetch(rows.ids)
+        return rows
 
     def _fetched(self, rows: Rows) -> Rows:
         if rows.batch is None and rows.ids is not None and self._fetch is not None:

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import ArrayLike
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
-from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from .. import scores
 from ..network.head import find_head
-from ..network.skorch_net import first_output, gives_probabilities, plain_module
+from ..network.skorch_net import first_output, gives_probabilities, plain, plain_module, uncompiled
 from ..utils.devices import resolve_dtype
 from ..utils.tensors import chunks
 from .rows import Rows, join
@@ -120,13 +119,10 @@ def _linear(module: nn.Module, name: str) -> nn.Linear:
 
 
 def forward(net: NeuralNet, rows: Rows, fit_params: Mapping[str, Any]) -> Any:
-    """Run the module. A compiled one runs as it was written: another mode and size would compile it anew."""
+    """Run the net's modules, as they were written."""
     X, _ = unpack_data(rows.batch)
-    module = plain_module(net)
-    if module is net.module_:
+    with uncompiled(net):
         return net.infer(X, **fit_params)
-    X = to_tensor(X, device=net.device)
-    return module(**X, **fit_params) if isinstance(X, Mapping) else module(X, **fit_params)
 
 
 def outputs(net: NeuralNet, rows: Rows, *, dtype: str, chunk: int, whole: bool = False, **fit_params) -> Any:
@@ -161,7 +157,12 @@ def _float(output: Tensor | tuple[Tensor, ...]) -> Any:
 
 
 def hardness(
-    score: Score, net: NeuralNet, head: Head, output: Tensor | tuple[Tensor, ...], y: Tensor
+    score: Score,
+    net: NeuralNet,
+    head: Head,
+    output: Tensor | tuple[Tensor, ...],
+    y: Tensor,
+    X: ArrayLike | None = None,
 ) -> Tensor:
     """Return one number per row, large for a hard row; NaN counts as the easiest.
 
@@ -180,7 +181,7 @@ def hardness(
     elif score == "entropy":
         hard = scores.entropy(head.scores(first), probabilities=head.probabilities)
     elif score == "loss":
-        hard = row_losses(net, whole, y)
+        hard = row_losses(net, whole, y, X)
     else:
         raise ValueError(f"score must be one of {SCORES} or a callable, got {score!r}.")
     if not isinstance(hard, Tensor) or hard.shape != first.shape[:1]:
@@ -205,18 +206,20 @@ def row_losses(
     net: NeuralNet,
     output: Tensor | tuple[Tensor, ...],
     y: ArrayLike,
-    get_loss: Any = None,
     X: ArrayLike | None = None,
+    get_loss: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Return the net's own loss of each row, in place of their mean.
+
+    Where `get_loss`, by default the net's, makes one number of the losses of rows, to weigh them, the net is
+    asked for those losses without that.
 
     Raises
     ------
     ValueError
         If the criterion has no `reduction` to switch off.
     """
-    criterion = net.criterion_
-    criterion = getattr(criterion, "_orig_mod", criterion)
+    criterion: Any = plain(net.criterion_)
     if not hasattr(criterion, "reduction"):
         raise ValueError(
             f"{type(criterion).__name__} has no `reduction`, so the loss of a single row cannot be had. Give "
@@ -225,7 +228,9 @@ def row_losses(
     reduction = criterion.reduction
     criterion.reduction = "none"
     try:
-        losses = (get_loss or net.get_loss)(output, y, X=X, training=False)
+        losses = (get_loss or net.get_loss)(output, y, X=X)
+        if losses.ndim == 0:
+            losses = net.plain_loss(output, y, X=X)
     finally:
         criterion.reduction = reduction
     return losses.reshape(len(losses), -1).mean(dim=1)

@@ -16,6 +16,7 @@ from .diversity import CoreSetStrategy, KMeansStrategy, TypicalStrategy
 from .interpolation import InterpolationStrategy
 from .largest_cluster import LargestClusterStrategy
 from .latent_view import Encoded
+from .limits import warn_if_outside
 from .nearest import NearestNeighborStrategy
 from .random import RandomStrategy
 from .random_codes import RandomCodesStrategy
@@ -47,6 +48,7 @@ __all__ = [
     "make_initial",
     "make_snapshot",
     "make_strategy",
+    "warn_if_outside",
 ]
 
 STRATEGIES: dict[str, Callable[[], BaseStrategy]] = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -66,6 +67,16 @@ class BaseStrategy(BaseEstimator):
 
     def check(self) -> None:
         """Refuse a wrong parameter; called before anything is trained. Does nothing by default."""
+
+    def check_pool(self, X: np.ndarray, as_user_rows: Callable[[np.ndarray], Any]) -> None:
+        """Refuse a pool that it cannot serve; called before anything is trained. Does nothing by default.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, ...)
+        as_user_rows : callable
+            Turns rows, an array, into the kind that the user passed.
+        """
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Whether `query` looks at codes; the latent model is then tried before the first question.

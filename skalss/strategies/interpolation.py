@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..utils.checks import check_choice, check_flag, check_positive_int, check_s
 from .base import Candidates, check_members
 from .climb import BaseClimbStrategy, random_directions, uphill
 from .largest_cluster import farthest_of_largest
+from .limits import TRIES, Constraint, Limits, Made
 from .snapshot import Snapshot
 
 CLIMBS = ("loss", "disagreement", "random")
@@ -63,6 +65,15 @@ class InterpolationStrategy(BaseClimbStrategy):
         Points nearer than this to a labelled code are refused, unless too few are left. A float is in
         units of the spread; ``"median"`` is the median distance of labelled codes from each other's
         nearest.
+    bounds : "pool", None, tuple (low, high), or array-like of pairs, default="pool"
+        Where the values of a point may lie. ``"pool"``: in the range of each feature over the pool, for
+        images of each channel; or in the `Box` that was fitted. ``(low, high)``: numbers, or one value for
+        each feature; or pairs, one for each feature; or ``scipy.optimize.Bounds``. A point outside is moved
+        to the nearest one inside, and its code with it. None: nothing is moved, as published.
+    constraint : callable, default=None
+        Takes rows as X was passed, an array or a DataFrame, in its units; returns a bool mask of those that
+        may be asked. Others are made anew, up to 100 for each that is wanted; then the round has fewer
+        points, with a warning. It is tried on rows of the pool before anything is trained.
 
     References
     ----------
@@ -91,6 +102,8 @@ class InterpolationStrategy(BaseClimbStrategy):
         stop_at_flip: bool = True,
         start_once: bool = True,
         min_distance: float | Literal["median"] | None = "median",
+        bounds: Any = "pool",
+        constraint: Constraint | None = None,
     ):
         super().__init__(
             step=step,
@@ -105,6 +118,8 @@ class InterpolationStrategy(BaseClimbStrategy):
         self.on_refusal = on_refusal
         self.n_candidates = n_candidates
         self.n_members = n_members
+        self.bounds = bounds
+        self.constraint = constraint
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -122,6 +137,11 @@ class InterpolationStrategy(BaseClimbStrategy):
         if self.n_candidates is not None:
             check_positive_int("n_candidates", self.n_candidates, also="None")
         check_members(self.n_members)
+        Limits(self.bounds, self.constraint).check()
+
+    def check_pool(self, X: np.ndarray, as_user_rows: Callable[[np.ndarray], Any]) -> None:
+        """Refuse rows outside of `bounds`, and a constraint that does not work on a few of them."""
+        Limits(self.bounds, self.constraint).check_pool(X, as_user_rows)
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Return True."""
@@ -138,9 +158,10 @@ class InterpolationStrategy(BaseClimbStrategy):
         Returns
         -------
         candidates : Candidates
-            `n` of them, all codes distinct. `starts` tells which labelled row a climb of the loss came from.
-            Where the committee was climbed, `scores` are its disagreements before the last step: variances
-            in the squared units of `y`, or divergences in nats.
+            `n` of them, or fewer where `bounds` and `constraint` leave no more; all codes distinct. `starts`
+            tells which labelled row a climb of the loss came from. Where the committee was climbed, `scores`
+            are its disagreements before the last step: variances in the squared units of
+            `y`, or divergences in nats.
         """
         stand_ins = self._stand_ins(snapshot, n)
         n -= len(stand_ins)
@@ -166,25 +187,47 @@ class InterpolationStrategy(BaseClimbStrategy):
         return np.array(chosen, dtype=np.intp)
 
     def _points(self, snapshot: Snapshot, n: int) -> Candidates:
-        """Make `n` points with distinct codes, at first those that are far from labelled codes."""
-        accepted: list[tuple] = []
-        refused: list[tuple] = []
-        n_starts = len(snapshot.y_labeled) if self.climb == "loss" else len(snapshot.latent.codes())
+        """Make `n` distinct points, at first those that are far from labelled codes."""
+        limits = Limits(self.bounds, self.constraint)
+        found: list[tuple] = []
+        near: list[tuple] = []
+        made, n_starts = Made(snapshot, limits, n), self._n_starts(snapshot, n)
         n_laps = 4 + -(-n // max(1, n_starts))  # more laps for more points than starts
-        seen = {code.tobytes() for code in snapshot.latent.labeled_codes()}
-        for starts, Z, scores in self._climbs(snapshot, lambda: n - len(accepted), n_laps):
+
+        def missing() -> int:
+            looked_enough = made.n_tried >= n_laps * n_starts  # for far ones: near ones will do
+            return 0 if made.out_of_tries else n - len(found) - (len(near) if looked_enough else 0)
+
+        more = -(-TRIES * n // max(1, n_starts)) if limits.any else 0  # where some are not allowed
+        for starts, Z, scores in self._climbs(snapshot, missing, n_laps + more):
+            Z, rows = self._keep(snapshot, starts, Z) if limits.any else (Z, None)
             far = self._far_enough(snapshot, Z)
-            for start, code, score, ok in zip(starts.tolist(), Z, scores.tolist(), far, strict=True):
-                if code.tobytes() not in seen:
-                    seen.add(code.tobytes())
-                    (accepted if ok else refused).append((start, code, score))
-        if not accepted + refused:  # a step too short to leave a code
+            for i in np.flatnonzero(made.take(Z, rows)):
+                point = (starts[i], Z[i], scores[i], None if rows is None else rows[i])
+                (found if far[i] else near).append(point)
+        chosen = (found + near)[:n]
+        made.warn_if_short(len(chosen))
+        if not chosen:
             return Candidates(rows=None, codes=snapshot.latent.codes()[:0])
-        starts, codes, scores = map(np.array, zip(*(accepted + refused)[:n], strict=True))
-        rows = self._edit(snapshot, starts, codes) if self.residual else None
+        starts, codes, scores, rows = (np.array(part) for part in zip(*chosen, strict=True))
+        points: np.ndarray | None = rows
+        if not limits.any:
+            points = self._edit(snapshot, starts, codes) if self.residual else None
         if self.climb == "loss":
-            return Candidates(rows=None, codes=codes, starts=starts.astype(np.intp), points=rows)
-        return Candidates(rows=None, codes=codes, scores=scores, points=rows)
+            return Candidates(rows=None, codes=codes, starts=starts.astype(np.intp), points=points)
+        return Candidates(rows=None, codes=codes, scores=scores, points=points)
+
+    def _n_starts(self, snapshot: Snapshot, n: int) -> int:
+        if self.climb == "loss":
+            return len(snapshot.y_labeled)
+        n_free = len(snapshot.unlabeled)
+        return n_free if n_free >= n else len(snapshot.latent.codes())
+
+    def _keep(self, snapshot: Snapshot, starts: np.ndarray, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points that codes stand for, kept within the bounds, and their codes."""
+        limits = Limits(self.bounds, self.constraint)
+        rows = self._edit(snapshot, starts, Z) if self.residual else snapshot.latent.decode(Z)
+        return limits.keep(snapshot, Z, rows, limits.within(snapshot, edited=self.residual))
 
     def _select(
         self, snapshot: Snapshot, rows: np.ndarray, made: Candidates, n: int
@@ -233,7 +276,9 @@ class InterpolationStrategy(BaseClimbStrategy):
             return Z + self.n_steps * lengths * directions, np.full(len(Z), np.nan)
         if again:  # so that no climb is run twice
             Z = Z + lengths * random_directions(snapshot, Z.shape)
-        edited = (snapshot.rows(starts), Z_from) if self.residual else None
+        limits = Limits(self.bounds, self.constraint)
+        within = limits.within(snapshot, edited=True)
+        edited = (snapshot.rows(starts), Z_from, within) if self.residual else None
         apart = np.full(len(Z), np.nan)
         for _ in range(self.n_steps):
             gradient, apart = snapshot.network.disagreement_gradient(Z, self.n_members, edited=edited)
@@ -242,10 +287,13 @@ class InterpolationStrategy(BaseClimbStrategy):
         return Z, apart
 
     def _edit(self, snapshot: Snapshot, starts: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        latent = snapshot.latent
+        """Edit the start rows, wherever that leads."""
+        latent, anywhere = snapshot.latent, Limits(None, None).within(snapshot)
         if self.climb == "loss":
-            return latent.edit(snapshot.labeled_rows(starts), latent.labeled_codes()[starts], codes)
-        return latent.edit(snapshot.rows(starts), latent.codes()[starts], codes)
+            rows, Z_from = snapshot.labeled_rows(starts), latent.labeled_codes()[starts]
+        else:
+            rows, Z_from = snapshot.rows(starts), latent.codes()[starts]
+        return latent.edit(rows, Z_from, codes, anywhere)
 
 
 def _after(rows: np.ndarray, made: Candidates) -> Candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,13 @@ from torch import Tensor
 
 from ..latent import BaseLatentModel
 from ..neighbors import BaseIndex, make_index, nearest_by_chance
+from ..utils.bounds import Bounds, range_of
 from ..utils.checks import checked_codes
 from ..utils.devices import resolve_device
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
-Edited = tuple[np.ndarray, np.ndarray]  # rows, and their codes
+# Rows and their codes; and the bounds of what they are edited to, where these are not the pool's range.
+Edited = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Bounds]
 
 
 class Encoded:
@@ -64,6 +67,10 @@ class LatentView:
         Codes of points that the oracle abstained on since the last query.
     random_state : RandomState
         Decides between neighbours that are equally near.
+    bounds : callable, default=None
+        Returns the bounds of each feature in the pool; None: they are looked for in X.
+    as_user_rows : callable, default=None
+        Turns rows into the user's kind, for a latent model that is not of skalss; None: they are as they are.
     """
 
     def __init__(
@@ -76,10 +83,13 @@ class LatentView:
         made: np.ndarray | None,
         refused: np.ndarray | None,
         random_state: np.random.RandomState,
+        bounds: Callable[[], Bounds] | None = None,
+        as_user_rows: Callable[[np.ndarray], Any] | None = None,
     ):
         self._encode, self._X, self._askable, self._labeled = encode, X, askable, labeled
         self._made, self._refused, self._random_state = made, refused, random_state
-        self._bounds: tuple[np.ndarray, np.ndarray] | None = None
+        self._find_bounds, self._as_user_rows = bounds, as_user_rows
+        self._bounds: Bounds | None = None
 
     def codes(self) -> np.ndarray:
         """Return the codes of the whole pool: float32 array of shape (n_rows, n_components)."""
@@ -144,7 +154,9 @@ class LatentView:
             pieces = chunks(len(Z), chunk_rows(self._X.shape[1:]))
             return np.concatenate([as_numpy(self.decode_tensor(codes[p])) for p in pieces])
 
-    def edit(self, rows: np.ndarray, Z_from: np.ndarray, Z_to: np.ndarray) -> np.ndarray:
+    def edit(
+        self, rows: np.ndarray, Z_from: np.ndarray, Z_to: np.ndarray, within: Bounds | None = None
+    ) -> np.ndarray:
         """Change rows as decoding changes from one code to another: what a decoder loses, they keep.
 
         Parameters
@@ -153,17 +165,20 @@ class LatentView:
             In the units of X.
         Z_from, Z_to : arrays of shape (n, n_components)
             `Z_from` are the codes of `rows`.
+        within : Bounds, default=None
+            Where the values of an edited row may lie; None: in the range of each feature in the pool, as far
+            as a row's own values do.
 
         Returns
         -------
         edited : float32 array of shape (n, ...)
-            No value is outside of the range of its feature in the pool, as far as a row's own values are not.
         """
         parts = []
         with torch.no_grad():
             for p in chunks(len(rows), chunk_rows(self._X.shape[1:])):
                 codes = as_tensor(np.asarray(Z_to[p], dtype=np.float32))
-                parts.append(as_numpy(self.decode_tensor(codes, (rows[p], Z_from[p]))))
+                edited = (rows[p], Z_from[p]) if within is None else (rows[p], Z_from[p], within)
+                parts.append(as_numpy(self.decode_tensor(codes, edited)))
         return np.concatenate(parts)
 
     def decode_tensor(self, Z: Tensor, edited: Edited | None = None) -> Tensor:
@@ -173,7 +188,8 @@ class LatentView:
         ----------
         Z : float32 tensor of shape (n, n_components)
         edited : tuple of arrays of shape (n, ...) and (n, n_components), default=None
-            Rows and their codes; None: `Z` alone is decoded.
+            Rows and their codes, and with them the bounds of what they may become, if these are not the range
+            of the pool; None: `Z` alone is decoded.
 
         Returns
         -------
@@ -183,15 +199,52 @@ class LatentView:
         model = self._encode().model
         if edited is None:
             return model.decode(Z)
-        rows, Z_from = (as_tensor(np.asarray(part, dtype=np.float32)) for part in edited)
+        rows, Z_from = (as_tensor(np.asarray(part, dtype=np.float32)) for part in edited[:2])
         changed = model.edit(rows, Z_from, Z)
-        rows = rows.to(changed.device)
-        low, high = (as_tensor(bound, changed.device) for bound in self._range())
-        return torch.clamp(changed, torch.minimum(rows, low), torch.maximum(rows, high))
+        rows, within = rows.to(changed.device), edited[2] if len(edited) > 2 else None
+        low, high = (
+            as_tensor(bound, changed.device) for bound in within or self.bounds(edited=True).inward()
+        )
+        if within is None:
+            low, high = torch.minimum(rows, low), torch.maximum(rows, high)
+        return torch.clamp(changed, low, high)
 
-    def _range(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the smallest and largest value of each feature, over up to 10,000 rows spread evenly."""
+    def bounds(self, *, edited: bool = False) -> Bounds:
+        """Return the smallest and largest value of each feature in the pool, or of its `Box`.
+
+        Parameters
+        ----------
+        edited : bool, default=False
+            Whether for rows of the pool that are edited: for images then the range of each pixel, in place
+            of that of each channel.
+
+        Returns
+        -------
+        bounds : Bounds
+            float64 `low` and `high`, which broadcast against a row.
+        """
         if self._bounds is None:
-            some = np.asarray(self._X[:: max(1, len(self._X) // 10_000)], dtype=np.float32)
-            self._bounds = some.min(axis=0), some.max(axis=0)
-        return self._bounds
+            self._bounds = range_of(self._X) if self._find_bounds is None else self._find_bounds()
+        if edited or self._X.ndim <= 2:
+            return self._bounds
+        pixels = tuple(range(1, self._X.ndim - 1))
+        low, high = self._bounds
+        return Bounds(low.min(axis=pixels, keepdims=True), high.max(axis=pixels, keepdims=True))
+
+    def encode(self, rows: np.ndarray) -> np.ndarray:
+        """Return the codes of rows that need not be in the pool.
+
+        Parameters
+        ----------
+        rows : array of shape (n, ...)
+            In the units of X.
+
+        Returns
+        -------
+        Z : float32 array of shape (n, n_components)
+        """
+        model = self._encode().model
+        if hasattr(model, "encode_rows"):
+            return model.encode_rows(rows)
+        shown = rows if self._as_user_rows is None else self._as_user_rows(rows)
+        return np.asarray(model.transform(shown), dtype=np.float32)

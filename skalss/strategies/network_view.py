@@ -10,6 +10,7 @@ import torch
 from ..network import TaskModel
 from ..network.skorch_net import FORWARD_ROWS
 from ..targets import BaseTarget
+from ..utils.progress import track, track_chunks
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 from .latent_view import Edited, LatentView
 
@@ -178,8 +179,8 @@ class NetworkView:
     def _committee(self, n_members: int) -> list[TaskModel]:
         if self._member is None:
             raise ValueError("This snapshot was made without a committee; pass member= to make_snapshot.")
-        while len(self._members) < n_members:
-            self._members.append(self._member(len(self._members)))
+        missing = range(len(self._members), n_members)
+        self._members += [self._member(i) for i in track(missing, "train a committee", unit="network")]
         return self._members[:n_members]
 
     # -- gradients --------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ class NetworkView:
         gradients, found = [], []
         for piece in chunks(len(Z), FORWARD_ROWS):
             codes = as_tensor(np.asarray(Z[piece], dtype=np.float32)).requires_grad_()
-            part = None if edited is None else (edited[0][piece], edited[1][piece])
+            part = None if edited is None else (edited[0][piece], edited[1][piece], *edited[2:])
             with torch.enable_grad():
                 rows = self._latent.decode_tensor(codes, part)
                 beliefs = torch.stack([member.forward(rows) for member in members])
@@ -241,5 +242,5 @@ class NetworkView:
         """Apply a function that returns several arrays to rows of the pool, in chunks."""
         rows, size = np.asarray(rows), chunk_rows(self._X.shape[1:])
         self.n_rows += len(rows)
-        parts = [function(self._X[rows[p]]) for p in chunks(len(rows), size)]
+        parts = [function(self._X[rows[p]]) for p in track_chunks(len(rows), size, "look at rows")]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

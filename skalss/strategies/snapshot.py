@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from ..latent import LabelSpreader
 from ..network import TaskModel
 from ..targets import BaseTarget, Classes
+from ..utils.bounds import Bounds
 from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state, show
 from ..utils.devices import resolve_device
 from ..utils.seeds import branch
@@ -40,7 +41,7 @@ class Snapshot:
     """What a strategy may look at in one round: read-only, each costly part computed when first asked for.
 
     A row is a position in the pool; what the user calls it, its id, no strategy needs. `make_snapshot` makes
-    one.
+    one. What it is made of, but for `made` and `known_structure`, are its attributes, too.
 
     Parameters
     ----------
@@ -66,6 +67,10 @@ class Snapshot:
         Where a strategy may compute.
     known_structure : callable
         Returns the structure of the codes that the training of the network found, or None.
+    points_asked : callable
+        Returns every point that was made and asked so far, answered or not: a sequence of rows.
+    as_user_rows : callable
+        Turns rows, an array, into the kind that the user passed: a DataFrame with the same columns, say.
     """
 
     def __init__(
@@ -83,12 +88,15 @@ class Snapshot:
         random_state: np.random.RandomState,
         device: torch.device,
         known_structure: Callable[[], float | None],
+        points_asked: Callable[[], Sequence[np.ndarray]],
+        as_user_rows: Callable[[np.ndarray], Any],
     ):
         self.X, self.askable, self.labeled, self.y_labeled = X, askable, labeled, y_labeled
         self.starts_used, self.target = starts_used, target
         self.latent, self.network = latent, network
         self.random_state, self.device = random_state, device
         self._made, self._known_structure = made, known_structure
+        self.points_asked, self.as_user_rows = points_asked, as_user_rows
 
     @cached_property
     def unlabeled(self) -> np.ndarray:
@@ -157,6 +165,9 @@ def make_snapshot(
     starts_used: np.ndarray | None = None,
     member: Callable[[int], TaskModel] | None = None,
     known_structure: Callable[[], float | None] | None = None,
+    bounds: Callable[[], Bounds] | None = None,
+    points_asked: Callable[[], Sequence[np.ndarray]] | None = None,
+    as_user_rows: Callable[[np.ndarray], Any] | None = None,
     random_state: np.random.RandomState | int | None = 0,
     device: torch.device | str = "cpu",
 ) -> Snapshot:
@@ -188,6 +199,12 @@ def make_snapshot(
         Trains the committee's model of a number; None: there is no committee.
     known_structure : callable, default=None
         Returns the structure of the codes that the training of the network found, or None.
+    bounds : callable, default=None
+        Returns the bounds of each feature; None: the range of X.
+    points_asked : callable, default=None
+        Returns every point that was made and asked so far, as a sequence of rows; None: there are none.
+    as_user_rows : callable, default=None
+        Turns rows, an array, into the kind that the user passed; None: they are as they are.
     random_state : RandomState, int or None, default=0
     device : torch.device or str, default="cpu"
         Where a strategy may compute.
@@ -228,6 +245,8 @@ def make_snapshot(
         labeled=labeled,
         made=None if made is None else made.codes,
         refused=refused,
+        bounds=bounds,
+        as_user_rows=as_user_rows,
         random_state=branch(rng),  # ties leave the other draws of a query as they are
     )
     return Snapshot(
@@ -252,6 +271,8 @@ def make_snapshot(
         random_state=rng,
         device=device,
         known_structure=(lambda: None) if known_structure is None else known_structure,
+        points_asked=(lambda: ()) if points_asked is None else points_asked,
+        as_user_rows=(lambda rows: rows) if as_user_rows is None else as_user_rows,
     )
 
 

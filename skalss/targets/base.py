@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
+from ..utils.columns import to_column
 from ..utils.scalars import from_json, to_json
-from ..utils.tensors import to_host
 
 
 class BaseTarget(ABC):
@@ -68,9 +67,7 @@ class BaseTarget(ABC):
 
     def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as the user gave it as an array with one entry for each row; missing ones stay missing."""
-        if isinstance(y, list | tuple):
-            y = pd.Series(y).to_numpy()  # NumPy would turn a NaN among strings into the text "nan"
-        return column_or_1d(to_host(y), dtype=None, input_name=name)
+        return column_or_1d(to_column(y), dtype=None, input_name=name)
 
     @abstractmethod
     def check(self, answer: object) -> Any:
@@ -93,6 +90,9 @@ class BaseTarget(ABC):
 
     def know(self, labels: ArrayLike | None) -> None:  # noqa: B027 (most kinds have nothing to know)
         """Take these as all labels that may come, where that limits what may be answered."""
+
+    def remember(self, labels: Sequence[Any]) -> None:  # noqa: B027 (most kinds compare with none)
+        """Take these as labels that came before, which `check` compares the next ones with."""
 
     @abstractmethod
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
@@ -205,3 +205,8 @@ class BaseTarget(ABC):
     @abstractmethod
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return how far two sets of predictions agree; 1 if they are equal, about 0 by chance."""
+
+
+def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
+    """Return the weights of rows as an array of shape (n_samples,); None: all rows weigh the same."""
+    return None if sample_weight is None else column_or_1d(to_column(sample_weight))

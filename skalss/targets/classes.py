@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -16,8 +17,11 @@ from torch import Tensor
 
 from ..scores import margin
 from ..utils.checks import show
-from ..utils.tensors import to_host
-from .base import BaseTarget
+from ..utils.columns import to_column, to_scalar
+from ..utils.spelling import looks_like, nearest
+from .base import BaseTarget, as_weights
+
+MANY = 300  # labels that differ; so many are no classes that a person types
 
 
 class Classes(BaseTarget):
@@ -50,6 +54,7 @@ class Classes(BaseTarget):
 
     def __init__(self, classes: ArrayLike | None = None):
         self._text: bool | None = None  # whether labels are text; not known before the first
+        self._seen: set[Any] = set()  # labels that came, where the classes are not known
         self.know(classes)
 
     def know(self, labels: ArrayLike | None) -> None:
@@ -67,11 +72,14 @@ class Classes(BaseTarget):
             return
         if isinstance(labels, str | bytes | Mapping) or not np.iterable(labels):
             raise TypeError(f"classes must be a sequence of labels, got {show(labels)}. Pass them as a list.")
-        listed = labels if hasattr(labels, "dtype") else list(labels)
+        whole = hasattr(labels, "dtype") or hasattr(labels, "iloc")
         try:
+            listed = to_column(labels) if whole else [to_scalar(label) for label in labels]
             found = np.asarray(listed)
         except ValueError as error:  # lists of unequal length
             raise ValueError(f"classes must be a sequence of labels, got {show(labels)}.") from error
+        if found.dtype != object and not isinstance(listed, list):
+            found = np.unique(found)
         # NumPy would turn the numbers of a mixed list into text.
         plain = [_plain(label) for label in (listed if isinstance(listed, list) else found.ravel().tolist())]
         kinds = {isinstance(label, str) for label in plain}
@@ -88,25 +96,53 @@ class Classes(BaseTarget):
         self._text = kinds.pop()
 
     def check(self, answer: object) -> Any:
-        """Return a label, if it is one of the classes, and text where others are text."""
+        """Return a label, if it is one of the classes, and text where others are text.
+
+        Where the classes are not known, a label that no earlier one is, but almost, brings a warning.
+        """
         if not np.isscalar(answer):
             raise ValueError(
                 f"A class label must be a number or a string, got {answer!r}. Give one label a row."
             )
         answer = _plain(answer)
         if self.classes is not None and answer not in self._known:
+            near = nearest(answer, self._known)
+            hint = "" if near is None else f"Did you mean {near!r}? "
             raise ValueError(
-                f"The label {answer!r} is outside classes: {sorted(self._known)}. Name every label in "
-                "classes=, or answer None for rows that are none of them."
+                f"The label {_shown(answer)} is outside classes: {sorted(self._known)}. {hint}Name every "
+                "label in classes=, or answer None for rows that are none of them."
             )
         is_text = isinstance(answer, str)
         if self._text not in (None, is_text):
             raise ValueError(
-                f"The label {answer!r} is {'text' if is_text else 'a number'}, but earlier ones are not. "
-                "Give all labels the same type, and name them in classes=."
+                f"The label {_shown(answer)} is {'text' if is_text else 'a number'}, but earlier ones are "
+                "not. Give all labels the same type, and name them in classes=."
             )
         self._text = is_text
+        if self.classes is None and answer not in self._seen:
+            self._warn_of_slip(answer)
+            self._seen.add(answer)
         return self._known.get(answer, answer)  # 1.0 and True are the class 1
+
+    def remember(self, labels: Sequence[Any]) -> None:
+        """Take these as labels that came before."""
+        for label in labels:
+            self._text = isinstance(label, str)
+            self._seen.add(label)
+
+    def _warn_of_slip(self, label: object) -> None:
+        """Warn of a label that is written almost like an earlier one."""
+        if not isinstance(label, str) or len(self._seen) > MANY:
+            return
+        other = looks_like(label, sorted(word for word in self._seen if isinstance(word, str)))
+        if other is not None:
+            warnings.warn(
+                f"The label {label!r} is new, and written almost like {other!r}, so there are two classes "
+                "now. If it is a slip, correct the answer. With all labels named in classes=, slips are "
+                "refused.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def check_column(self, y: np.ndarray) -> None:
         """Refuse what scikit-learn does not take for classes, such as fractions."""
@@ -205,7 +241,7 @@ class Classes(BaseTarget):
         y, predicted = self.column(y), self.column(predicted, "predicted")
         for labels in (y, predicted):
             self.check_column(labels)
-        return float(accuracy_score(y, predicted, sample_weight=to_host(sample_weight)))
+        return float(accuracy_score(y, predicted, sample_weight=as_weights(sample_weight)))
 
     def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
         """Return each label in `y`, sorted, with how many of its rows are right and how many it has."""
@@ -234,7 +270,13 @@ def _plain(label: object) -> bool | int | float | str:
         raise ValueError(f"A class label that is a number must be a whole number, got {plain!r}.")
     if not isinstance(plain, bool | int | float | str):
         raise ValueError(
-            f"A class label must be a bool, a whole number or a text, got {label!r} of type "
+            f"A class label must be a bool, a whole number or a text, got {_shown(label)} of type "
             f"{type(label).__name__}. Turn it into text with str(), or into a number."
         )
     return plain
+
+
+def _shown(label: object) -> str:
+    """Return a label as an error shows it."""
+    text = repr(label)
+    return text if len(text) <= 100 else f"{text[:80]} ... ({len(text)} characters)"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..utils.checks import LARGEST_VALUE, check_between, check_range, reading, show
 from ..utils.tensors import to_host
-from .base import BaseTarget
+from .base import BaseTarget, as_weights
 
 
 class Values(BaseTarget):
@@ -122,7 +122,7 @@ class Values(BaseTarget):
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return R²."""
         y, predicted = _checked("y", y), _checked("predicted", predicted)
-        return float(r2_score(y, predicted, sample_weight=to_host(sample_weight)))
+        return float(r2_score(y, predicted, sample_weight=as_weights(sample_weight)))
 
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return R² of the new values on the old ones, clipped to [0, 1]."""

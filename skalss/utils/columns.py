@@ -17,7 +17,8 @@ def to_column(values: object) -> np.ndarray:
     """Return ids, labels, a mask or weights as an array on the CPU, without changing a value.
 
     Whole numbers stay whole and text stays text, also where other values are missing: then the array holds
-    objects, and what is missing stays None, NaN or pandas' NA.
+    objects, and what is missing stays None, NaN or pandas' NA. Objects that are all numbers of one kind come
+    as such numbers.
 
     Parameters
     ----------
@@ -42,10 +43,10 @@ def to_column(values: object) -> np.ndarray:
     values = to_host(values)
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         values = values.iloc[:, 0]
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) and not (values.dtype == object and values.ndim == 1):
         return np.asarray(values, dtype=values.dtype.newbyteorder("="))
     if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
-        if isinstance(values.dtype, np.dtype):
+        if isinstance(values.dtype, np.dtype) and values.dtype != object:
             return np.asarray(values)
         return _of_list(values.astype(object).tolist())
     if isinstance(values, str | bytes | Mapping | Set) or not np.iterable(values) or hasattr(values, "iloc"):
@@ -54,7 +55,7 @@ def to_column(values: object) -> np.ndarray:
     for name in ("to_pylist", "to_list"):
         if hasattr(values, name):
             return _of_list(getattr(values, name)())
-    if hasattr(values, "__array__"):
+    if hasattr(values, "__array__") and not isinstance(values, np.ndarray):
         return np.asarray(values)
     return _of_list(list(values))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from .checks import check_choice, show
@@ -38,6 +40,26 @@ def supports_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return False
+
+
+def warn_of_emulation(name: str, dtype: str, device: torch.device) -> None:
+    """Warn where bfloat16 was asked for and would be emulated.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    dtype : {"auto", "float32", "bfloat16"}
+    device : torch.device
+    """
+    known = device.type == "cuda" or (device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"))
+    if dtype == "bfloat16" and known and not supports_bf16(device):
+        warnings.warn(
+            f"{name}='bfloat16' on {device}, which does not multiply bfloat16 in hardware: this is slower "
+            f"than float32. Pass {name}='auto', which takes bfloat16 only where it is faster.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def resolve_dtype(dtype: str, device: torch.device, *, name: str = "dtype") -> torch.dtype:

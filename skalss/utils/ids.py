@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .columns import to_scalar
 from .tensors import to_host
 
 
@@ -85,7 +86,7 @@ def _column(ids: Any, name: str) -> np.ndarray:
         ids = ids.iloc[:, 0]
     if isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
         raise ValueError(f"{name} is a masked array in which ids are missing; give each row one.")
-    ids = to_host(ids)
+    ids = to_host(ids) if hasattr(ids, "dtype") else [to_scalar(id_) for id_ in ids]
     if isinstance(getattr(ids, "dtype", None), pd.api.extensions.ExtensionDtype):
         ids = pd.Series(ids).to_numpy(dtype=object)
     if not hasattr(ids, "dtype") or isinstance(ids, pd.MultiIndex):
@@ -94,6 +95,7 @@ def _column(ids: Any, name: str) -> np.ndarray:
         for i, value in enumerate(values):
             ids[i] = value
     array = np.asarray(ids)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

@@ -12,7 +12,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from .surroundings import usual_numerics
+from .surroundings import usual_numerics, usual_sklearn
 from .tensors import as_tensor, chunk_rows, chunks
 
 
@@ -92,6 +92,7 @@ def centred(X: np.ndarray) -> Scaling:
     return _standardizing(X, list(chunks(len(X), chunk_rows(X.shape[1:]))), 1)
 
 
+@usual_sklearn()
 def _standardizing(X: np.ndarray, pieces: list[slice], n_scales: int) -> Scaling:
     """One mean and variance for each of `n_scales` features or channels, or one for all values."""
     scaler = StandardScaler()

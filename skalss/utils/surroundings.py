@@ -18,6 +18,7 @@ import sklearn
 import torch
 
 CPU = torch.device("cpu")
+PATIENCE = 5.0  # seconds
 
 
 class _Locks:
@@ -66,7 +67,8 @@ def usual_numerics(*, keep_dtype: bool = False) -> Iterator[None]:
         accelerator = torch.accelerator.current_accelerator()
         for kind in ["cpu"] if accelerator is None else ["cpu", accelerator.type]:
             if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+                # The caller's cache of cast weights would hold those of the first step.
+                stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         if not keep_dtype and (_LOCKS.n_dtypes or torch.get_default_dtype() != torch.float32):
             stack.enter_context(_float32())
@@ -92,14 +94,30 @@ def usual_sklearn() -> Iterator[None]:
 
     Only for parts that we chose: an estimator of the user is run as the user has set it.
     """
-    with sklearn.config_context(transform_output="default", array_api_dispatch=False):
+    with sklearn.config_context(
+        transform_output="default",
+        array_api_dispatch=False,
+        enable_metadata_routing=False,
+        print_changed_only=True,
+    ):
         yield
 
 
 @contextmanager
 def ignoring(*categories: type[Warning]) -> Iterator[None]:
-    """Ignore kinds of warnings; the caller's filters are as before after it, whatever other threads do."""
-    with _LOCKS.warnings, warnings.catch_warnings():
-        for category in categories:
-            warnings.simplefilter("ignore", category)
+    """Ignore kinds of warnings; the caller's filters are as before after it, whatever other threads do.
+
+    Code of a user may run inside, and wait for threads that come here, too: after some seconds a thread goes
+    on without its turn, and with its warnings.
+    """
+    lock = _LOCKS.warnings
+    if not lock.acquire(timeout=PATIENCE):
         yield
+        return
+    try:
+        with warnings.catch_warnings():
+            for category in categories:
+                warnings.simplefilter("ignore", category)
+            yield
+    finally:
+        lock.release()

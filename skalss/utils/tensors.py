@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.utils.data import Dataset
 
 # Numbers that NumPy has, too: bfloat16 and smaller floats are widened.
 _NATIVE = {
@@ -125,6 +126,11 @@ def to_host(X: object) -> Any:
     Masked entries come as NaN, or as None where NaN has no place. Tensors within a list or tuple are turned,
     too.
     """
+    if isinstance(X, Dataset):
+        raise TypeError(
+            f"Rows must be an array, a tensor or a table, got the data set {type(X).__name__}. Put its rows "
+            "into one array, np.stack([np.asarray(row) for row, _ in dataset]), and its labels into another."
+        )
     if isinstance(X, Tensor):
         X = X.detach().to("cpu").to_dense().resolve_conj().resolve_neg()
         return (X if X.dtype in _NATIVE else X.float()).numpy()

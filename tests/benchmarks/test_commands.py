@@ -11,6 +11,7 @@ TINY = {
     "acquisition": ["--rows", "3000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
     "badge": ["--rows", "500", "--features", "8", "--queries", "10", "--repeats", "1"],
     "campaign-rounds": ["--data", "random", "--labels", "40", "--epochs", "2", "--repeats", "1"],
+    "csv-edits": ["--files", "10"],
     "label-efficiency": [
         *("--data", "digits", "--net", "mlp", "--latent", "pca", "--seeds", "2", "--max-epochs", "2"),
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),
@@ -30,7 +31,9 @@ TINY = {
         *("--max-epochs", "1", "--vae-epochs", "1", "--target", "0.9", "--test", "10", "--turned"),
         *("--arms", "latin-hypercube-vae", "si-paper", "random-paper"),
     ],
+    "restart": ["--rounds", "1", "--epochs", "1", "--repeats", "1"],
     "snn-parts": ["--seeds", "1", "--max-labels", "30"],
+    "tables": [],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
     "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],

@@ -59,6 +59,7 @@ def assert_same(first, second):
         np.testing.assert_array_equal(one, other)
     columns = [c for c in first.history_ if not c.endswith("_seconds")]
     pd.testing.assert_frame_equal(first.history_[columns], second.history_[columns])
+    pd.testing.assert_frame_equal(first.control_scores_, second.control_scores_)
     assert first.stop_reason_ == second.stop_reason_
 
 

@@ -1,5 +1,6 @@
 """Ledgers and oracles that break down, wrong answers, and the lock."""
 
+import os
 import subprocess
 import sys
 
@@ -29,9 +30,12 @@ from .ledgers import Counting, make_sampler
     ("label", "message"), [(99, "The label 99 is outside classes"), ("cat", "'cat' is outside classes")]
 )
 def test_a_label_that_the_campaign_cannot_use_is_named_and_can_be_corrected(path, label, message):
-    with Campaign(make_sampler(path), X) as campaign:
+    with Campaign(make_sampler(path, classes=None), X) as campaign:
         ids = campaign.ask().ids.tolist()
         Ledger(path).answer(ids[0], label)
+    with Campaign(make_sampler(path), X) as campaign:  # names the classes
+        with pytest.raises(LedgerMismatchError, match=f"a label of id {ids[0]}"):
+            campaign.ask()
         with pytest.raises(
             LedgerMismatchError, match=rf"a label of id {ids[0]} .*{message}.*Correct it with"
         ):
@@ -92,6 +96,24 @@ def test_a_label_that_a_file_cannot_keep_is_refused(path, label):
 def test_what_is_no_ledger(path):
     with pytest.raises(TypeError, match="A ledger needs the path of its file, got 3"):
         make_sampler(3, oracle=Counting()).fit(X)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be deleted")
+def test_a_ledger_that_is_deleted_stops_the_campaign_before_more_is_paid_for(path):
+    oracle = Counting(odd=False)
+    with Campaign(make_sampler(path, oracle=oracle), X) as campaign:
+        batch = next(campaign.rounds())
+        path.unlink()
+        with pytest.raises(LedgerError, match="was deleted. Nothing was recorded.*is in .*-rescued: move"):
+            campaign.run()
+        assert oracle.asked == batch.ids.tolist()
+        assert campaign.queries["label"].tolist() == Y[batch.ids].tolist()
+        for beside in ("-wal", "-shm"):
+            path.with_name(path.name + beside).unlink(missing_ok=True)
+        path.with_name(f"{path.name}-rescued").rename(path)
+        assert campaign.run().stop_reason == "max_labels"
+    assert len(oracle.asked) == len(set(oracle.asked)) == 40
+    assert len(Ledger(path).history()) == 40
 
 
 # -- the lock --------------------------------------------------------------------------------------

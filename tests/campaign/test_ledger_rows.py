@@ -11,6 +11,7 @@ from skalss.ledger.lock import WriterLock
 from skalss.ledger.store import Store
 from skalss.nets import net_regressor
 from skalss.oracles import AnswerKey
+from skalss.utils.ids import id_array
 
 from .digits import DIGITS, X, Y
 from .ledgers import NAMES, Counting, make_sampler
@@ -92,3 +93,50 @@ def test_ids_of_any_plain_type(path, ids):
             assert len(batch) == 10
             campaign.tell(batch.ids[:0], [])
     assert len(Ledger(path).to_frame()) == 10
+
+
+def test_a_made_up_content_does_not_lock_the_ledger(path, tmp_path):
+    sheet = tmp_path / "sheet.csv"
+    with Campaign(make_sampler(path), X, sample_id=NAMES):
+        pass
+    lines = [f"{name},str,3,{'0' * 32},pool" for name in NAMES[:60]]
+    sheet.write_text("id,id_type,label,content,kind\n" + "\n".join(lines))
+    assert Ledger(path).read_csv(sheet) == 60
+    oracle = Counting(odd=False)
+    with pytest.warns(UserWarning, match="holds answers to 60 ids, such as .*of other rows than those in X"):
+        sampler = make_sampler(path, oracle=oracle).fit(X, sample_id=NAMES)
+    assert sampler.n_labels_ == len(oracle.asked) == 40  # no answer of another row was used
+    assert sampler.queries_["label"].tolist() == [Y[int(name.split()[1])] for name in sampler.queries_["id"]]
+    found = Ledger(path).to_frame()
+    assert (found["label"] == 3).sum() >= 60  # none is lost
+    with pytest.warns(UserWarning, match="[0-9]+ ids, such as"):  # those not asked so far
+        assert make_sampler(path, oracle=Counting(stop_after=0)).fit(X, sample_id=NAMES).n_labels_ == 40
+
+
+KINDS = {
+    "nullable": pd.array(10**17 + 37 * np.arange(120), dtype="Int64"),
+    "text": pd.Series([f"{i:05d}" for i in range(120)], dtype="string"),
+    "beyond 64 bits": [2**63 + i if i % 2 else -i for i in range(120)],
+    "mixed": [i if i % 2 else str(i) for i in range(120)],
+    "categories": pd.Categorical([f"c{i}" for i in range(120)]),
+}
+
+
+@pytest.mark.parametrize("ids", KINDS.values(), ids=KINDS)
+def test_ids_stay_what_they_are_from_the_pool_to_the_table(path, tmp_path, ids):
+    truth = dict(zip(list(ids), Y, strict=True))
+    sampler = make_sampler(path, strategy="random", initial="random", max_labels=20)
+    with Campaign(sampler, X, sample_id=ids) as campaign, Ledger(path) as ledger:
+        batch = campaign.ask()
+        shown = batch.to_frame()["id"]
+        campaign.tell(shown[:4], [truth[i] for i in shown[:4]])
+        ledger.answer(list(shown)[4], truth[list(shown)[4]])
+        ledger.to_csv(tmp_path / "sheet.csv")
+        frame = pd.read_csv(tmp_path / "sheet.csv", dtype=str, keep_default_na=False)
+        frame["label"] = [str(truth[i]) for i in shown]
+        frame.to_csv(tmp_path / "sheet.csv", index=False)
+        assert ledger.read_csv(tmp_path / "sheet.csv") == 5
+        queries = campaign.run(AnswerKey(Y, sample_id=ids)).queries
+    assert queries["label"].tolist() == [truth[i] for i in queries["id"]]
+    assert {(type(i), i) for i in queries["id"].tolist()} <= {(type(i), i) for i in id_array(ids).tolist()}
+    assert set(Ledger(path).to_frame()["id"]) <= set(ids)

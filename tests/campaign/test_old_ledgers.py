@@ -88,3 +88,13 @@ def test_other_rows_are_refused(old):
     make, path = old
     with pytest.raises(LedgerMismatchError, match="stands for another row"):
         Campaign(make(ledger=path), X[::-1])
+
+
+def test_the_classes_are_known_from_now_on(old):
+    make, path = old
+    with Campaign(make(ledger=path, classes=range(10)), X), Ledger(path) as ledger:
+        id_ = ledger.to_frame()["id"].iloc[-1]
+        with pytest.raises(ValueError, match="outside classes"):
+            ledger.answer(id_, 10)
+        ledger.answer(id_, 3)
+        assert len(ledger.history()) == 26

@@ -51,8 +51,8 @@ def fit(path, **params):
 def test_only_the_network_needed_now_is_trained(params, path, counted):
     expected = fit(None, **params)
     stopped(path, **params)
-    counted.clear()
     with Campaign(make_sampler(path, **params), X, X_val=X_TEST, y_val=Y_TEST) as campaign:
+        counted.clear()  # of the rehearsal on a few rows
         campaign.resume()
         # A warm start goes on from every network; what control rows are compared with is the last one.
         trained = {"warm start": 2, "control rows": 1}.get(
@@ -134,7 +134,7 @@ def test_a_cache_of_other_rows_is_not_used(path, counted):
     other[np.setdiff1d(np.arange(len(X)), asked)] += 1.0
     counted.clear()
     resumed = make_sampler(path, oracle=Counting()).fit(other)
-    assert counted["_fit"] == 1
+    assert counted["encode_rows"] == 1
     np.testing.assert_array_equal(
         resumed.latent_model_.transform(other),
         LinearLatent(4, random_state=resumed.latent_model_.random_state).fit(other).transform(other),
@@ -211,3 +211,11 @@ def test_late_answers(path):
             return campaign.finish()
 
     assert_same(play(path, restarts=True), play(None, restarts=False))
+
+
+def test_scores_by_class_of_earlier_rounds_are_there_again(path):
+    params = {"strategy": "margin", "control_share": 0.5, "max_labels": 65}
+    stopped(path, after=50, **params)
+    found, expected = fit(path, **params), fit(None, **params)
+    assert expected.control_scores_["round"].nunique() >= 4
+    assert_same(found, expected)

@@ -1,5 +1,7 @@
 """Ledger: answers that come in, and what is refused."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,96 @@ def test_an_answer_is_seen_by_other_objects_at_once(path, asked):
     assert second.to_frame()["label"][0] == 3
     second.answer(asked[1], 4)
     assert first.to_frame()["label"].tolist()[:2] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("classes", "label", "message"),
+    [
+        (["healthy", "ill"], "helthy", r"outside classes: \['healthy', 'ill'\]. Did you mean 'healthy'"),
+        (["healthy", "ill"], " ill", "Did you mean 'ill'"),
+        ([0, 1], "1", "Did you mean 1?"),
+        ([0, 1], 2, "outside classes"),
+        (range(3), 1.5, "outside classes|must be a whole number"),
+    ],
+)
+def test_a_label_that_is_no_class_is_refused_before_it_is_recorded(path, classes, label, message):
+    with Campaign(make_sampler(path, classes=classes), X, sample_id=IDS) as campaign:
+        asked = campaign.ask().ids
+        with pytest.raises(ValueError, match=message):
+            Ledger(path).answer(asked[0], label)
+        assert Ledger(path).history().empty
+        Ledger(path).answer(asked[0], list(classes)[0])
+        assert len(campaign.pending) == 5
+
+
+def test_classes_that_a_later_campaign_names_are_known_at_once(path, asked):
+    ledger = Ledger(path)
+    ledger.answer(asked[0], "dog")
+    with Campaign(make_sampler(path, classes=["cat", "dog"]), X, sample_id=IDS):
+        pass
+    with pytest.raises(ValueError, match="outside classes"):
+        ledger.answer(asked[1], "cow")
+    with Campaign(make_sampler(path), X, sample_id=IDS) as campaign:  # names none; those named stay
+        campaign.resume()
+        with pytest.raises(ValueError, match="outside classes"):
+            campaign.tell(asked[1:2], ["cow"])
+        campaign.tell(asked[1:2], ["cat"])
+    with Campaign(make_sampler(path, classes=["cat", "cow", "dog"]), X, sample_id=IDS):
+        ledger.answer(asked[2], "cow")
+    assert ledger.history()["label"].tolist() == ["dog", "cat", "cow"]
+
+
+def test_classes_that_a_file_cannot_keep_are_refused_before_anything_is_asked(path):
+    with pytest.raises(ValueError, match="A ledger keeps each label as a bool, int|must be a bool, a whole"):
+        Campaign(make_sampler(path, classes=[b"a", b"b"]), X, sample_id=IDS)
+
+
+def test_numbers_and_text_do_not_mix(path, asked):
+    ledger = Ledger(path)
+    ledger.answer(asked[0], 1)
+    ledger.answer(asked[0], "one")  # corrects the only label
+    with pytest.raises(ValueError, match="is a number, but earlier ones are not"):
+        ledger.answer(asked[1], 2)
+
+
+def test_a_label_written_almost_like_another_brings_a_warning(path, asked):
+    ledger = Ledger(path)
+    ledger.answer(asked[0], "stenosis")
+    with pytest.warns(UserWarning, match="'stenossis' is new, and written almost like 'stenosis'"):
+        ledger.answer(asked[1], "stenossis")
+    with pytest.warns(UserWarning, match="'Stenosis' is new"):
+        ledger.answer(asked[2], "Stenosis")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ledger.answer(asked[3], "stenosis")
+        ledger.answer(asked[4], "healthy")
+
+
+def test_annotators_who_disagree_are_seen(path, asked):
+    ledger = Ledger(path)
+    for number, label, who in (
+        (0, "cat", "ann"),
+        (0, "dog", "bob"),
+        (1, "cat", "ann"),
+        (1, "cat", "bob"),
+        (2, "cat", "ann"),
+        (2, "dog", "ann"),  # corrects her own
+        (3, "cat", "ann"),
+        (3, None, "bob"),
+    ):
+        ledger.answer(asked[number], label, annotator=who)
+    frame = ledger.to_frame()
+    assert frame["n_annotators"].tolist() == [2, 2, 1, 2, 0, 0]
+    assert frame["disagree"].tolist() == [True, False, False, True, False, False]
+    assert frame["label"].tolist()[:4] == ["dog", "cat", "dog", None]  # the latest counts
+
+
+def test_a_label_after_a_failure(path, asked):
+    ledger = Ledger(path)
+    ledger.answer(asked[0], Failed("down"))
+    ledger.answer(asked[0], "cat")
+    assert ledger.to_frame()["label"][0] == "cat"
+    assert ledger.to_frame()["state"][0] == "labeled"
 
 
 def test_correcting_an_answer_keeps_its_history(path, asked):

@@ -93,6 +93,7 @@ def test_an_answer_is_recorded_or_refused(path, id_, label, annotator, cost):
                     "written",
                     "must be a number",
                     "whole number",
+                    "earlier ones are not",
                 )
             )
             return

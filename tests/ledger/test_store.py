@@ -1,8 +1,12 @@
 """The file of a ledger: what goes in comes out, and what cannot be read is refused."""
 
 import copy
+import os
 import pickle
+import shutil
 import sqlite3
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +15,7 @@ from sklearn.base import clone
 
 from skalss import Campaign, Ledger, LedgerError, LedgerLockedError
 from skalss.ledger import make_ledger
+from skalss.ledger.opening import limited
 
 from .campaigns import IDS, X, make_sampler
 
@@ -79,13 +84,13 @@ def test_odd_names_of_files(tmp_path):
     assert len(Ledger(path).to_frame()) == 6
 
 
-def test_nothing_is_written_beside_the_file_but_the_lock(path, asked):
+def test_nothing_is_written_beside_the_file_but_the_lock_and_the_cache(path, asked):
     ledger = Ledger(path)
     ledger.answer(asked[0], 1)
     beside = {name.name.removeprefix(path.name) for name in path.parent.iterdir()}
-    assert beside <= {"", "-wal", "-shm", "-lock"}
+    assert beside <= {"", "-wal", "-shm", "-lock", "-cache"}
     ledger.close()
-    assert {name.name.removeprefix(path.name) for name in path.parent.iterdir()} == {"", "-lock"}
+    assert {name.name.removeprefix(path.name) for name in path.parent.iterdir()} - {"-cache"} == {"", "-lock"}
 
 
 @pytest.fixture
@@ -161,16 +166,16 @@ def test_a_line_that_is_gone_is_detected(path, whole):
 
 def test_a_full_disk_is_said_and_loses_nothing(path, asked, connections):
     ledger = Ledger(path)
-    ledger.answer(asked[0], 1)
+    ledger.answer(asked[0], "one")
     (connection,) = connections
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LedgerError, match="the disk is full. Free some space"):
         ledger.answer(asked[1], "x" * 100_000)
-    assert ledger.to_frame()["label"].tolist() == [1, *[None] * 5]
+    assert ledger.to_frame()["label"].tolist() == ["one", *[None] * 5]
     connection.execute("PRAGMA max_page_count = 1000000")
-    ledger.answer(asked[1], 2)
-    assert Ledger(path).to_frame()["label"].tolist()[:2] == [1, 2]
+    ledger.answer(asked[1], "two")
+    assert Ledger(path).to_frame()["label"].tolist()[:2] == ["one", "two"]
 
 
 def test_a_file_that_another_program_holds(path, asked, monkeypatch):
@@ -191,6 +196,74 @@ def test_a_file_that_may_not_be_written(path, asked, connections):
         ledger.answer(asked[0], 1)
 
 
+ENDLESS = "SELECT 1 AS x UNION ALL SELECT x + 1 FROM n"
+STRANGE = {
+    "a view without end": [
+        "DROP TABLE answers",
+        f"CREATE VIEW answers AS WITH RECURSIVE n(x) AS ({ENDLESS}) SELECT x AS number FROM n",
+    ],
+    "a view besides": [f"CREATE VIEW more AS WITH RECURSIVE n(x) AS ({ENDLESS}) SELECT x FROM n"],
+    "a trigger": ["CREATE TRIGGER t AFTER INSERT ON answers BEGIN DELETE FROM answers; END"],
+    "a column less": ["ALTER TABLE requests DROP COLUMN version"],
+    "a column more": ["ALTER TABLE items ADD COLUMN more TEXT DEFAULT 'x'"],
+    "a table less": ["DROP TABLE points"],
+    "a check that takes long": ["CREATE TABLE more (x CHECK (length(zeroblob(900000000)) > 1))"],
+    "an index": ["CREATE INDEX i ON answers (upper(label))"],
+}
+
+
+@pytest.mark.parametrize("statements", STRANGE.values(), ids=STRANGE)
+def test_anything_but_the_tables_of_a_ledger_is_refused_at_once(path, asked, statements):
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    start = time.process_time()
+    for use in (Ledger(path).to_frame, lambda: Campaign(make_sampler(path), X, sample_id=IDS)):
+        with pytest.raises(LedgerError, match="is no ledger as this package writes it"):
+            use()
+    assert time.process_time() - start < 5
+    assert repr(Ledger(path)) == f"Ledger({str(path)!r}, no ledger to read)"
+
+
+def test_steps_beyond_what_the_size_of_a_file_explains_are_ended(path):
+    connection = sqlite3.connect(path)
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"), limited(connection, path):
+        connection.execute(f"WITH RECURSIVE n(x) AS ({ENDLESS}) SELECT max(x) FROM n").fetchall()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def replace(path):
+    shutil.copy(path, path.with_name("copy"))
+    os.replace(path.with_name("copy"), path)
+
+
+LOST = {
+    "deleted": (Path.unlink, "was deleted"),
+    "moved": (lambda path: path.rename(path.with_name("moved")), "was deleted"),
+    "replaced": (replace, "was replaced by another file"),
+    "cut short": (lambda path: os.truncate(path, 0), "was cut short from .* to 0 bytes"),
+    "log deleted": (lambda path: path.with_name(f"{path.name}-wal").unlink(), "ledger-wal was deleted"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be deleted")
+@pytest.mark.parametrize(("lose", "message"), LOST.values(), ids=LOST)
+def test_a_file_that_is_gone_is_noticed_and_what_it_held_is_saved(path, asked, lose, message):
+    ledger = Ledger(path)
+    ledger.answer(asked[0], 1)
+    lose(path)
+    with pytest.raises(LedgerError, match=f"is gone: while it was open, .*{message}.*campaign.queries is a"):
+        ledger.answer(asked[1], 2)
+    saved = path.with_name(f"{path.name}-rescued")
+    for beside in ("", "-wal", "-shm"):
+        path.with_name(path.name + beside).unlink(missing_ok=True)
+    saved.rename(path)
+    ledger.answer(asked[1], 2)
+    assert ledger.to_frame()["label"].tolist()[:2] == [1, 2]
+
+
 @pytest.mark.parametrize("path_", [None, 3, "", b""])
 def test_what_is_no_path(path_):
     with pytest.raises(TypeError, match="A ledger needs the path of its file"):
@@ -204,6 +277,7 @@ def test_a_ledger_is_a_setting_like_an_oracle(path, asked):
     assert clone(make_sampler(ledger)).ledger is ledger
     assert make_ledger(ledger) is ledger
     assert make_ledger(None) is None
-    assert repr(ledger) == f"Ledger({str(path)!r})"
+    assert repr(ledger) == f"Ledger({str(path)!r}, 6 questions, 5 pending)"
+    assert repr(Ledger("no.ledger")) == "Ledger('no.ledger', no file yet)"
     for other in (pickle.loads(pickle.dumps(ledger)), copy.deepcopy(ledger), make_ledger(str(path))):
         assert other.to_frame()["label"][0] == 1

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 import torch
 from skorch.dataset import Dataset
-from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+)
 
-from skalss.network.loader import NumberedRows, TensorLoader, can_number, number_batches
+from skalss.network.loader import TensorLoader, can_number, numbered
 
 
 def _dataset(n_rows):
@@ -107,104 +114,127 @@ def test_other_data_sets_are_refused_with_a_way_out(dataset):
 # -- rows that know their number ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"drop_last": True}, {"shuffle": True}], ids=str)
-@pytest.mark.parametrize(("n_rows", "batch_size"), [(1, 16), (32, 16), (33, 16), (31, 1), (65, -1)])
-def test_numbered_batches_of_tensors_are_the_same_batches(n_rows, batch_size, kwargs):
-    dataset = _dataset(n_rows)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        plain = [list(TensorLoader(dataset, batch_size, **kwargs)) for _ in "ab"]
-        torch.manual_seed(0)
-        numbered = [list(TensorLoader(NumberedRows(dataset), batch_size, **kwargs)) for _ in "ab"]
-    for before, after in zip(plain, numbered, strict=True):
-        assert len(before) == len(after)
-        for (X, y), ((X_numbered, y_numbered), ids) in zip(before, after, strict=True):
-            assert torch.equal(X, X_numbered)
-            assert torch.equal(y, y_numbered)
-            assert torch.equal(ids, X[:, 0].long())
-            assert ids.device.type == "cpu"
-
-
-def test_numbers_are_positions_in_the_subset():
-    subset = Subset(_dataset(20), [3, 1, 4, 15, 9])
-    batches = list(TensorLoader(NumberedRows(subset), 2))
-    assert [X[:, 0].tolist() for (X, _), _ in batches] == [[3, 1], [4, 15, 9]]
-    assert [ids.tolist() for _, ids in batches] == [[0, 1], [2, 3, 4]]
-    ((X, y), ids) = next(iter(TensorLoader(NumberedRows(Subset(subset, [4, 0])), 8)))
-    assert (X[:, 0].tolist(), y.tolist(), ids.tolist()) == ([9, 3], [90, 30], [0, 1])
-
-
-def test_numbered_rows_are_samples_with_their_position():
-    dataset = _dataset(3)
-    numbered = NumberedRows(dataset)
-    assert len(numbered) == 3
-    (X, y), i = numbered[2]
-    assert (X.tolist(), y.item(), i) == ([2, 2, 2], 20, 2)
-
-
 def _doubled(samples):
     X, y = default_collate(samples)
     return {"X": 2 * X}, y
 
 
-@pytest.mark.parametrize("collate", [None, _doubled], ids=["default", "own"])
-@pytest.mark.parametrize("kwargs", [{}, {"shuffle": True}, {"drop_last": True, "num_workers": 0}], ids=str)
-def test_numbered_batches_of_a_data_loader_are_the_same_batches(kwargs, collate):
-    dataset = _dataset(33)
+def _same(loader):
+    """The batches of two passes as they are, and with their numbers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        plain = DataLoader(dataset, 8, collate_fn=collate, **kwargs)
-        before = [list(plain) for _ in "ab"]
+        plain = [list(loader()) for _ in "ab"]
         torch.manual_seed(0)
-        numbered = number_batches(DataLoader(NumberedRows(dataset), 8, collate_fn=collate, **kwargs))
-        after = [list(numbered) for _ in "ab"]
-    assert len(numbered) == len(plain)
-    for batch, (same, ids) in zip(sum(before, []), sum(after, []), strict=True):
-        (X, y), (X_numbered, y_numbered) = batch, same
-        assert type(same) is type(batch)
+        told = [list(numbered(loader())) for _ in "ab"]
+    return zip(sum(plain, []), sum(told, []), strict=True)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"drop_last": True}, {"shuffle": True}], ids=str)
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(1, 16), (32, 16), (33, 16), (31, 1), (65, -1)])
+def test_numbered_batches_of_tensors_are_the_same_batches(n_rows, batch_size, kwargs):
+    for (X, y), ((X_again, y_again), ids) in _same(
+        lambda: TensorLoader(_dataset(n_rows), batch_size, **kwargs)
+    ):
+        assert torch.equal(X, X_again)
+        assert torch.equal(y, y_again)
+        assert torch.equal(ids, X[:, 0].long())
+        assert ids.device.type == "cpu"
+
+
+@pytest.mark.parametrize("loader", [TensorLoader, DataLoader])
+def test_numbers_are_positions_in_the_subset(loader):
+    subset = Subset(_dataset(20), [3, 1, 4, 15, 9])
+    batches = [(X[:, 0].tolist(), ids.tolist()) for (X, _), ids in numbered(loader(subset, 3))]
+    assert batches == [([3, 1, 4], [0, 1, 2]), ([15, 9], [3, 4])]
+    ((X, y), ids) = next(numbered(loader(Subset(subset, [4, 0]), 8)))
+    assert (X[:, 0].tolist(), y.tolist(), ids.tolist()) == ([9, 3], [90, 30], [0, 1])
+
+
+class _Negative(DataLoader):
+    """Changes batches on their way, as one that moves them to a device does."""
+
+    def __iter__(self):
+        for X, y in super().__iter__():
+            yield -X, y
+
+
+@pytest.mark.parametrize("collate", [None, _doubled], ids=["default", "own"])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"batch_size": 8},
+        {"batch_size": 8, "shuffle": True},
+        {"batch_size": 8, "drop_last": True},
+        {"batch_sampler": [[5, 3], [7], [1, 2, 0]]},
+        {"batch_size": 4, "sampler": WeightedRandomSampler(torch.ones(33), 50)},
+    ],
+    ids=str,
+)
+def test_numbered_batches_of_a_data_loader_are_the_same_batches(kwargs, collate):
+    dataset = _dataset(33)
+    for (X, y), (same, ids) in _same(lambda: DataLoader(dataset, collate_fn=collate, **kwargs)):
+        X_again, y_again = same
+        assert type(same) is list if collate is None else tuple
         if collate is not None:
-            X, X_numbered = X["X"] / 2, X_numbered["X"] / 2
-        assert torch.equal(X, X_numbered)
-        assert torch.equal(y, y_numbered)
+            X, X_again = X["X"] / 2, X_again["X"] / 2
+        assert torch.equal(X, X_again)
+        assert torch.equal(y, y_again)
         assert torch.equal(ids, X[:, 0].long())
 
 
+def test_passes_of_one_loader_have_numbers_of_their_own():
+    loader = DataLoader(_dataset(9), 2, shuffle=True)
+    first, second = numbered(loader), numbered(loader)
+    for _ in range(3):
+        for told in (first, second):
+            (X, _), ids = next(told)
+            assert torch.equal(ids, X[:, 0].long())
+
+
+def test_a_subclass_may_change_its_batches():
+    for (X, _), ids in numbered(_Negative(_dataset(9), 2, shuffle=True)):
+        assert torch.equal(ids, -X[:, 0].long())
+
+
 @pytest.mark.slow
-def test_numbered_batches_come_from_worker_processes():
-    loader = number_batches(DataLoader(NumberedRows(_dataset(33)), 8, num_workers=2, collate_fn=_doubled))
-    ids = [ids for _, ids in loader]
-    assert torch.cat(ids).tolist() == list(range(33))
-
-
-def test_a_tensor_loader_numbers_without_help():
-    loader = TensorLoader(NumberedRows(_dataset(5)), 2)
-    assert number_batches(loader) is loader
+@pytest.mark.parametrize("persistent", [False, True])
+def test_numbered_batches_come_from_worker_processes(persistent):
+    loader = DataLoader(
+        _dataset(33), 8, num_workers=2, shuffle=True, collate_fn=_doubled, persistent_workers=persistent
+    )
+    for _ in range(2):
+        for (X, _), ids in numbered(loader):
+            assert torch.equal(ids, X["X"][:, 0].long() // 2)
 
 
 class _Stream(IterableDataset):
     def __iter__(self):
-        return iter(range(3))
-
-
-class _OwnLoader(DataLoader):
-    pass
+        return iter([0, 1, 2])
 
 
 @pytest.mark.parametrize(
-    ("iterator", "dataset", "expected"),
+    ("loader", "expected"),
     [
-        (DataLoader, _dataset(3), True),
-        (_OwnLoader, _dataset(3), True),
-        (TensorLoader, _dataset(3), True),
-        (DataLoader, Subset(_dataset(3), [0]), True),
-        (DataLoader, _Stream(), False),
-        (lambda dataset, **kwargs: DataLoader(dataset), _dataset(3), False),
-        (list, _dataset(3), False),
+        (DataLoader(_dataset(3)), True),
+        (_Negative(_dataset(3)), True),
+        (TensorLoader(_dataset(3)), True),
+        (DataLoader(Subset(_dataset(3), [0])), True),
+        (DataLoader(_Stream()), False),
+        (DataLoader(_dataset(3), batch_size=None), False),
+        ([1, 2], False),
     ],
-    ids=["DataLoader", "subclass", "TensorLoader", "subset", "stream", "function", "list"],
+    ids=["DataLoader", "subclass", "TensorLoader", "subset", "stream", "no batches", "list"],
 )
-def test_which_loaders_can_number(iterator, dataset, expected):
-    assert can_number(iterator, dataset) is expected
+def test_which_loaders_can_number(loader, expected):
+    assert can_number(loader) is expected
+    assert all((ids is not None) == expected for _, ids in numbered(loader))
+
+
+@pytest.mark.parametrize("rows", [[0, 12], [-1]], ids=str)
+def test_a_sampler_made_for_other_rows_is_refused_with_a_way_out(rows):
+    loader = TensorLoader(_dataset(9), 2, sampler=rows)
+    with pytest.raises(ValueError, match="drew rows from .* but there are 9 rows.*leave it out there"):
+        list(loader)
 
 
 @pytest.mark.gpu
@@ -212,6 +242,6 @@ def test_numbers_stay_on_the_host():
     device = torch.accelerator.current_accelerator()
     X = torch.arange(10.0, device=device)[:, None]
     dataset = Dataset(X, torch.arange(10, device=device))
-    for (X_batch, _), ids in TensorLoader(NumberedRows(dataset), 4, shuffle=True):
+    for (X_batch, _), ids in numbered(TensorLoader(dataset, 4, shuffle=True)):
         assert ids.device.type == "cpu"
         assert torch.equal(X_batch[:, 0].cpu().long(), ids)

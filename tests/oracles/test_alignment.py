@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 
 from skalss import AdaptiveLatentSampler, Campaign, OracleAnswerError
 from skalss.oracles import ABSTAIN, AnswerKey, BaseOracle, Failed, FunctionOracle
@@ -117,11 +118,6 @@ def test_pieces_of_a_batch_are_put_in_order_each():
     assert got == (2 * frame["x"]).tolist()
 
 
-def test_slices_of_a_frame_go_by_position():
-    frame = pd.DataFrame({"x": np.arange(10.0)}, index=np.arange(10.0)[::-1])  # frame[2:4] would go by label
-    assert answers(lambda rows: rows["x"].to_numpy(), frame, ids=np.arange(10), n_jobs=2) == list(range(10))
-
-
 @pytest.mark.parametrize(
     "values",
     [
@@ -194,6 +190,21 @@ def test_a_key_with_ids_as_its_index():
     with pytest.raises(ValueError, match=r"the pool's rows have none.*to_numpy"):
         key.check_pool(None, 3)
     assert next(AnswerKey({"z": "c", "x": None}).label(None, ["x", "z"])) == [("x", ABSTAIN), ("z", "c")]
+
+
+def test_a_mapping_from_positions():
+    key = AnswerKey({2: "c", 0: "a", 1: "b"})
+    key.check_pool(None, 3)
+    assert next(key.label(None, np.array([1, 2]))) == [(1, "b"), (2, "c")]
+    for other in (AnswerKey({2: "c", 0: "a", 7: "b"}), AnswerKey({0: "a", 1: "b"})):
+        with pytest.raises(ValueError, match="holds no label for|pool's rows have none"):
+            other.check_pool(None, 3)
+
+
+@pytest.mark.parametrize("y", ["abc", {"a", "b", "c"}, iter(["a", "b", "c"]), 3])
+def test_no_key(y):
+    with pytest.raises(TypeError, match="AnswerKey needs the labels as a list.*got "):
+        AnswerKey(y).check_pool(None, 3)
 
 
 def test_a_key_and_its_ids_in_two_orders():
@@ -336,8 +347,8 @@ def test_a_failure_that_would_move_the_budget(charged):
 
 
 def test_a_label_of_hundreds_of_digits_loses_no_other():
-    sampler = AdaptiveLatentSampler(strategy="random", n_initial=9, max_labels=9, random_state=0)
+    sampler = AdaptiveLatentSampler(Ridge(), strategy="random", n_initial=9, max_labels=9, random_state=0)
     campaign = Campaign(sampler, SEEN)
-    with pytest.raises(OracleAnswerError):
-        campaign.run(lambda rows: [*([0, 1] * 4), [10**400]])
+    with pytest.raises(OracleAnswerError, match="must fit a float"):
+        campaign.run(lambda rows: [*range(8), 10**400])
     assert len(campaign.pending) == 1

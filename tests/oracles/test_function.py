@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from skalss import AdaptiveLatentSampler
 from skalss.oracles import ABSTAIN, Failed, FunctionOracle
 from skalss.oracles import calls as calls_module
 from skalss.oracles.base import answer_chunks
@@ -283,14 +284,43 @@ def test_a_frame_is_cut_too():
         ({"backoff": -1}, "backoff must be a finite number of at least 0"),
         ({"timeout": 0}, "timeout must be a finite number above 0, or None"),
         ({"timeout": float("inf")}, "timeout must be a finite number above 0, or None"),
-        ({"n_jobs": 0}, "n_jobs"),
+        ({"backoff": 10**400}, "backoff must be a finite number"),
+        ({"retries": True}, "retries must be a whole number of at least 0, got True"),
+        ({"n_jobs": 0}, "n_jobs must be a whole number other than 0"),
+        ({"n_jobs": "2"}, "n_jobs must be a whole number other than 0, or None, got '2' of type str"),
+        ({"n_jobs": float("nan")}, "n_jobs must be a whole number other than 0"),
+        ({"n_jobs": True}, "n_jobs must be a whole number other than 0"),
+        ({"catch": "NotConverged"}, "catch must be an exception type.*got 'NotConverged'"),
+        ({"catch": ("OSError",)}, "catch must be an exception type.*got 'OSError'"),
+        ({"catch": [OSError, OSError("down")]}, r"got OSError\('down'\)"),
+        ({"catch": KeyboardInterrupt}, "catch must be an exception type"),
+        ({"catch": None}, r"catch must be an exception type.*\(\) for none"),
+        ({"charge_failures": "False"}, "charge_failures must be True or False, got 'False'"),
+        ({"per_row": "no"}, "per_row must be True or False"),
+        ({"cost": -1}, "cost of id 0 is -1.0"),
+        ({"cost": float("nan")}, "is nan"),
+        ({"cost": "2"}, "cost must be one number.*got '2' of type str"),
+        ({"cost": True}, "cost must be one number.*got True"),
+        ({"cost": 10**400}, "cost must give numbers"),
+        ({"cost": ["1"] * 5}, "cost must give numbers"),
+        ({"cost": {"a": float("inf")}}, "cost of id 'a' is inf"),
+        ({"cost": np.ma.masked_equal([1.0, 2.0, 3.0, 4.0, 5.0], 3)}, "cost of id 2 is nan"),
     ],
 )
 def test_wrong_policies_are_refused_before_anything_is_asked(settings, message):
     seen = Seen(lambda X: [0] * len(X))
     oracle = FunctionOracle(seen, **settings)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         oracle.check_pool(None, 5)
-    with pytest.raises(ValueError, match=message):
-        answers(oracle)
+    if "cost" not in settings:
+        with pytest.raises((ValueError, TypeError), match=message):
+            answers(oracle)
+    assert seen.got == []
+
+
+def test_costs_that_leave_a_row_out_are_refused_before_anything_is_asked():
+    seen = Seen(lambda X: [0] * len(X))
+    oracle = FunctionOracle(seen, cost={i: 1.0 for i in range(40) if i != 33})
+    with pytest.raises(ValueError, match="cost holds no entry for the id .*33"):
+        AdaptiveLatentSampler(strategy="random", oracle=oracle, n_initial=5).fit(np.arange(40.0)[:, None])
     assert seen.got == []

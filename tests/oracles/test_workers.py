@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skalss.oracles import FunctionOracle, workers
+import skalss
+from skalss.oracles import Failed, FunctionOracle, workers
 from skalss.oracles.calls import Fault, Returned, cut
 from skalss.oracles.workers import in_workers
 
@@ -149,8 +152,7 @@ def test_workers_are_kept_for_the_next_batch():
 def test_a_kept_worker_that_has_died_is_replaced():
     pids = {outcome.value for _, outcome in outcomes(lambda x: os.getpid())}
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    time.sleep(1)  # until loky has noticed
+        os.kill(pid, signal.SIGKILL)  # and at once the next batch, before anybody has noticed
     answered = [outcome.value for _, outcome in outcomes(lambda x: os.getpid())]
     assert len(answered) == 8
     assert pids.isdisjoint(answered)
@@ -202,8 +204,74 @@ class Unloadable:
 
 
 def test_a_function_that_cannot_be_loaded():
-    with pytest.raises(RuntimeError, match="could not be loaded in a worker process"):
+    with pytest.raises(RuntimeError, match="could not be loaded in a worker process.*'missing_name' is not"):
         list(outcomes(Unloadable()))
+
+
+class DiesAtTheStart:
+    """Ends the process that loads it, for the first `times` times."""
+
+    def __init__(self, note, times):
+        self.note, self.times = str(note), times
+
+    def __call__(self, x):
+        return 0
+
+    def __reduce__(self):
+        count = f"open({self.note!r}, 'a').write('x')"
+        end = f"os._exit(3) if os.path.getsize({self.note!r}) <= {self.times} else None"
+        return eval, (f"(lambda os: [{count}, {end}, lambda x: 2 * x[0]])(__import__('os'))[-1]",)
+
+
+def test_a_worker_that_dies_while_it_starts_is_replaced(tmp_path):
+    got = by_row(outcomes(DiesAtTheStart(tmp_path / "starts", 1), n_rows=3, n_pieces=3, n_jobs=1))
+    assert got == {i: Returned(2.0 * i) for i in range(3)}
+
+
+def test_a_question_whose_workers_die_at_each_start_is_retried_and_has_failed(tmp_path):
+    oracle = FunctionOracle(DiesAtTheStart(tmp_path / "starts", 5), timeout=60.0, per_row=True, backoff=0)
+    failed, answered = list(oracle.label(ROWS[:2, None], np.arange(2)))
+    assert failed == (0, Failed("the worker process died (EXIT(3)) while it started"))
+    assert answered == (1, Failed("the worker process died (EXIT(3)) while it started"))
+    oracle.set_params(retries=1)
+    assert dict(oracle.label(ROWS[:2, None], np.arange(2))) == {0: 0.0, 1: 2.0}
+
+
+# To import the package would take longer than all the rest.
+KILLED = f"""
+import os, sys, time, types
+
+for name, path in [("skalss", {skalss.__path__!r}), ("skalss.oracles", {skalss.oracles.__path__!r})]:
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = path
+from skalss.oracles.workers import Call, in_workers
+
+def simulate(row):
+    with open(NOTE + f"-{{row}}", "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(600)
+
+calls = [Call(0, 1), Call(1, 2)]
+list(in_workers(simulate, calls, take=lambda call: call.start, catch=(), n_jobs=2, timeout=None))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="only systems with SIGKILL")
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(KILLED.replace("NOTE", repr(str(tmp_path / "pid"))))
+    process = subprocess.Popen([sys.executable, script])
+    notes = [tmp_path / f"pid-{i}" for i in (0, 1)]
+    deadline = time.monotonic() + 60
+    while not all(note.exists() and note.read_text() for note in notes):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    killed = time.monotonic()
+    for note in notes:
+        assert_ends(note)
+    assert time.monotonic() - killed < 10
 
 
 def test_workers_share_the_processors(monkeypatch):

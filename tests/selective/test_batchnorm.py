@@ -4,10 +4,14 @@ import torch
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
+from torch.utils.data import DataLoader
 
+from skalss import TaskNet
+from skalss.nets import net_classifier
 from skalss.network.loader import TensorLoader
 from skalss.selective import HardestRows
 from skalss.selective.batchnorm import recalibrate
+from skalss.utils.batchnorm import single_rows
 
 BIASED = {
     "mms": HardestRows(end=1.0, when="always"),
@@ -140,7 +144,7 @@ def test_weights_and_gradients_are_left_alone(make_net, rows, weights_of):
     for parameter in net.module_.parameters():
         parameter.grad = torch.ones_like(parameter)
     before = weights_of(net)
-    recalibrate(net, [(X[:80], y[:80]), (X[80:], y[80:])], numbered=False)
+    recalibrate(net, [(X[:80], y[:80]), (X[80:], y[80:])])
     for name, parameter in net.module_.named_parameters():
         assert torch.equal(parameter, before[name])
         assert torch.equal(parameter.grad, torch.ones_like(parameter))
@@ -152,7 +156,7 @@ def test_without_batch_normalisation_no_batch_is_asked_for(make_net):
         raise AssertionError("asked for a batch")
         yield
 
-    recalibrate(make_net("mms").initialize(), refuse(), numbered=False)
+    recalibrate(make_net("mms").initialize(), refuse())
 
 
 def test_ctrl_c_leaves_the_momentum(make_net, rows):
@@ -163,7 +167,7 @@ def test_ctrl_c_leaves_the_momentum(make_net, rows):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        recalibrate(net, interrupted(), numbered=False)
+        recalibrate(net, interrupted())
     assert net.module_.norm.momentum == 0.1
 
 
@@ -176,3 +180,39 @@ def test_any_loader(loader, make_net, rows):
     X, y = map(torch.from_numpy, rows)
     net = make_net(BIASED["mms"], module=Normalised, iterator_train=iterator).fit(X, y)
     assert is_average(net.module_.norm, rows[0])
+
+
+# -- batches of one row ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [1, 33])
+@pytest.mark.parametrize("params", [{}, {"batch_size": 1}, {"selector__end": 0.2}], ids=str)
+@pytest.mark.parametrize("selector", ["mms", "loss", "hard_negatives", "random", "prune"])
+def test_a_batch_of_one_row_is_trained_on(selector, params, n_rows, make_net, data):
+    X, y = (part[:n_rows] for part in data)
+    net = make_net(selector, module=Normalised, classes=[0, 1, 2], max_epochs=3, **params).fit(X, y)
+    assert sum(b["train_batch_size"] for b in net.history[-1]["batches"]) >= min(n_rows, 16)
+    assert all(p.isfinite().all() for p in net.module_.parameters())
+    with pytest.raises(ValueError, match="more than 1 value per channel"):  # torch is left as it is
+        net.module_.train()(torch.zeros(1, 5))
+
+
+@pytest.mark.parametrize("loader", [None, DataLoader])
+@pytest.mark.parametrize("n_rows", [1, 33])
+def test_a_batch_of_one_row_is_trained_on_by_a_task_net(n_rows, loader, data):
+    params = {} if loader is None else {"iterator_train": loader, "iterator_train__num_workers": 0}
+    X, y = (part[:n_rows] for part in data)
+    model = TaskNet(net_classifier(Normalised, max_epochs=2, batch_size=16, **params)).fit(X, y)
+    assert model.net_.history[-1]["batches"][-1]["train_batch_size"] == (1 if loader or n_rows == 1 else 17)
+
+
+def test_other_batches_are_normalised_as_ever():
+    layer, plain = (torch.nn.BatchNorm1d(3) for _ in "ab")
+    X = torch.arange(12.0).reshape(4, 3)
+    with single_rows(layer):
+        torch.testing.assert_close(layer(X), plain(X))
+        mean = layer.running_mean.clone()
+        expected = (X[:1] - mean) / (layer.running_var + layer.eps).sqrt()
+        torch.testing.assert_close(layer(X[:1]), expected)
+        assert layer.training
+        assert torch.equal(layer.running_mean, mean)

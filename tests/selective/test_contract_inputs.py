@@ -76,6 +76,10 @@ def loader_function(dataset, **kwargs):
     return DataLoader(dataset, **kwargs)
 
 
+def list_of_batches(dataset, **kwargs):
+    return list(DataLoader(dataset, **kwargs))
+
+
 @each_pool_selector
 @pytest.mark.parametrize("loader", ["function", "stream", "unsized"])
 def test_rows_without_positions_or_length(selector, loader, make_net, data, watch):
@@ -87,7 +91,7 @@ def test_rows_without_positions_or_length(selector, loader, make_net, data, watc
         iterator = loader_function if loader == "function" else Unsized
         net = make_net(selector, iterator_train=iterator, **params).fit(X, y)
     assert sizes(net) == [[16] * 10] * 3
-    assert all((s.rows.ids is None) == (loader != "unsized") for s in watch.selections)
+    assert all((s.rows.ids is None) == (loader == "stream") for s in watch.selections)
     known = {row.tobytes() for row in X}
     assert all(row.numpy().tobytes() in known for X_batch, _ in watch.batches for row in X_batch)
 
@@ -97,8 +101,8 @@ def test_a_pruner_refuses_rows_without_positions(selector, make_net, data):
     X, y = data
     with pytest.raises(TypeError, match="PruneEasyRows must know rows again, but .*Stream.*such as 'mms'"):
         make_net(selector, iterator_train__shuffle=False, classes=[0, 1, 2]).fit(Stream(X, y), None)
-    with pytest.raises(TypeError, match="iterator_train=<function loader_function.*Use a DataLoader"):
-        make_net(selector, iterator_train=loader_function).fit(X, y)
+    with pytest.raises(TypeError, match="iterator_train=<function list_of_batches.*Use a DataLoader"):
+        make_net(selector, iterator_train=list_of_batches).fit(X, y)
 
 
 @pytest.mark.parametrize("selector", ["mms", "random", "prune"])

@@ -1,5 +1,7 @@
 """The contract of a selector as an estimator: its parameters, set alone and through the net."""
 
+from itertools import islice
+
 import pytest
 import torch
 from sklearn.base import clone
@@ -181,11 +183,7 @@ def test_a_selector_of_the_users_own(make_net, data):
 
     class EverySecondBatch(BaseSelector):
         def select(self, net, iterator, **fit_params):
-            assert net.numbered_
-            for i, (batch, ids) in enumerate(iterator):
-                assert len(batch[1]) == len(ids)
-                if i % 2 == 0:
-                    yield batch
+            yield from islice(iterator, 0, None, 2)
 
     net = make_net(EverySecondBatch()).fit(*data)
     assert sizes(net) == [[16] * 5] * 2

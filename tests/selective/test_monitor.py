@@ -258,7 +258,7 @@ def test_validation_rows_are_not_counted(make_net, data):
 @pytest.mark.parametrize("loader", ["tensors", "function"])
 def test_rows_used_needs_positions(selector, loader, make_net, data):
     def function(dataset, **kwargs):
-        return torch.utils.data.DataLoader(dataset, **kwargs)
+        return list(torch.utils.data.DataLoader(dataset, **kwargs))
 
     if selector == "prune" and loader == "function":
         pytest.skip("refused")

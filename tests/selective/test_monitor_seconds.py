@@ -1,12 +1,14 @@
 """MarginMonitor: seconds, what selection cost, the warning, and parameters."""
 
 import pickle
+import re
 import warnings
 from types import SimpleNamespace
 
 import pytest
 import torch
 from sklearn.base import clone
+from skorch.dataset import ValidSplit
 from torch import nn
 
 from skalss.selective import HardestRows, MarginMonitor, SelectiveNetRegressor
@@ -29,7 +31,8 @@ class Clock:
 def set_clocks(monkeypatch):
     """Let every choice, every step and every batch loaded take a time of its own."""
 
-    def set_(scoring, training, loading=0.0):
+    def set_(scoring, training, loading=0.0, recalibrating=0.0):
+        monkeypatch.setattr("skalss.selective.net.seconds", Clock(recalibrating))
         for module in ("base", "prune"):
             monkeypatch.setattr(f"skalss.selective.{module}.seconds", Clock(scoring))
         monkeypatch.setattr("skalss.selective.monitor.seconds", Clock(training))
@@ -50,6 +53,21 @@ def test_seconds_are_added_up_and_give_the_cost(make_net, data, set_clocks):
         assert record["selection_cost"] == pytest.approx(1.25)
 
 
+def test_averaging_batch_normalisation_anew_is_a_cost(make_net, data, set_clocks):
+    set_clocks(scoring=0.5, training=2.0, recalibrating=7.0)
+    for record in fit_monitored(make_net(HardestRows(**EXACT)), *data):
+        assert record["seconds_scoring"] == pytest.approx(10 * 0.5 + 7.0)
+        assert record["selection_cost"] == pytest.approx((20 + 5 + 7) / 20)
+
+
+def test_the_table_fits_a_line(make_net, data, capsys):
+    params = {"train_split": ValidSplit(4), "callbacks": [MarginMonitor(warn=False)], "verbose": 1}
+    make_net("mms", **params).fit(*data).partial_fit(*data)
+    lines = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out).splitlines()
+    assert "selection_cost" in lines[0]
+    assert max(map(len, lines)) <= 100
+
+
 @pytest.mark.parametrize(
     "selector", [HardestRows(**EXACT), "random", "prune"], ids=["mms", "random", "prune"]
 )
@@ -63,7 +81,8 @@ def test_a_selection_that_cost_more_than_it_gave_is_told(make_net, data, set_clo
     set_clocks(scoring=9.0, training=1.0)
     net = make_net(HardestRows(**EXACT), callbacks=[MarginMonitor()])
     with pytest.warns(
-        UserWarning, match=r"took 10\.00 times as long .* only \d\.\d\d times as hard.*'prune' or None"
+        UserWarning,
+        match=r"took 10\.00 times as long .*measured seconds.* only \d\.\d\d times as hard.*'prune' or None",
     ):
         net.fit(*data)
 

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -18,10 +19,13 @@ from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
+from skalss import TaskNet
 from skalss.network.loader import TensorLoader
-from skalss.selective import SelectiveNetClassifier
+from skalss.selective import MarginMonitor, PruneEasyRows, SelectiveNetClassifier
+from skalss.selective.base import Selection
+from skalss.selective.rows import Rows
 
-from .selectors import each_name
+from .selectors import as_tensors, each_name
 
 
 class Accumulating(SelectiveNetClassifier):
@@ -197,3 +201,131 @@ def test_the_loader_is_the_one_asked_for(loader, make_net, data):
     net.get_iterator = note
     net.fit(*map(torch.from_numpy, data))
     assert (loader, True) in seen
+
+
+# -- nets that are not one module called module_ ---------------------------------------------------
+
+
+class TwoModules(SelectiveNetClassifier):
+    """Makes its modules by itself, and calls them by other names."""
+
+    def initialize_module(self):
+        self.body_ = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU())
+        self.top_ = nn.Linear(8, 3)
+        return self
+
+    def infer(self, x, **fit_params):
+        return self.top_(self.body_(x))
+
+
+@pytest.mark.parametrize("selector", [None, "mms", "margin", "loss", "hard_negatives", "random", "prune"])
+def test_modules_of_other_names(selector, make_net, data):
+    X, y = data
+    net = make_net(selector, kind=TwoModules, module=None, max_epochs=12, lr=0.2)
+    net.set_params(callbacks=[MarginMonitor(warn=False)]).fit(X, y)
+    assert net.score(X, y) > 0.8
+    assert net.history[-1, "margin_median"] > 0
+
+
+def test_modules_of_other_names_in_a_task_net(make_net, data):
+    model = TaskNet(make_net(kind=TwoModules, module=None, max_epochs=12, lr=0.2), random_state=0)
+    model.fit(*data)
+    assert model.head_name_ == "top_"
+    Z, P = model.features_and_logits(data[0][:4])
+    weight, bias = model.head_weight(), model.net_.top_.bias.detach().numpy()
+    np.testing.assert_allclose(Z @ weight.T + bias, P, atol=1e-5)
+    again = TaskNet(make_net(kind=TwoModules, module=None)).set_state(model.get_state())
+    np.testing.assert_allclose(again.predict_proba(data[0]), model.predict_proba(data[0]))
+
+
+@each_name
+def test_outputs_in_training_mode_after_a_fit(selector, make_net, data):
+    X, y = data
+    net = make_net(selector, iterator_train__shuffle=False).fit(X, y)
+    np.testing.assert_allclose(net.forward(X, training=True).detach(), net.forward(X), atol=1e-6)
+    assert sum(map(len, net.forward_iter(X, training=True))) == len(X)
+    assert all(len(batch) == 2 for batch in net.get_iterator(net.get_dataset(X, y), training=True))
+
+
+class Doubling(DataLoader):
+    def __iter__(self):
+        for X, y in super().__iter__():
+            yield 2 * X, y
+
+
+@each_name
+def test_a_loader_that_changes_its_batches(selector, make_net, data, watch):
+    X, y = data
+    make_net(selector, watch=watch, iterator_train=Doubling).fit(X, y)
+    for (X_batch, y_batch), ids in zip(watch.batches, watch.ids, strict=True):
+        np.testing.assert_array_equal(X_batch, 2 * X[ids])
+        np.testing.assert_array_equal(y_batch, y[ids])
+
+
+@each_name
+def test_a_batch_sampler_needs_no_other_setting(selector, make_net, data, watch):
+    batches = [list(range(start, start + 20)) for start in (0, 60, 20)]
+    net = make_net(selector, watch=watch, iterator_train__batch_sampler=batches)
+    net.set_params(iterator_train__shuffle=False).fit(*data)
+    assert set(torch.cat(watch.ids).tolist()) <= {i for batch in batches for i in batch}
+
+
+# -- weights of samples, as skorch's documentation has them ----------------------------------------
+
+
+class Weighted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, rows, sample_weight=None):
+        return self.head(rows)
+
+
+class WeightedNet(SelectiveNetClassifier):
+    def get_loss(self, y_pred, y_true, X, *args, **kwargs):
+        losses = super().get_loss(y_pred, y_true, X, *args, **kwargs)
+        return (X["sample_weight"] * losses).mean()
+
+
+class FirstGradient(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.gradient_ = None
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        if self.gradient_ is None:
+            self.gradient_ = torch.cat([p.grad.flatten() for _, p in named_parameters])
+
+
+@pytest.mark.parametrize(
+    "selector", ["mms", "margin", "entropy", "loss", "hard_negatives", "random", "prune"]
+)
+def test_weights_of_samples_count_in_the_gradient(selector, make_net, data):
+    X, y = data
+    weights = np.random.default_rng(0).exponential(size=len(y)).astype(np.float32) ** 2
+    first = FirstGradient()
+    net = make_net(
+        selector, kind=WeightedNet, module=Weighted, criterion__reduction="none", classes=[0, 1, 2], lr=1e-9
+    )
+    net.set_params(batch_size=len(y), callbacks=[("first", first)])  # a pool of all rows, all selected
+    net.fit({"rows": X, "sample_weight": weights}, y)
+    output = net.module_(torch.from_numpy(X))
+    losses = nn.functional.cross_entropy(output, torch.from_numpy(y), reduction="none")
+    loss = (torch.from_numpy(weights) * losses).mean()
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(net.module_.parameters()))])
+    torch.testing.assert_close(first.gradient_, expected, rtol=1e-3, atol=1e-6)
+    net = clone(net).set_params(batch_size=16, lr=0.1, max_epochs=6)
+    net.fit({"rows": X, "sample_weight": weights}, y)
+    assert np.mean(net.predict({"rows": X, "sample_weight": weights}) == y) > 0.7
+
+
+def test_rows_that_stay_weigh_more_whatever_the_user_does_with_losses(make_net, data):
+    X, y = as_tensors(data)
+    net = make_net("prune", kind=WeightedNet, criterion__reduction="none").initialize()
+    net.selector_ = PruneEasyRows()
+    weights, twice = torch.rand(20), torch.tensor([1.0, 2.0]).repeat(10)
+    net.selection_ = Selection(Rows((X[:20], y[:20]), weights=twice))
+    output = net.module_(X[:20])
+    loss = net.get_loss(output, y[:20], {"sample_weight": weights}, training=True)
+    expected = (weights * twice * nn.functional.cross_entropy(output, y[:20], reduction="none")).mean()
+    torch.testing.assert_close(loss, expected)

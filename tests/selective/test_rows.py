@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from skorch.dataset import Dataset
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Subset, default_collate
 
-from skalss.network.loader import NumberedRows, TensorLoader
+from skalss.network.loader import TensorLoader, numbered
 from skalss.selective.rows import Rows, RowStream
 
 FORMS = {
@@ -21,7 +21,7 @@ each_form = pytest.mark.parametrize("form", FORMS)
 class Endless:
     """A loader without a length. Rows are their own numbers, X and y alike."""
 
-    def __init__(self, n_rows, batch_size=10, form="tensor", numbered=False):
+    def __init__(self, n_rows, batch_size=10, form="tensor"):
         self.n_rows, self.batch_size, self.form, self.numbered = n_rows, batch_size, form, numbered
         self.n_passes = 0
 
@@ -29,13 +29,22 @@ class Endless:
         self.n_passes += 1
         for start in range(0, self.n_rows, self.batch_size):
             ids = torch.arange(start, min(start + self.batch_size, self.n_rows))
-            batch = (FORMS[self.form](ids[:, None].float()), ids)
-            yield (batch, ids) if self.numbered else batch
+            yield ids[:, None].float(), ids
 
 
 class Loader(Endless):
     def __len__(self):
         return -(-self.n_rows // self.batch_size)
+
+
+def data_loader(n_rows, form="tensor"):
+    """The same rows, of a loader that can tell their positions."""
+
+    def collate(ids):
+        ids = torch.tensor(ids)
+        return FORMS[form](ids[:, None].float()), ids
+
+    return DataLoader(range(n_rows), 10, collate_fn=collate)
 
 
 def leaves(nested):
@@ -71,7 +80,7 @@ def one_pass(stream, factor, **kwargs):
     ("n_rows", "factor"), [(1, 2), (10, 1), (11, 1.5), (29, 3), (90, 3), (95, 1.5), (100, 100), (105, 2)]
 )
 def test_every_row_comes_once_a_pass_in_pools_of_the_size_asked(n_rows, factor, loader):
-    stream = RowStream(loader(n_rows), numbered=False)
+    stream = RowStream(loader(n_rows))
     for _ in range(3):
         assert stream.at_start
         *pools, last = one_pass(stream, factor)
@@ -97,17 +106,17 @@ def test_every_row_comes_once_a_pass_in_pools_of_the_size_asked(n_rows, factor, 
     ],
 )
 def test_a_short_tail_comes_along_with_the_pool_before(n_rows, min_tail, sizes):
-    stream = RowStream(Loader(n_rows), numbered=False)
+    stream = RowStream(Loader(n_rows))
     assert [len(pool) for pool in one_pass(stream, 3, min_tail=min_tail)] == sizes
 
 
 def test_a_share_of_a_batch_is_rounded():
-    stream = RowStream(Loader(100), numbered=False)
+    stream = RowStream(Loader(100))
     assert [len(stream.take(factor)) for factor in (1.26, 2.5, 1.04)] == [13, 25, 10]
 
 
 def test_factors_may_change_within_a_pass():
-    stream = RowStream(Loader(100), numbered=False)
+    stream = RowStream(Loader(100))
     taken = [numbers(stream.take(factor)) for factor in (1, 3, 1, 2.5, 1)]
     assert [len(rows) for rows in taken] == [10, 30, 10, 25, 10]
     assert sum(taken, []) == list(range(85))
@@ -115,7 +124,7 @@ def test_factors_may_change_within_a_pass():
 
 def test_a_single_batch_is_what_the_loader_made():
     batches = [(torch.ones(4, 1), torch.ones(4)), (torch.zeros(2, 1), torch.zeros(2))]
-    stream = RowStream(batches, numbered=False)
+    stream = RowStream(batches)
     assert stream.take_batch().batch is batches[0]
     assert stream.take_batch().batch is batches[1]
     assert stream.take_batch() is None
@@ -125,7 +134,7 @@ def test_a_single_batch_is_what_the_loader_made():
 
 
 def test_a_single_batch_after_a_pool_is_whole_and_new():
-    stream = RowStream(Loader(100), numbered=False)
+    stream = RowStream(Loader(100))
     seen = numbers(stream.take(2.5))
     for _ in range(4):
         batch = numbers(stream.take_batch())
@@ -137,15 +146,15 @@ def test_a_single_batch_after_a_pool_is_whole_and_new():
 
 def test_each_pass_starts_the_iterator_anew():
     loader = Loader(30)
-    stream = RowStream(loader, numbered=False)
+    stream = RowStream(loader)
     for _ in range(4):
         one_pass(stream, 3)
     assert loader.n_passes == 4
 
 
 def test_an_iterator_without_a_length_shows_it_after_a_pass():
-    assert RowStream(Loader(95), numbered=False).n_batches == 10
-    stream = RowStream(Endless(95), numbered=False)
+    assert RowStream(Loader(95)).n_batches == 10
+    stream = RowStream(Endless(95))
     assert stream.n_batches == float("inf")
     one_pass(stream, 3)
     assert stream.n_batches == 10
@@ -154,7 +163,7 @@ def test_an_iterator_without_a_length_shows_it_after_a_pass():
 @pytest.mark.parametrize("loader", [[], Endless(0)], ids=["list", "generator"])
 @pytest.mark.parametrize("factor", [1, 3])
 def test_an_empty_iterator_gives_nothing(loader, factor):
-    stream = RowStream(loader, numbered=False)
+    stream = RowStream(loader)
     assert stream.take(factor) is None
     assert stream.at_start
     assert stream.n_batches == 0
@@ -167,7 +176,7 @@ def test_an_empty_iterator_gives_nothing(loader, factor):
 @each_form
 @pytest.mark.parametrize("factor", [1, 3])
 def test_ids_go_with_their_rows_whatever_the_form_of_X(form, factor):
-    stream = RowStream(Loader(35, form=form, numbered=True), numbered=True)
+    stream = RowStream(data_loader(35, form))
     seen = []
     rows = stream.take(factor)
     while rows is not None:
@@ -215,7 +224,7 @@ def keep_even(rows):
 
 @pytest.mark.parametrize("factor", [1, 3])
 def test_pools_are_full_although_rows_are_left_out(factor):
-    stream = RowStream(Loader(200, numbered=True), numbered=True)
+    stream = RowStream(data_loader(200))
     sizes, seen = [], []
     while not sizes or not stream.at_start:
         rows = stream.take(factor, keep_even, min_tail=2)
@@ -228,16 +237,16 @@ def test_pools_are_full_although_rows_are_left_out(factor):
     assert (stream.batch_size, stream.n_batches) == (10, 20)
 
 
-@pytest.mark.parametrize("loader", [Loader, Endless])
+@pytest.mark.parametrize("loader", [Loader, Endless, data_loader])
 def test_nothing_kept_is_nothing_given(loader):
-    stream = RowStream(loader(30, numbered=True), numbered=True)
+    stream = RowStream(loader(30))
     assert stream.take(3, lambda rows: rows.pick(torch.tensor([], dtype=int))) is None
     assert stream.at_start
     assert (stream.batch_size, stream.n_batches) == (10, 3)
 
 
 def test_a_batch_of_which_nothing_is_kept_is_passed_over():
-    stream = RowStream(Loader(30, numbered=True), numbered=True)
+    stream = RowStream(data_loader(30))
 
     def late(rows):
         return rows.pick((rows.ids >= 12).nonzero()[:, 0])
@@ -259,13 +268,13 @@ def test_means_count_the_rows_left_out():
 
 def tensor_loader(rows, **kwargs):
     X = torch.arange(200.0)[:, None]
-    return TensorLoader(NumberedRows(Subset(Dataset(X, X[:, 0].long()), rows)), 10, **kwargs)
+    return TensorLoader(Subset(Dataset(X, X[:, 0].long()), rows), 10, **kwargs)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_pools_of_tensors_hold_the_rows_of_their_positions(shuffle):
     subset = list(range(199, 99, -1))
-    stream = RowStream(tensor_loader(subset, shuffle=shuffle), numbered=True)
+    stream = RowStream(tensor_loader(subset, shuffle=shuffle))
     torch.manual_seed(0)
     for _ in range(2):
         seen = []
@@ -285,9 +294,61 @@ def test_pools_of_tensors_hold_the_rows_of_their_positions(shuffle):
 def test_pools_of_tensors_are_those_of_its_batches():
     torch.manual_seed(0)
     loader = tensor_loader(range(95), shuffle=True)
-    expected = [ids for _ in range(2) for _, ids in loader]
+    expected = [ids for _ in range(2) for _, ids in numbered(loader)]
     torch.manual_seed(0)
-    stream = RowStream(loader, numbered=True)
+    stream = RowStream(loader)
     got = [stream.take(3) for _ in range(6)]
     assert [len(rows) for rows in got] == [30, 30, 35] * 2
     assert torch.equal(torch.cat([rows.ids for rows in got]), torch.cat(expected))
+
+
+# -- rows padded batch by batch --------------------------------------------------------------------
+
+
+class Ragged:
+    """Row i is i, 1 + i % 4 times; the labels are the rows' numbers."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, i):
+        return torch.full((1 + i % 4,), float(i)), i
+
+
+def pad(samples):
+    rows, y = zip(*samples, strict=True)
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=-1.0), torch.tensor(y)
+
+
+def test_rows_that_were_padded_batch_by_batch_are_padded_together():
+    stream = RowStream(DataLoader(Ragged(), 3, collate_fn=pad, sampler=list(range(0, 40, 2))))
+    seen = []
+    while not seen or not stream.at_start:
+        rows = stream.take(2, min_tail=1)
+        X, y = rows.batch
+        assert [row[row >= 0].tolist() for row in X] == [[i] * (1 + i % 4) for i in y.tolist()]
+        seen += y.tolist()
+    assert seen == list(range(0, 40, 2))
+
+
+class Shorter(DataLoader):
+    def __iter__(self):
+        return ((X[:, :-1], y) for X, y in super().__iter__())
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [DataLoader(Ragged(), 1), list(DataLoader(Ragged(), 3, collate_fn=pad)), Shorter(Ragged(), 1)],
+    ids=["collated by torch", "no loader of torch", "changed by a subclass"],
+)
+def test_rows_of_several_shapes_are_refused_with_a_way_out(loader):
+    with pytest.raises(ValueError, match=r"rows of one shape, got .* and .*Pad all rows .*selector=None"):
+        RowStream(loader).take(2)
+
+
+def test_positions_are_not_told_where_collating_leaves_rows_out():
+    loader = DataLoader(range(6), 3, collate_fn=lambda ids: default_collate([(i, i) for i in ids if i != 4]))
+    stream = RowStream(loader)
+    assert stream.take_batch().ids.tolist() == [0, 1, 2]
+    rows = stream.take_batch()
+    assert (rows.batch[0].tolist(), rows.ids) == ([3, 5], None)

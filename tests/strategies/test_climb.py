@@ -18,7 +18,7 @@ def climb(snapshot, **params):
 
     Every row moves, unless `stop_at_flip` finds it flipped from the start: so each gives one point.
     """
-    strategy = InterpolationStrategy(**{**PLAIN_CLIMB, **params})
+    strategy = InterpolationStrategy(bounds=None, **{**PLAIN_CLIMB, **params})
     candidates = strategy.query(snapshot, len(snapshot.y_labeled))
     order = candidates.starts.argsort()
     assert candidates.starts[order].tolist() == list(range(len(order)))

@@ -70,7 +70,7 @@ def test_a_random_step_is_in_units_of_each_component_of_the_codes(world):
     """Else a component that hardly varies would be moved by many times its range."""
     deviations = world.codes.std(axis=0)
     assert deviations.max() > 1.2 * deviations.min()
-    strategy = InterpolationStrategy(climb="random", n_steps=1, step=0.01, min_distance=None)
+    strategy = InterpolationStrategy(climb="random", n_steps=1, step=0.01, min_distance=None, bounds=None)
     snapshot = world.snapshot()
     made = strategy.query(snapshot, 60)
     moved = (made.codes - world.codes[snapshot.latent.nearest(made.codes)[0][:, 0]]) / deviations
@@ -89,7 +89,7 @@ def test_a_climb_of_disagreement_hardly_moves_what_hardly_varies(world):
     codes = world.codes.copy()
     codes[:, 0] *= 1e-3 / codes[:, 0].std()  # this component hardly varies
     snapshot = world.snapshot(latent=lambda: Encoded(world.latent_model, codes))
-    strategy = InterpolationStrategy(climb="disagreement", n_steps=2, step=0.5, n_members=2)
+    strategy = InterpolationStrategy(climb="disagreement", n_steps=2, step=0.5, n_members=2, bounds=None)
     made = strategy.query(snapshot, 20)
     gaps = np.abs(made.codes[:, None, 0] - codes[None, :, 0]).min(axis=1)
     assert gaps.max() <= 1e-3 + 1e-5

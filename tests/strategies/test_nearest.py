@@ -12,7 +12,7 @@ from .measures import to_labelled
 def test_takes_the_nearest_row_to_where_the_climb_arrives(world):
     snapshot = world.snapshot()
     candidates = NearestNeighborStrategy(**PLAIN_CLIMB).query(snapshot, 10)
-    points = InterpolationStrategy(**PLAIN_CLIMB).query(world.snapshot(), 40)  # where each start arrives
+    points = InterpolationStrategy(bounds=None, **PLAIN_CLIMB).query(world.snapshot(), 40)  # where it arrives
     climbed = points.codes[points.starts.argsort()][candidates.starts]
     free = snapshot.unlabeled
     distance = np.linalg.norm(climbed[:, None].astype(float) - world.codes[free][None], axis=2)

@@ -9,13 +9,13 @@ from skalss.strategies import Encoded, RandomCodesStrategy
 
 
 def test_normal_codes_have_the_moments_of_the_pool(world):
-    codes = RandomCodesStrategy().query(world.snapshot(), 4000).codes
+    codes = RandomCodesStrategy(bounds=None).query(world.snapshot(), 4000).codes
     np.testing.assert_allclose(codes.mean(axis=0), world.codes.mean(axis=0), atol=1.5)
     np.testing.assert_allclose(np.cov(codes, rowvar=False), np.cov(world.codes, rowvar=False), atol=25)
 
 
 def test_a_latin_hypercube_has_one_code_in_each_slice(world):
-    codes = RandomCodesStrategy("latin_hypercube").query(world.snapshot(), 50).codes
+    codes = RandomCodesStrategy("latin_hypercube", bounds=None).query(world.snapshot(), 50).codes
     low, high = np.percentile(world.codes, [1, 99], axis=0)
     slices = np.floor((codes - low) / (high - low) * 50).astype(int)
     for column in slices.T:
@@ -26,7 +26,7 @@ def test_a_latin_hypercube_has_one_code_in_each_slice(world):
 def test_a_single_component(world):
     snapshot = world.snapshot(latent=lambda: Encoded(None, world.codes[:, :1]))
     for design in ("normal", "latin_hypercube"):
-        assert RandomCodesStrategy(design).query(snapshot, 7).codes.shape == (7, 1)
+        assert RandomCodesStrategy(design, bounds=None).query(snapshot, 7).codes.shape == (7, 1)
 
 
 def test_a_wrong_design():

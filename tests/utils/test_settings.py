@@ -1,7 +1,10 @@
 """The settings of an estimator as text."""
 
+import copy
+import os
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -23,7 +27,7 @@ from skalss import AdaptiveLatentSampler, MaxRounds, TaskNet
 from skalss.latent import LinearLatent, PretrainedLatent
 from skalss.nets import MLP, LeNet, net_classifier
 from skalss.strategies import UncertaintyStrategy
-from skalss.utils.settings import describe, differing_parameters
+from skalss.utils.settings import blind_spots, describe, differing_parameters
 
 X = np.random.default_rng(0).normal(size=(20, 3))
 
@@ -134,6 +138,114 @@ def test_weights_count_unless_they_are_to_be_read_from_a_file():
     assert describe(first) != describe(second)
     assert describe(first, weights=False) == describe(second, weights=False)
     assert describe(clone(first)) == describe(first)
+
+
+class Scaled(nn.Module):
+    """Holds a number that is no weight."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+class Masked(nn.Module):
+    def __init__(self, mask):
+        super().__init__()
+        self.register_buffer("mask", mask, persistent=False)
+
+
+def times(factor):
+    def multiply(x):
+        return factor * x
+
+    return multiply
+
+
+def pipeline(n_rows):
+    return make_pipeline(StandardScaler(), Ridge()).fit(X[:n_rows], X[:n_rows, 0])
+
+
+def attention(n_heads):
+    torch.manual_seed(0)
+    return nn.MultiheadAttention(4, n_heads)
+
+
+def net(seed):
+    torch.manual_seed(seed)
+    return net_classifier(module__input_dim=3, module__output_dim=2, max_epochs=1)
+
+
+DIFFER = {  # made with 1 and made with 2
+    "number of a module": lambda k: Scaled(k),
+    "tensor of a module": lambda k: nn.Sequential(Scaled(torch.full((3,), float(k)))),
+    "function of a module": lambda k: Scaled(times(k)),
+    "buffer that is not saved": lambda k: Masked(torch.full((3,), k)),
+    "heads that no text shows": lambda k: attention(k),
+    "lambda": lambda k: [lambda x: x + 1, lambda x: x + 2][k - 1],
+    "closure": times,
+    "default": lambda k: lambda x, factor=k: factor * x,
+    "nested code": lambda k: [lambda xs: [x + 1 for x in xs], lambda xs: [x - 1 for x in xs]][k - 1],
+    "method of a module": lambda k: Scaled(k).forward,
+    "lazy layer": lambda k: nn.Sequential(nn.LazyLinear(k), nn.Flatten()),
+    "frozen pipeline": lambda k: FrozenEstimator(pipeline(10 * k)),
+    "frozen net": lambda k: FrozenEstimator(net(k).fit(X.astype("float32"), (X[:, 0] > 0).astype(int))),
+    "frozen boosting": lambda k: FrozenEstimator(
+        GradientBoostingRegressor(n_estimators=2, random_state=0).fit(X[: 10 * k], X[: 10 * k, 0])
+    ),
+    "module of a net": lambda k: net_classifier(module(k)),
+    "criterion of a net": lambda k: net_classifier(criterion__weight=torch.full((3,), float(k))),
+}
+
+
+@pytest.mark.parametrize("make", DIFFER.values(), ids=DIFFER)
+def test_what_is_done_counts(make):
+    assert describe(make(1)) == describe(make(1))
+    assert describe(make(1)) != describe(make(2))
+    assert describe(copy.deepcopy(make(1))) == describe(make(1))
+
+
+def test_it_is_the_same_in_any_process_with_any_seed_of_hashes():
+    code = (
+        "import numpy as np, torch; from torch import nn; from sklearn.frozen import FrozenEstimator;"
+        "from sklearn.ensemble import GradientBoostingRegressor; from skalss.utils.settings import describe;"
+        "X = np.random.default_rng(0).normal(size=(20, 3)); torch.manual_seed(0); net = nn.Linear(3, 2);"
+        "net.extra = {'b': 1, 'a': {'y', 'x'}}; held = {'q', 'p'};"
+        "tree = GradientBoostingRegressor(n_estimators=2, random_state=0).fit(X, X[:, 0]);"
+        "make = lambda: (lambda x: (x, held));"
+        "print(describe([net, FrozenEstimator(tree), make(), eval('lambda x: (x, {1, 2})')]))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
+
+
+def test_what_nothing_tells_apart_is_named():
+    assert blind_spots([1, "a", net_classifier(), module(), X]) == []
+    assert blind_spots({"lock": [threading.Lock()]}) == ["_thread.lock"]
+
+
+def test_ordinary_settings_are_named_as_before():
+    """So that ledgers of earlier versions stay good."""
+    plain = [
+        AdaptiveLatentSampler(net_classifier(LeNet), LinearLatent(4), UncertaintyStrategy("margin")),
+        PretrainedLatent(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Flatten())),
+        FrozenEstimator(LinearLatent(2, random_state=0).fit(X)),
+        np.array(["a", None], dtype=object),
+        partial(sorted, reverse=True),
+    ]
+    for value in plain:
+        assert describe(value) == describe(value, whole=False)
 
 
 def test_what_holds_itself_is_named_once():

@@ -41,6 +41,8 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.targets.target_of_task", targets.target_of_task, task="regression")
     yield of_function("skalss.datasets.load_digits_pool", datasets.load_digits_pool)
     yield of_function("skalss.datasets.make_vessels", datasets.make_vessels, size=16)
+    box = {"low": (0.0, 1.0), "high": (1.0, 2.0), "n": 16}
+    yield of_class("skalss.simulation.Box", simulation.Box, lambda made: made.draw(0), **box)
     yield of_function("skalss.nets.net_classifier", train_classifier, module=s.mlp_factory)
     yield of_function("skalss.nets.net_regressor", train_regressor, module=s.mlp_factory)
     table = {"results": world.results}
