@@ -128,6 +128,11 @@ class Models:
 
     def _check_latent_model(self, model: BaseEstimator) -> None:
         missing = [name for name in ("fit", "transform", "decode") if not hasattr(model, name)]
+        if isinstance(model, type):
+            raise TypeError(
+                f"latent_model must be a latent model or None, got the class {model.__name__}. Pass an "
+                f"instance, {model.__name__}(...)."
+            )
         if missing:
             raise TypeError(
                 f"latent_model must be a latent model or None, got {model!r}, which has no "

@@ -159,11 +159,11 @@ class Pool:
         """Refuse what the network of a campaign can never predict."""
         if pd.isna(y_val).any():
             raise ValueError("y_val has missing labels. Leave out the rows that have none, of X_val, too.")
-        self.target.check_column(y_val)
         own = type(self.target)()
         if self._classes_are_named:
             own.know(self.target.classes)
         checked = own.as_array([own.check(label) for label in y_val.tolist()])
+        self.target.check_column(checked)
         classes = self.target.classes
         if classes is not None and not np.isin(checked, classes).any():
             raise ValueError(

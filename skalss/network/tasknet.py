@@ -328,6 +328,8 @@ class TaskNet(BaseEstimator):
         trial.n_features_in_ = X.shape[1]
         with seeded(0, trial.device_), tempfile.TemporaryDirectory() as folder:
             trial._start_net(trial._scaled(X))
+            # The dry run saw two rows: logits may all have been above 0 there, as probabilities are.
+            check_output(trial.net_, trial._output(X), trial.target_)
             keep_inside(trial.net_, folder)
             if self.class_weight is not None:
                 check_criterion(trial.net_)
@@ -395,6 +397,11 @@ class TaskNet(BaseEstimator):
                 output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
+
+    def _output(self, X: np.ndarray) -> Tensor:
+        """Return what the module says of rows, before any nonlinearity of skorch's."""
+        with torch.no_grad():
+            return torch.cat([first_output(out) for out in self._in_chunks(X, self.net_.infer)])
 
     def _prepared_net(self, row_shape: tuple[int, ...]) -> NeuralNet:
         estimator = net_classifier() if self.estimator is None else self.estimator

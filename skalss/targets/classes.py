@@ -78,6 +78,8 @@ class Classes(BaseTarget):
             found = np.asarray(listed)
         except ValueError as error:  # lists of unequal length
             raise ValueError(f"classes must be a sequence of labels, got {show(labels)}.") from error
+        if found.ndim != 1:
+            raise ValueError(f"classes must be one sequence of labels, got the shape {found.shape}.")
         if found.dtype != object and not isinstance(listed, list):
             found = np.unique(found)
         # NumPy would turn the numbers of a mixed list into text.

@@ -20,16 +20,28 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         If there is no such name.
     """
     if isinstance(device, torch.device):
-        return device
+        return _there(device)
     if not isinstance(device, str):
         raise TypeError(f"device must be {_ALLOWED}, got {show(device)}.")
     if device == "auto":
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return torch.device("cpu") if accelerator is None else accelerator
     try:
-        return torch.device(device)
+        named = torch.device(device)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"device must be {_ALLOWED}, got {show(device)}.") from error
+    return _there(named)
+
+
+def _there(device: torch.device) -> torch.device:
+    """Refuse a device that this machine, or this build of torch, does not have."""
+    try:
+        torch.empty(1, device=device)
+    except Exception as error:  # an AssertionError, a RuntimeError or a NotImplementedError, by the build
+        raise ValueError(
+            f"device={str(device)!r} cannot be used here: {error}. Pass 'auto', which takes what there is."
+        ) from error
+    return device
 
 
 def supports_bf16(device: torch.device) -> bool:
