@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skalss",),
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,
+    "capture_repr": ("_repr_html_",),  # not the objects that a last line of Matplotlib returns
 }
 
 if os.environ.get("SKALSS_DOCS_INTERSPHINX"):

@@ -58,13 +58,13 @@ class MLP(nn.Module):
         layers: list[nn.Module] = [nn.Flatten()]
         widths = (input_dim, *hidden_layer_sizes)
         for width_in, width_out in pairwise(widths):
-            layers += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(float(dropout))]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], output_dim)
 
     def forward(self, X: Tensor) -> Tensor:
         """Map rows (n, ...) to outputs (n, output_dim)."""
-        _check_rows(X, self.input_dim)
+        _check_rows(X, self.input_dim, self.head.weight)
         return self.head(self.body(X))
 
 
@@ -108,18 +108,20 @@ class LeNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        _check_rows(X, math.prod(self.input_shape))
+        _check_rows(X, math.prod(self.input_shape), self.head.weight)
         return self.head(self.body(X.reshape(-1, *self.input_shape)))
 
 
-def _check_rows(X: Tensor, n_values: int) -> None:
-    """Refuse what are no rows of so many values."""
+def _check_rows(X: Tensor, n_values: int, weight: Tensor) -> None:
+    """Refuse what are no rows of so many values, or of another dtype than the weights."""
     check_tensor("X", X)
     if X.ndim < 2 or math.prod(X.shape[1:]) != n_values:
         raise ValueError(
-            f"X must be rows of {n_values} values, got a tensor of shape {tuple(X.shape)}. Make the module "
-            "for rows of that shape."
+            f"X must be rows of {n_values} values, got a tensor of shape {tuple(X.shape)}. Set input_dim or "
+            "input_shape to that."
         )
+    if X.dtype != weight.dtype and not torch.is_autocast_enabled(X.device.type):
+        raise TypeError(f"X must have the dtype of the weights, {weight.dtype}, got {X.dtype}.")
 
 
 def _image_shape(input_shape: Sequence[int], least: int = 1) -> tuple[int, int, int]:
@@ -176,7 +178,7 @@ class ResNet8(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        _check_rows(X, math.prod(self.input_shape))
+        _check_rows(X, math.prod(self.input_shape), self.head.weight)
         features = self.stages(self.stem(X.reshape(-1, *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 
@@ -224,7 +226,7 @@ def net_classifier(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neu
     >>> net_classifier(LeNet, max_epochs=20).max_epochs
     20
     """
-    check_callable("module", module)
+    check_callable("module", module, classes=True)
     return NeuralNetClassifier(module, **{"criterion": nn.CrossEntropyLoss, **_few_labels(params), **params})
 
 
@@ -245,7 +247,7 @@ def net_regressor(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neur
     net : NeuralNetRegressor
         Not fitted.
     """
-    check_callable("module", module)
+    check_callable("module", module, classes=True)
     return NeuralNetRegressor(module, **{**_few_labels(params), **params})
 
 

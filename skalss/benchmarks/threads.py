@@ -21,10 +21,11 @@ import joblib
 import numpy as np
 import torch
 
-from .. import AdaptiveLatentSampler, TaskNet
 from ..datasets import load_digits_pool
 from ..latent import VAE
 from ..nets import MLP, net_classifier
+from ..network import TaskNet
+from ..sampler import AdaptiveLatentSampler
 from ..selective import SelectiveNetClassifier
 from .common import conditions, make_parser, markdown_table
 

@@ -404,6 +404,11 @@ class Campaign:
         with showing_progress(self.sampler.verbose):
             if last is None and self.records.labels():
                 self.parts.judge.measure(first_set=self._rounds.is_first_set())
+            if last is None and self.stop_reason and not self.records.labels(held_out=True):
+                raise ValueError(
+                    f"There is no label to train on yet, and the campaign ended by {self.stop_reason!r} "
+                    "before one was bought. Allow more of that, or give labels with y and labeled."
+                )
             model = self.models.final() if last is None else last
         self._rounds.stop()
         sampler = clone(self.sampler).set_params(oracle=self._given_oracle)

@@ -22,11 +22,12 @@ from ..latent import default_latent_model
 from ..network import check_task_model, make_task_model
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import Box
-from ..strategies import BaseStrategy
+from ..strategies import STRATEGIES, BaseStrategy
 from ..targets import make_target
 from ..utils.checks import (
     check_array_like,
     check_callable,
+    check_choice,
     check_count,
     check_mapping,
     check_n_jobs,
@@ -145,8 +146,9 @@ def compare_strategies(
             check_array_like(name, array)
     _check_test_rows(X, X_test, y_test)
     check_task_model(sampler.estimator)
-    target = make_target(sampler)
-    target.check_column(target.column(y_test, "y_test"))
+    target = make_target(sampler, sampler.classes)
+    for label in target.column(y_test, "y_test"):
+        target.check(label)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test)
     X_test, y_test = to_host(X_test), make_target(make_task_model(sampler.estimator)).column(y_test)
@@ -212,6 +214,14 @@ def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
         if isinstance(strategies, Mapping)
         else [(arm if isinstance(arm, str) else repr(arm), arm) for arm in strategies]
     )
+    for _, arm in named:
+        if not isinstance(arm, str | BaseStrategy | Mapping):
+            raise TypeError(
+                f"strategies must hold names, strategies or dicts of parameters, got {show(arm)} of type "
+                f"{type(arm).__name__}."
+            )
+        if isinstance(arm, str):
+            check_choice("strategies", arm, ["auto", *sorted(STRATEGIES)], also="BaseStrategy objects")
     names = [" ".join(str(name).split()) for name, _ in named]  # one line of a CSV file, of a legend
     if len(set(names)) < len(names):
         raise ValueError(f"strategies holds an arm twice: {names}. Give each a name of its own in a dict.")

@@ -105,7 +105,7 @@ def make_vessels(
     ((3, 3, 32, 32), 0.21875)
     """
     check_positive_int("n_samples", n_samples)
-    check_positive_int("size", size)
+    check_positive_int("size", size, most=4096)
     if size < 16:
         raise ValueError(f"size must be at least 16, got {size}: a wall of 0.25 mm would be lost. Pass 32.")
     anatomy = draw_anatomy(n_samples, checked_random_state(random_state))

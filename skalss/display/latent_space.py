@@ -120,7 +120,7 @@ class LatentSpaceDisplay:
             As in the column `round` of ``queries_``, from 0; None: the last.
         latent_model : latent model, default=None
             Fitted. None: that of the sampler. Give one where the sampler needed none.
-        n_pool : int, default=5000
+        n_pool : int or None, default=5000
             Rows drawn at random to be shown in grey; None: all.
         random_state : int, RandomState or None, default=0
             Draws them.
@@ -153,7 +153,7 @@ class LatentSpaceDisplay:
                 "Pass one that is fitted on the pool, as in latent_model=VAE().fit(X), or codes of your own "
                 "to LatentSpaceDisplay.from_codes."
             )
-        if not hasattr(model, "transform") or isinstance(model, type):
+        if not all(hasattr(model, name) for name in ("fit", "transform")) or isinstance(model, type):
             raise TypeError(f"latent_model must be a fitted latent model, got {show(model)}.")
         shown = _up_to(queries, round)
         last = shown["round"] == shown["round"].max()
@@ -222,7 +222,7 @@ class LatentSpaceDisplay:
             Points that are no rows.
         labels_generated : array-like of shape (n_generated,), default=None
             Their labels.
-        n_pool : int, default=5000
+        n_pool : int or None, default=5000
             Rows drawn at random to be shown in grey; None: all.
         random_state : int, RandomState or None, default=0
             Draws them.

@@ -129,7 +129,7 @@ class Trainer:
             self.net.load_state_dict(best_weights)
         if not all(bool(torch.isfinite(value).all()) for value in self.net.parameters()):
             raise ValueError(
-                f"The weights are not finite after training with lr={self.lr}. Lower lr, or scale X."
+                f"The weights are not finite after training with lr={self.lr}. Lower lr or beta, or scale X."
             )
         return history
 
@@ -168,7 +168,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise ValueError(
                 f"The loss is {loss} after epoch {epoch} with lr={self.lr}; it must be finite. "
-                "Lower lr, or scale X."
+                "Lower lr or beta, or scale X."
             )
 
 

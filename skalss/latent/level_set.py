@@ -154,7 +154,7 @@ class LevelSetLatent(BaseLatentModel):
         """Return the signed distance of each pixel to the edge of its channel: flat rows, on the CPU."""
         low, high = self.range_
         values = as_numpy(x.detach()).astype(np.float32, copy=False)
-        shares = np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+        shares = np.clip((values - low) / (np.float32(high - low) or 1.0), 0, 1)
         shape = self.image_shape or self._row_shape
         channels = shares.reshape(-1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))
         distances = np.stack([_signed_distance(channel, self.cut) for channel in channels])

@@ -35,6 +35,8 @@ def check_cost(cost: Any, n_rows: int) -> None:
         check_costs(np.array(table.values, dtype=object), table.names)
         return
     on_host = to_host(cost)
+    if isinstance(on_host, list | tuple) and any(isinstance(one, list | tuple) for one in on_host):
+        raise TypeError(f"{ALLOWED}; got {cost!r:.200}, which is nested.")
     if isinstance(on_host, str | bytes | Set) or (np.ndim(on_host) != 1 and not _is_number(on_host)):
         raise TypeError(f"{ALLOWED}; got {cost!r:.200} of type {type(cost).__name__}.")
     if np.ndim(on_host) == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -19,6 +18,8 @@ from .calls import CHUNKS_PER_JOB, Call, Fault, Outcome, Run, ask_again, cut, in
 from .costs import check_cost, costs_of
 from .over_joblib import LOCAL, chosen_backend, over_joblib
 from .workers import check_sendable, in_workers
+
+LONGEST = 2_000_000  # seconds: as milliseconds they must fit 32 bits
 
 
 class FunctionOracle(BaseOracle):
@@ -193,9 +194,7 @@ class FunctionOracle(BaseOracle):
         self._caught()
         if self.timeout is None:
             return
-        check_number("timeout", self.timeout, also="None")
-        if self.timeout > threading.TIMEOUT_MAX:
-            raise ValueError(f"timeout must be at most {threading.TIMEOUT_MAX:g} s, got {self.timeout!r}.")
+        check_number("timeout", self.timeout, also="None", most=LONGEST)
         backend = chosen_backend()
         if backend is not None and not isinstance(backend, LOCAL):
             raise ValueError(

@@ -104,7 +104,7 @@ class HardestRows(PoolSelector):
         ValueError
         """
         super().check()
-        if not callable(self.score):
+        if not callable(self.score) or isinstance(self.score, type):
             check_choice("score", self.score, SCORES, also="a callable")
         check_choice("bias", self.bias, ("exclude", "include"))
         check_choice("when", self.when, ("pays", "always"))

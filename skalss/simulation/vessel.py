@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from ..oracles import Abstain, BaseOracle
-from ..utils.checks import check_choice, check_number, check_positive_int, check_share
+from ..utils.checks import check_choice, check_number, check_positive_int, check_share, reading
 from ..utils.tensors import to_host
 from .contours import NotAVessel, find_contours
 from .elasticity import Solution, solve_ring
@@ -196,7 +196,9 @@ class VesselStress(BaseOracle):
             return Abstain("the contours are too ragged to be meshed")
         middle = corners.mean(axis=2)
         tissue = [sample(channel, middle) for channel in (lipid, calcification)]
-        solution = SOLVERS[self.solver](nodes, self._young(*tissue), self.poisson, self.pressure)
+        solution = SOLVERS[self.solver](
+            nodes, self._young(*tissue), float(self.poisson), float(self.pressure)
+        )
         return VesselSimulation(
             contours=contours,
             nodes=nodes,
@@ -221,7 +223,7 @@ class VesselStress(BaseOracle):
         stress, weight = solution.von_mises[fibrous], area[fibrous]
         order = np.argsort(stress)
         below = np.cumsum(weight[order]) - weight[order] / 2
-        return float(np.interp(self.quantile * weight.sum(), below, stress[order]))
+        return float(np.interp(float(self.quantile) * weight.sum(), below, stress[order]))
 
     def _check(self) -> None:
         for name in ("pressure", "fibrous", "lipid", "calcification"):
@@ -244,7 +246,8 @@ class VesselStress(BaseOracle):
 
 def as_images(X: ArrayLike) -> np.ndarray:
     """Return rows as float images of shape (n, 3, height, width); bytes are divided by 255."""
-    X = np.asarray(check_array(to_host(X), allow_nd=True, ensure_2d=False, ensure_all_finite=False))
+    with reading("X"):
+        X = np.asarray(check_array(to_host(X), allow_nd=True, ensure_2d=False, ensure_all_finite=False))
     X = X / 255 if X.dtype == np.uint8 else X.astype(float)
     if X.ndim == 2:
         size = math.isqrt(X.shape[1] // 3)

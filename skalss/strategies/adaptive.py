@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..utils.checks import check_number, check_positive_int, check_share
+from ..utils.checks import check_between, check_positive_int, check_share
 from ..utils.tensors import as_numpy, as_tensor
 from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
@@ -74,7 +74,7 @@ class AdaptiveStrategy(BaseStrategy):
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         check_positive_int("n_candidates", self.n_candidates)
-        check_number("power", self.power, zero=True)
+        check_between("power", self.power, 0, 20)  # beyond that all weights would vanish
         check_share("min_structure", self.min_structure)
         check_share("rare_share", self.rare_share)
 

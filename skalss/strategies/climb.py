@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from ..neighbors import nearest_codes
-from ..utils.checks import check_flag, check_number, check_positive_int, is_word, show
+from ..utils.checks import check_flag, check_number, check_positive_int, is_word
 from .base import BaseStrategy
 from .snapshot import Snapshot
 
-LONGEST_STEP = 1e6  # times the spread of the codes
+LONGEST = 1e6  # times the spread of the codes
 
 
 class BaseClimbStrategy(BaseStrategy):
@@ -37,16 +37,12 @@ class BaseClimbStrategy(BaseStrategy):
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
-        check_number("step", self.step)
-        if self.step > LONGEST_STEP:
-            raise ValueError(
-                f"step must be at most {LONGEST_STEP:g}, got {show(self.step)}: no code is there."
-            )
+        check_number("step", self.step, most=LONGEST)
         check_positive_int("n_steps", self.n_steps)
         check_flag("stop_at_flip", self.stop_at_flip)
         check_flag("start_once", self.start_once)
         if self.min_distance is not None and not is_word(self.min_distance, "median"):
-            check_number("min_distance", self.min_distance, also="'median' or None")
+            check_number("min_distance", self.min_distance, also="'median' or None", most=LONGEST)
 
     def _start_order(self, snapshot: Snapshot) -> np.ndarray:
         """Every labelled row in random order; with `start_once` those not used before come first."""

@@ -15,7 +15,7 @@ from ..latent import LabelSpreader
 from ..network import TaskModel
 from ..targets import BaseTarget, Classes
 from ..utils.bounds import Bounds
-from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state
+from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state, show
 from ..utils.devices import resolve_device
 from ..utils.seeds import branch
 from ..utils.tensors import to_host
@@ -41,7 +41,7 @@ class Snapshot:
     """What a strategy may look at in one round: read-only, each costly part computed when first asked for.
 
     A row is a position in the pool; what the user calls it, its id, no strategy needs. `make_snapshot` makes
-    one.
+    one. What it is made of, but for `made` and `known_structure`, are its attributes, too.
 
     Parameters
     ----------
@@ -237,6 +237,7 @@ def make_snapshot(
     if len(y_labeled):
         target = target.fitted(y_labeled)
     rng = checked_random_state(random_state)
+    latent, network = _returning("latent", latent, "codes"), _returning("network", network, "abilities")
     codes_view = LatentView(
         latent,
         X=X,
@@ -273,3 +274,16 @@ def make_snapshot(
         points_asked=(lambda: ()) if points_asked is None else points_asked,
         as_user_rows=(lambda rows: rows) if as_user_rows is None else as_user_rows,
     )
+
+
+def _returning(name: str, function: Callable[[], Any], attribute: str) -> Callable[[], Any]:
+    """Return the function; what it returns must have an attribute."""
+
+    def checked() -> Any:
+        found = function()
+        if not hasattr(found, attribute):
+            wanted = {"codes": "an Encoded pool", "abilities": "a task model"}[attribute]
+            raise TypeError(f"{name} must return {wanted}, got {show(found)} of type {type(found).__name__}.")
+        return found
+
+    return checked

@@ -238,7 +238,10 @@ class Classes(BaseTarget):
 
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy."""
-        return float(accuracy_score(self.column(y), predicted, sample_weight=as_weights(sample_weight)))
+        y, predicted = self.column(y), self.column(predicted, "predicted")
+        for labels in (y, predicted):
+            self.check_column(labels)
+        return float(accuracy_score(y, predicted, sample_weight=as_weights(sample_weight)))
 
     def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
         """Return each label in `y`, sorted, with how many of its rows are right and how many it has."""

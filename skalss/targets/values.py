@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
+from sklearn.utils import check_array
 from torch import Tensor
 
-from ..utils.checks import LARGEST_VALUE, check_between, check_range, show
+from ..utils.checks import LARGEST_VALUE, check_between, check_range, reading, show
+from ..utils.tensors import to_host
 from .base import BaseTarget, as_weights
 
 
@@ -119,8 +121,17 @@ class Values(BaseTarget):
 
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return R²."""
-        return float(r2_score(self.column(y), predicted, sample_weight=as_weights(sample_weight)))
+        y, predicted = _checked("y", y), _checked("predicted", predicted)
+        return float(r2_score(y, predicted, sample_weight=as_weights(sample_weight)))
 
     def agreement(self, old: np.ndarray, new: np.ndarray) -> float:
         """Return R² of the new values on the old ones, clipped to [0, 1]."""
         return 1.0 if np.array_equal(old, new) else float(np.clip(r2_score(old, new), 0.0, 1.0))
+
+
+def _checked(name: str, values: ArrayLike) -> np.ndarray:
+    """Return values as float64; refuse what are none, or too large to be squared."""
+    with reading(name):
+        found: Any = check_array(to_host(values), dtype=np.float64, ensure_2d=False, input_name=name)
+    check_range(name, found)
+    return found

@@ -82,12 +82,16 @@ def check_real(name: str, value: object, *, also: str = "") -> None:
     _check_finite(name, value, "a finite number" + (f", or {also}" if also else ""))
 
 
-def check_number(name: str, value: object, *, zero: bool = False, also: str = "") -> None:
-    """Refuse what is not a finite number above 0, or at least 0 with `zero`."""
+def check_number(
+    name: str, value: object, *, zero: bool = False, also: str = "", most: float = math.inf
+) -> None:
+    """Refuse what is not a finite number above 0, or at least 0 with `zero`, and at most `most`."""
     allowed = f"a finite number {'of at least' if zero else 'above'} 0" + (f", or {also}" if also else "")
     number = _check_finite(name, value, allowed)
     if number < 0 or (number == 0 and not zero):
         raise ValueError(f"{name} must be {allowed}, got {show(value)}.")
+    if number > most:
+        raise ValueError(f"{name} must be at most {most:g}, got {show(value)}.")
 
 
 def check_share(name: str, value: object) -> None:
@@ -147,9 +151,9 @@ def check_choice(name: str, value: object, allowed: Iterable[str], *, also: str 
     raise error(f"{name} must be one of {words}{f' or {also}' if also else ''}, got {show(value)}.{hint}")
 
 
-def check_callable(name: str, value: object, *, also: str = "") -> None:
-    """Refuse what cannot be called."""
-    if not callable(value):
+def check_callable(name: str, value: object, *, also: str = "", classes: bool = False) -> None:
+    """Refuse what cannot be called, and, without `classes`, a class: that would make an instance."""
+    if not callable(value) or (isinstance(value, type) and not classes):
         allowed = "callable" + (f", or {also}" if also else "")
         raise TypeError(f"{name} must be {allowed}, got {show(value)} of type {type(value).__name__}.")
 

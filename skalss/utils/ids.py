@@ -61,10 +61,6 @@ def positions_in(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
     ----------
     known, ids : arrays as `id_array` returns them
     """
-    if known.dtype == np.float16:  # pandas has no index of these
-        known = known.astype(np.float64)
-    if ids.dtype == np.float16:
-        ids = ids.astype(np.float64)
     index, wanted = pd.Index(known), pd.Index(ids)
     if known.dtype.kind != ids.dtype.kind:  # whole numbers and floats would meet as floats
         index, wanted = index.astype(object), wanted.astype(object)
@@ -104,7 +100,9 @@ def _column(ids: Any, name: str) -> np.ndarray:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}; give each row one id.")
-    return array
+    if array.dtype == np.float16:  # pandas has no index of these
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _check(id_: object, name: str) -> None:

@@ -94,7 +94,7 @@ def test_a_label_that_a_file_cannot_keep_is_refused(path, label):
 
 
 def test_what_is_no_ledger(path):
-    with pytest.raises(TypeError, match="A ledger needs the path of its file, got 3"):
+    with pytest.raises(TypeError, match="ledger must be a path, .* or a Ledger or None, got 3"):
         make_sampler(3, oracle=Counting()).fit(X)
 
 

@@ -84,13 +84,13 @@ def test_odd_names_of_files(tmp_path):
     assert len(Ledger(path).to_frame()) == 6
 
 
-def test_nothing_is_written_beside_the_file_but_the_lock(path, asked):
+def test_nothing_is_written_beside_the_file_but_the_lock_and_the_cache(path, asked):
     ledger = Ledger(path)
     ledger.answer(asked[0], 1)
     beside = {name.name.removeprefix(path.name) for name in path.parent.iterdir()}
-    assert beside <= {"", "-wal", "-shm", "-lock"}
+    assert beside <= {"", "-wal", "-shm", "-lock", "-cache"}
     ledger.close()
-    assert {name.name.removeprefix(path.name) for name in path.parent.iterdir()} == {"", "-lock"}
+    assert {name.name.removeprefix(path.name) for name in path.parent.iterdir()} - {"-cache"} == {"", "-lock"}
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_a_file_that_is_gone_is_noticed_and_what_it_held_is_saved(path, asked, l
 
 @pytest.mark.parametrize("path_", [None, 3, "", b""])
 def test_what_is_no_path(path_):
-    with pytest.raises(TypeError, match="A ledger needs the path of its file"):
+    with pytest.raises((TypeError, ValueError), match="path must be a path, as a text or a pathlib.Path"):
         Ledger(path_)
 
 

@@ -168,7 +168,7 @@ class _Negative(DataLoader):
         {"batch_sampler": [[5, 3], [7], [1, 2, 0]]},
         {"batch_size": 4, "sampler": WeightedRandomSampler(torch.ones(33), 50)},
     ],
-    ids=str,
+    ids=["plain", "shuffled", "drop_last", "batch_sampler", "sampler"],
 )
 def test_numbered_batches_of_a_data_loader_are_the_same_batches(kwargs, collate):
     dataset = _dataset(33)

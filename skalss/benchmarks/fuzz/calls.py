@@ -27,6 +27,7 @@ NOT_TRIED = {
     **dict.fromkeys(("n_samples", "min_epoch_rows"), {"2**31"}),
     "backoff": {"2**31", "1e30", "1e308"},
     "timeout": {"1e-320", "1e-30"},
+    "n_candidates": {"2**31"},
     "n_jobs": {"-1", "-5", "np.int64", "np.uint8", "int subclass"},
 }
 

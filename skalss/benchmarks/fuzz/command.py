@@ -81,7 +81,10 @@ def _note_loss(options: argparse.Namespace, why: str) -> None:
     """Write down the call that the process was in."""
     from .calls import make_call
 
-    number = _missing(options.write, options.calls, options.seed)[0]
+    missing = _missing(options.write, options.calls, options.seed)
+    if not missing:  # it was at its end
+        return
+    number = missing[0]
     _write(options.write, options.seed, number, str(make_call(number, options.seed)), False, why, 0.0)
 
 
@@ -98,6 +101,7 @@ def make_calls(numbers: list[int], seed: int, path: Path, seconds: float) -> Non
         verdict = run_call(call, seconds)
         clear, why = (True, "not possible") if verdict is None else verdict
         _write(path, seed, number, str(call), clear, why, time.perf_counter() - began)
+    os._exit(0)  # without a wait for what calls may have started
 
 
 def _bound_memory() -> None:

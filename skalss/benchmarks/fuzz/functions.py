@@ -144,8 +144,6 @@ def methods() -> Iterator[Subject]:
     yield method(network.TaskNet, "score", world.fitted_tasknet, **LABELED_DATA, **weights)
     classes = {"classes": lambda: np.array([0, 1])}
     yield method(network.TaskNet, "partial_fit", s.task_net, **LABELED_DATA, **classes)
-    gradient = {"decode": lambda: world.fitted_linear().decode, "Z": Z, "y": world.labels}
-    yield method(network.TaskNet, "loss_gradient", world.fitted_tasknet, **gradient)
     yield method(network.TaskNet, "forward", world.fitted_tasknet, rows=lambda: torch.zeros(3, 4))
     yield of_function("AdaptiveLatentSampler.save", world.fitted_sampler().save, path="saved.skalss")
     yield of_function("AdaptiveLatentSampler.load", load_sampler, path="saved.skalss", sampler=bare_sampler)
@@ -227,7 +225,8 @@ def _target_methods() -> Iterator[Subject]:
     yield of_class("skalss.targets.Classes", targets.Classes, use_target, classes=(0, 1), y=world.labels)
     yield of_class("skalss.targets.Values", targets.Values, use_target, y=world.values)
     for cls, make in ((targets.Classes, lambda: targets.Classes([0, 1])), (targets.Values, targets.Values)):
-        yield method(cls, "check", make, answer=1)
+        checked = method(cls, "check", make, answer=1)
+        yield checked._replace(documented={"answer": "label"})
         yield method(cls, "score", make, y=world.labels, predicted=world.labels)
 
 

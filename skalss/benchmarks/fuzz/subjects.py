@@ -266,7 +266,7 @@ def float_rows() -> np.ndarray:
 
 def use_simulator(simulator: Any, X: Any) -> list[Any]:
     """Simulate."""
-    return [answer for _, answer in simulator.label(X, range(np.shape(X)[0] if np.ndim(X) else 1))]
+    return [answer for _, answer in simulator.label(X, range(len(X) if hasattr(X, "__len__") else 1))]
 
 
 def use_answer_key(key: BaseOracle, X: Any) -> list[Any]:

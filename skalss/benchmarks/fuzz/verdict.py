@@ -14,8 +14,9 @@ a warning of NumPy's about a division or an overflow, infinite or NaN results, a
 time, a crash, and too much memory.
 
 No subjects are methods that only the package calls, with values that it has checked (`query`, `fit_rows`,
-`encode_rows`, hooks of selectors and callbacks), nor the data of a bare skorch net, which are skorch's. What
-is passed on to matplotlib is matplotlib's, and the error of a function that was passed in is its own.
+`encode_rows`, `loss_gradient`, hooks of selectors and callbacks), nor the data of a bare skorch net, which
+are skorch's. What is passed on to matplotlib is matplotlib's, and the error of a function that was passed in
+is its own.
 
 Of functions on tensors, such as those in `skalss.scores`, results may be as infinite as their input.
 """
@@ -36,14 +37,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import sklearn
+import skorch
 import torch
 from sklearn.exceptions import NotFittedError
+from skorch.exceptions import SkorchException
 
 from ... import campaign as campaign_room
 from ...ledger import LedgerError
 
 OURS = str(Path(campaign_room.__file__).parents[1])
 THEIRS = str(Path(sklearn.__file__).parent)
+SKORCH = str(Path(skorch.__file__).parent)
 VALIDATION = str(Path(THEIRS, "utils", "validation.py"))
 RAISE = dis.opmap["RAISE_VARARGS"]
 DATA = {"X", "y", "classes", "labeled", "sample_id", "X_val", "y_val", "sample_weight"}
@@ -158,6 +162,8 @@ def _kinds(documented: str) -> set[str]:
     text = re.sub(r"\{[^}]*\}", lambda m: "text" if re.search(r"[\"']", m[0]) else "other", text)
     words = {word.strip().lower() for word in re.split(r",| or ", text) if word.strip()}
     words = {"text" if word == "str" else word for word in words}
+    if words and "default=None" in documented:
+        words.add("none")
     return words if words <= {"int", "float", "bool", "text", "none"} else set()
 
 
@@ -194,6 +200,8 @@ def _is_documented(error: BaseException, replaced: Sequence[Argument]) -> bool:
         return any(isinstance(a.good, str | Path) or a.name in ("ledger", "csv") for a in replaced)
     if isinstance(error, UnicodeError):  # derived from ValueError, and never a check's
         return False
+    if isinstance(error, SkorchException):
+        return True
     return isinstance(
         error, ValueError | TypeError | NotFittedError | LedgerError | ImportError | campaign_room.OracleError
     )
@@ -220,7 +228,7 @@ def _was_raised(frame: FrameType, tb: TracebackType | None) -> bool:
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
     said = tb is not None and frame.f_code.co_code[tb.tb_lasti] == RAISE
-    return said and frame.f_code.co_filename.startswith((OURS, THEIRS))
+    return said and frame.f_code.co_filename.startswith((OURS, THEIRS, SKORCH))
 
 
 def _is_data(argument: Argument) -> bool:
@@ -234,8 +242,9 @@ def _names(text: str, argument: Argument) -> bool:
     if _is_data(argument) and re.search(NAMES_OF_DATA, text):
         return True
     try:
-        shown = repr(argument.value)
+        value = argument.value
+        shown = repr(value.item() if isinstance(value, np.generic) else value)
     except Exception:  # it cannot be shown
         return False
     shown = " ".join(shown.split())[:60]
-    return len(shown) > 2 and shown in text or f"got {shown}" in text or f"'{shown}'" in text
+    return len(shown) > 2 and shown in text or any(f"{q}{shown}" in text for q in ("got ", "'", "label "))
