@@ -94,7 +94,7 @@ def _made_points():
 
 
 def _plane():
-    fitted = AdaptiveLatentSampler(_net(), LinearLatent(4), "kmeans", max_labels=20, random_state=0)
+    fitted = AdaptiveLatentSampler(_net(), LinearLatent(4), initial="kmeans", max_labels=20, random_state=0)
     return LatentSpaceDisplay.from_estimator(fitted.fit(X, Y), X).pool
 
 

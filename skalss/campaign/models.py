@@ -239,14 +239,14 @@ class Models:
             )
         return self.pool.target.as_array(labels)
 
-    @usual_numerics(keep_dtype=True)  # the copy of a network, too
     def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int, str]:
         """Train on these rows; return the network, how many pseudo-labels it got, and why."""
         if not self.interrupted and (self.spreader is not None or self.train_on != "original"):
             self.latent()  # ahead of the training, so that the seconds are told apart
         with self.history.timing("fit_seconds"), noticing_ctrl_c():
             fresh = self._accepted is None or self._has_new_class(y)
-            network = clone(self.template) if fresh else copy.deepcopy(self._accepted)
+            with usual_numerics(keep_dtype=True):  # a copy made in inference mode could not be trained
+                network = clone(self.template) if fresh else copy.deepcopy(self._accepted)
             assert network is not None
             network.set_params(random_state=derive_seed(self.seed, "network", self.records.round))
             pseudo, reason = self._pseudo(positions, y)

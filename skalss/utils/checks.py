@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
+from .columns import to_column
 from .tensors import chunk_rows, chunks, to_host
 
 LARGEST = 2**63 - 1  # of a whole number, in NumPy and torch
@@ -319,6 +320,8 @@ def checked_mask(name: str, mask: Any, n: int) -> np.ndarray:
     ValueError
     """
     found = _as_array(mask)
+    if found is not None and found.shape == (n, 1):
+        found = found[:, 0]
     if found is None or found.dtype != bool or found.shape != (n,):
         got = show(mask) if found is None else f"dtype {found.dtype} and shape {found.shape}"
         raise ValueError(
@@ -329,14 +332,14 @@ def checked_mask(name: str, mask: Any, n: int) -> np.ndarray:
 
 
 def _as_array(values: Any) -> np.ndarray | None:
-    """Return a list, array or Series as an array; None if it is none of these, or ragged."""
-    values = to_host(values)
-    if not isinstance(values, np.ndarray | Sequence) and not hasattr(values, "iloc"):
+    """Return what has an entry for each row as an array; None if it has not, or a look would use it up."""
+    if isinstance(values, Iterator):
         return None
     try:
-        return np.asarray(values)
+        found = to_column(values)
     except Exception:  # lists of unequal length, objects that are no numbers
         return None
+    return None if found.ndim == 0 and not hasattr(values, "ndim") else found
 
 
 def check_verbose(verbose: object) -> None:
