@@ -228,7 +228,7 @@ def make_snapshot(
             f"point, got {len(y_labeled)}."
         )
     for name, function in (("latent", latent), ("network", network)):
-        check_callable(name, function)
+        check_callable(name, function, classes=True)
     if taken is None:
         taken = np.zeros(len(X), dtype=bool)
         taken[labeled] = True
@@ -237,7 +237,8 @@ def make_snapshot(
     if len(y_labeled):
         target = target.fitted(y_labeled)
     rng = checked_random_state(random_state)
-    latent, network = _returning("latent", latent, "codes"), _returning("network", network, "abilities")
+    latent = _returning("an Encoded pool", "latent", latent, "codes")
+    network = _returning("a task model", "network", network, "abilities", "logits", "loss_gradient")
     codes_view = LatentView(
         latent,
         X=X,
@@ -276,14 +277,13 @@ def make_snapshot(
     )
 
 
-def _returning(name: str, function: Callable[[], Any], attribute: str) -> Callable[[], Any]:
-    """Return the function; what it returns must have an attribute."""
+def _returning(what: str, name: str, function: Callable[[], Any], *one_of: str) -> Callable[[], Any]:
+    """Return the function; what it returns must have one of these attributes."""
 
     def checked() -> Any:
         found = function()
-        if not hasattr(found, attribute):
-            wanted = {"codes": "an Encoded pool", "abilities": "a task model"}[attribute]
-            raise TypeError(f"{name} must return {wanted}, got {show(found)} of type {type(found).__name__}.")
+        if not any(hasattr(found, attribute) for attribute in one_of):
+            raise TypeError(f"{name} must return {what}, got {show(found)} of type {type(found).__name__}.")
         return found
 
     return checked

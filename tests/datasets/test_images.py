@@ -177,7 +177,7 @@ def test_real_split_sizes():
 def test_unknown_name_and_dtype_are_refused():
     with pytest.raises(ValueError, match=r"must be 'mnist' or 'cifar10', got 'imagenet'.*your own array"):
         load_images("imagenet")
-    with pytest.raises(ValueError, match="dtype must be 'float32' or 'uint8', got 'float64'"):
+    with pytest.raises(ValueError, match=r"dtype must be one of \['float32', 'uint8'\], got 'float64'"):
         load_images("mnist", dtype="float64")
 
 

@@ -73,7 +73,7 @@ def test_images_without_channels_are_refused():
     ("channels", "error", "text"),
     [
         ((), ValueError, "at least one entry"),
-        (8, TypeError, "hidden_channels must be a sequence of integers, got 8"),
+        (8, TypeError, "hidden_channels must be a sequence of whole numbers .* got 8"),
         ((8, -1), ValueError, "every entry of hidden_channels must be a whole number of at least 1, got -1"),
     ],
 )

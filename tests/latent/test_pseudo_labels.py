@@ -224,10 +224,14 @@ def test_of_equally_sure_rows_random_ones_are_left_out():
         ({"n_neighbors": 2.5}, TypeError, r"n_neighbors must be a whole number"),
         ({"alpha": 1}, ValueError, r"alpha must lie between 0 and 1, got 1\. 0\.99 lets labels travel far"),
         ({"alpha": 0.0}, ValueError, r"alpha must lie between 0 and 1, got 0\.0"),
-        ({"alpha": "far"}, TypeError, r"alpha must be a finite number, got 'far'"),
+        ({"alpha": "far"}, TypeError, r"alpha must be a finite number in \[0, 1\], got 'far'"),
         ({"keep": 1.5}, ValueError, r"keep must lie in \[0, 1\], got 1\.5"),
         ({"until": -0.1}, ValueError, r"until must lie in \[0, 1\], got -0\.1"),
-        ({"min_structure": float("nan")}, ValueError, r"min_structure must be a finite number, got nan"),
+        (
+            {"min_structure": float("nan")},
+            ValueError,
+            r"min_structure must be a finite number in \[0, 1\], got nan",
+        ),
     ],
     ids=str,
 )

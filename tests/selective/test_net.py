@@ -232,7 +232,9 @@ def test_tuples_come_back_as_float32(make_net, data):
 
 
 def test_an_unknown_dtype_is_refused(make_net, data):
-    with pytest.raises(ValueError, match="dtype must be 'auto', 'float32' or 'bfloat16', got 'float16'"):
+    with pytest.raises(
+        ValueError, match=r"dtype must be one of \['auto', 'float32', 'bfloat16'\], got 'float16'"
+    ):
         make_net("mms", dtype="float16").fit(*data)
 
 

@@ -90,7 +90,9 @@ def test_bfloat16_scores_choose_nearly_the_same_rows(make_net):
 
 
 def test_an_unknown_dtype_is_refused(make_net, rows):
-    with pytest.raises(ValueError, match="dtype must be 'auto', 'float32' or 'bfloat16', got 'half'"):
+    with pytest.raises(
+        ValueError, match=r"dtype must be one of \['auto', 'float32', 'bfloat16'\], got 'half'"
+    ):
         outputs(make_net().initialize(), rows, dtype="half", chunk=8)
 
 

@@ -29,6 +29,13 @@ MODELS = {
 }
 
 
+class Unread(np.ndarray):
+    """Rows that nobody may look at."""
+
+    def __getitem__(self, which):
+        raise AssertionError("a row of the pool was read")
+
+
 class CountingNet:
     """Passes calls on to a task model and counts the rows that it is asked about."""
 
@@ -89,6 +96,8 @@ class World:
         }
         y_labeled = overrides.pop("y_labeled", self.y[labeled])
         X = overrides.pop("X", self.X)
+        if overrides.pop("unread", False):
+            X = X.view(Unread)
         return make_snapshot(X, labeled, y_labeled, **{**settings, **overrides})
 
     def large_snapshot(self, n_rows=1500, **overrides):

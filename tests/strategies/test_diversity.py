@@ -120,7 +120,9 @@ def test_codes_alone_will_do(world):
 
     for strategy in (KMeansStrategy(), TypicalStrategy(), CoreSetStrategy()):
         assert not strategy.needs
-        assert len(strategy.query(world.snapshot(network=refuse, X=None, taken=world.taken), 10).rows) == 10
+        assert (
+            len(strategy.query(world.snapshot(network=refuse, unread=True, taken=world.taken), 10).rows) == 10
+        )
 
 
 @pytest.mark.parametrize(

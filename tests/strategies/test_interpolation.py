@@ -196,11 +196,15 @@ def test_the_nearest_rows_stand_in_for_refused_points(world):
         (
             {"climb": "hill"},
             ValueError,
-            r"climb must be one of \('loss', 'disagreement', 'random'\), got 'hill'",
+            r"climb must be one of \['loss', 'disagreement', 'random'\], got 'hill'",
         ),
         ({"random_share": 1.5}, ValueError, r"random_share must lie in \[0, 1\], got 1.5"),
         ({"random_share": -0.1}, ValueError, "random_share"),
-        ({"on_refusal": "retry"}, ValueError, "on_refusal must be 'nearest' or None, got 'retry'"),
+        (
+            {"on_refusal": "retry"},
+            ValueError,
+            r"on_refusal must be one of \['nearest'\] or None, got 'retry'",
+        ),
         (
             {"n_candidates": 0},
             ValueError,

@@ -96,7 +96,7 @@ def test_a_network_without_a_last_layer_is_looked_past(world):
 
 def test_wrong_parameters():
     with pytest.raises(
-        ValueError, match=r"space must be one of \('auto', 'features', 'codes'\), got 'pixels'"
+        ValueError, match=r"space must be one of \['auto', 'features', 'codes'\], got 'pixels'"
     ):
         LargestClusterStrategy(space="pixels").check()
     with pytest.raises(ValueError, match="n_candidates must be a whole number of at least 1, got 0"):

@@ -92,7 +92,7 @@ def test_these_need_no_codes(strategy, world):
     "strategy", [RandomStrategy(), KMeansStrategy(), TypicalStrategy(), CoreSetStrategy()], ids=str
 )
 def test_these_read_no_row(strategy, world):
-    snapshot = world.snapshot(network=refuse, X=None, taken=world.taken)
+    snapshot = world.snapshot(network=refuse, unread=True, taken=world.taken)
     assert len(strategy.query(snapshot, 10).rows) == 10
 
 

@@ -31,7 +31,7 @@ def test_a_single_component(world):
 
 def test_a_wrong_design():
     with pytest.raises(
-        ValueError, match=r"design must be one of \('normal', 'latin_hypercube'\), got 'sobol'"
+        ValueError, match=r"design must be one of \['normal', 'latin_hypercube'\], got 'sobol'"
     ):
         RandomCodesStrategy("sobol").check()
 

@@ -170,7 +170,7 @@ def test_what_the_user_passes_goes_to_the_query(world_of):
     for query_strategy in (pool.UncertaintySampling(), pool.MonteCarloEER()):
         parzen = ParzenWindowClassifier(classes=range(10))
         strategy = SkactivemlStrategy(query_strategy, 10, space="codes", query_params={"clf": parzen})
-        assert len(set(strategy.query(classes.snapshot(network=None), 5).rows)) == 5
+        assert len(set(strategy.query(classes.snapshot(network=lambda: None), 5).rows)) == 5
 
 
 def test_tasks_and_need_of_labels():

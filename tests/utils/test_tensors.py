@@ -27,7 +27,9 @@ def test_dtypes():
     assert resolve_dtype("float32", CPU) == torch.float32
     assert resolve_dtype("bfloat16", CPU) == torch.bfloat16
     assert resolve_dtype("auto", torch.device("meta")) == torch.float32
-    with pytest.raises(ValueError, match="dtype must be 'auto', 'float32' or 'bfloat16', got 'half'"):
+    with pytest.raises(
+        ValueError, match=r"dtype must be one of \['auto', 'float32', 'bfloat16'\], got 'half'"
+    ):
         resolve_dtype("half", CPU)
 
 

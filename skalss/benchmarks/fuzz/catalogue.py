@@ -65,7 +65,12 @@ LEFT_OUT = {
     "SkactivemlStrategy": "of an optional library",
     **dict.fromkeys(["FaissIndex", "UsearchIndex"], "of an optional library"),
     **dict.fromkeys(["load_images"], "downloads"),
+    "Abstain": "any reason is kept as text",
     "VesselSimulation": "made by VesselStress",
+    **dict.fromkeys(
+        ["can_fuse", "check_needs", "describe_net", "nearest_by_chance", "warn_if_outside"],
+        "called by the package alone",
+    ),
 }
 
 
@@ -97,7 +102,7 @@ def _by_role() -> Iterator[Subject]:
 def _estimators() -> Iterator[Subject]:
     data = {
         **{"X": world.rows, "y": lambda: None, "labeled": lambda: None, "sample_id": lambda: np.arange(24)},
-        **{"X_val": lambda: world.rows(seed=1), "y_val": world.labels},
+        **{"X_val": lambda: world.rows(seed=1), "y_val": world.labels, "show": world.rows},
     }
     budget = {**world.BUDGET, "strategy": "random", "classes": (0, 1), "oracle": lambda: world.Labeller()}
     budget |= {"estimator": world.net, "latent_model": lambda: latents.LinearLatent(2)}

@@ -38,6 +38,12 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.network.make_task_model", network.make_task_model, estimator=world.net)
     yield of_function("skalss.network.check_task_model", network.check_task_model, estimator=world.net)
     yield of_function("skalss.targets.make_target", targets.make_target, estimator=world.net, classes=None)
+    yield of_function("skalss.strategies.is_auto", ways.is_auto, strategy="auto")
+    yield of_function("skalss.load_model", load_network, path="saved.skalss", device="cpu")
+    box = {"low": lambda: np.zeros(3), "high": lambda: np.ones(3), "n": 8, "random_state": 0}
+    yield of_class(
+        "skalss.simulation.Box", simulation.Box, lambda made, random_state: made.draw(random_state), **box
+    )
     yield of_function("skalss.targets.target_of_task", targets.target_of_task, task="regression")
     yield of_function("skalss.datasets.load_digits_pool", datasets.load_digits_pool)
     yield of_function("skalss.datasets.make_vessels", datasets.make_vessels, size=16)
@@ -163,6 +169,12 @@ def bare_sampler() -> AdaptiveLatentSampler:
     return world.sampler(strategy="kmeans")
 
 
+def load_network(path: Any, allow: Any = ("skalss.nets",), device: Any = "cpu") -> Any:
+    """Save a sampler, and load its network."""
+    world.fitted_sampler().save("saved.skalss")
+    return network.load_model(path, allow, device=device).predict(world.rows())
+
+
 def load_sampler(path: Any, sampler: Any) -> Any:
     """Save a sampler, and load it."""
     world.fitted_sampler().save("saved.skalss")
@@ -172,10 +184,11 @@ def load_sampler(path: Any, sampler: Any) -> Any:
 def _campaign_methods() -> Iterator[Subject]:
     data = {"sampler": lambda: world.sampler(oracle=None, classes=[0, 1]), "X": world.rows, "y": None}
     more = {"sample_id": lambda: np.arange(24), "X_val": lambda: world.rows(seed=1), "y_val": world.labels}
+    more |= {"show": world.rows}
     answers = {"answers": lambda: world.labels(6)}
     yield of_class("skalss.Campaign", Campaign, s.use_campaign, **data, **more, **answers)
     yield method(Campaign, "ask", lambda: world.campaign(), n=2)
-    yield of_function("Campaign.tell", tell, ids=None, **answers, annotator="me")
+    yield of_function("Campaign.tell", tell, ids=None, **answers, annotator="me", correct=False)
     yield of_function(
         "Campaign.run", lambda oracle: world.campaign().run(oracle), oracle=lambda: world.Labeller()
     )
@@ -188,10 +201,10 @@ def _campaign_methods() -> Iterator[Subject]:
     yield of_function("Ledger.read_csv", read_csv, path="labels.csv", annotator="me")
 
 
-def tell(ids: Any, answers: Any, annotator: Any) -> Any:
+def tell(ids: Any, answers: Any, annotator: Any, correct: Any) -> Any:
     """Tell a campaign answers to what it asked."""
     campaign = world.campaign()
-    campaign.tell(campaign.pending.ids if ids is None else ids, answers, annotator=annotator)
+    campaign.tell(campaign.pending.ids if ids is None else ids, answers, annotator=annotator, correct=correct)
     return campaign.finish().predict(world.rows())
 
 

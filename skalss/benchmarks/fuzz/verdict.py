@@ -162,8 +162,7 @@ def _kinds(documented: str) -> set[str]:
     text = re.sub(r"\{[^}]*\}", lambda m: "text" if re.search(r"[\"']", m[0]) else "other", text)
     words = {word.strip().lower() for word in re.split(r",| or ", text) if word.strip()}
     words = {"text" if word == "str" else word for word in words}
-    if words and "default=None" in documented:
-        words.add("none")
+    words |= {"none"} if "default=None" in documented else set()
     return words if words <= {"int", "float", "bool", "text", "none"} else set()
 
 
@@ -216,7 +215,7 @@ def _is_of_the_callers(argument: Argument, error: BaseException) -> bool:
         return callable(value) and argument.name in ("oracle", "function")
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = any(frame.f_locals.get("self") is value for frame in frames)
-    return own or (inspect.isbuiltin(value) and f"{value.__name__}()" in text)
+    return own or ((inspect.isbuiltin(value) or isinstance(value, type)) and f"{value.__name__}()" in text)
 
 
 def _is_about_answers(error: BaseException) -> bool:
