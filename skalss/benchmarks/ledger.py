@@ -10,6 +10,7 @@ Example: ``python -m skalss.benchmarks ledger --repeats 7``
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -43,8 +44,8 @@ def told(n_answers: int, at_once: int, folder: Path) -> float:
     with Ledger(folder / "told") as ledger:
         if len(ledger.history()) != n_answers:
             raise AssertionError("The ledger does not hold what was told.")
-    for file in folder.iterdir():
-        file.unlink()
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return n_answers / seconds
 
 

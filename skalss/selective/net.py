@@ -60,7 +60,7 @@ def make_selector(selector: str | BaseSelector | None, **params: Any) -> BaseSel
     if selector is None:
         return None  # a grid over selector=[None, "mms"] and its parameters is meant to work
     if isinstance(selector, str):
-        check_choice("selector", selector, sorted(SELECTORS), also="an object or None")
+        check_choice("selector", selector, sorted(SELECTORS), also="an object, or None")
         made = SELECTORS[selector]()
     elif isinstance(selector, BaseSelector):
         made = clone_checked(selector)

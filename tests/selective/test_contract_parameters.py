@@ -92,7 +92,7 @@ def test_is_an_estimator(selector):
 
 
 WRONG = [
-    ({"pool_factor": 0.5}, ValueError, r"pool_factor must be at least 1, got 0\.5"),
+    ({"pool_factor": 0.5}, ValueError, r"pool_factor must be at least 1, .* got 0\.5"),
     ({"pool_factor": "3"}, TypeError, "pool_factor must be a finite number, got '3'"),
     ({"pool_factor": float("nan")}, ValueError, "pool_factor must be a finite number, got nan"),
     ({"start": -0.1}, ValueError, r"start must lie in \[0, 1\], got -0\.1"),
@@ -103,7 +103,7 @@ WRONG = [
 
 WRONG_OF_ONE = [
     (HardestRows("hardest"), {}, ValueError, "score must be one of .*'mms'.* or a callable, got 'hardest'"),
-    ("mms", {"score": None}, TypeError, "score must be one of .* or a callable, got None"),
+    ("mms", {"score": None}, TypeError, "score must be one of .* got None"),
     ("mms", {"when": "often"}, ValueError, r"when must be one of \['pays', 'always'\], got 'often'"),
     ("mms", {"rho": -0.1}, ValueError, "rho must be a finite number of at least 0, got -0.1"),
     ("mms", {"rho": "auto"}, TypeError, "rho must be a finite number of at least 0, got 'auto'"),
@@ -166,7 +166,7 @@ def test_a_forgotten_underscore_is_told(make_net):
 def test_an_unknown_name_is_refused_with_those_known(name, make_net, data):
     known = r"\['entropy', 'hard_negatives', 'loss', 'margin', 'mms', 'prune', 'random'\]"
     with pytest.raises(
-        ValueError, match=f"selector must be one of {known} or an object or None, got '{name}'"
+        ValueError, match=f"selector must be one of {known} or an object, or None, got '{name}'"
     ):
         make_net(name).fit(*data)
 
