@@ -186,7 +186,7 @@ def test_published_parameters(name, kind):
 
 @pytest.mark.parametrize("name", ["random", "SNN", None])
 def test_there_are_two_published_procedures(name):
-    with pytest.raises(ValueError, match=r"paper takes \['si', 'snn'\], got"):
+    with pytest.raises((ValueError, TypeError), match=r"strategy must be one of \['snn', 'si'\], got"):
         AdaptiveLatentSampler.paper(name)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..utils.checks import check_array_like
 from ..utils.ids import first_twin, id_array, positions_in
 from ..utils.tensors import to_host
 from .alignment import column, matched, named, names_of
@@ -121,7 +120,6 @@ class AnswerKey(BaseOracle):
 
     def _labels(self) -> Sequence[Any]:
         """Return the labels, each at its position."""
-        check_array_like("y", self.y)
         found = named(self.y)
         if found is not None:
             return found.values

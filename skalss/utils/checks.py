@@ -9,7 +9,7 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -332,14 +332,14 @@ def checked_mask(name: str, mask: Any, n: int) -> np.ndarray:
 
 
 def _as_array(values: Any) -> np.ndarray | None:
-    """Return what has an entry for each row as an array; None if it has not, or a look would use it up."""
-    if isinstance(values, Iterator):
+    """Return anything with an entry for each row as an array; None if it is not that, or ragged."""
+    if isinstance(values, str | bytes | Mapping | Set | Iterator | type):
         return None
     try:
         found = to_column(values)
     except Exception:  # lists of unequal length, objects that are no numbers
         return None
-    return None if found.ndim == 0 and not hasattr(values, "ndim") else found
+    return found if found.ndim else None
 
 
 def check_verbose(verbose: object) -> None:
@@ -413,5 +413,5 @@ def check_array_like(name: str, values: Any) -> None:
     TypeError
     """
     found = _as_array(values)
-    if found is None or found.ndim == 0:
+    if found is None:
         raise TypeError(f"{name} must be an array with an entry for each row, got {show(values)}.")

@@ -16,13 +16,13 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
     Raises
     ------
-    ValueError, TypeError
-        If there is no such name.
+    ValueError
+        If there is no such device.
     """
     if isinstance(device, torch.device):
         return _there(device)
     if not isinstance(device, str):
-        raise TypeError(f"device must be {_ALLOWED}, got {show(device)}.")
+        raise ValueError(f"device must be {_ALLOWED}, got {show(device)}.")
     if device == "auto":
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return torch.device("cpu") if accelerator is None else accelerator

@@ -50,7 +50,7 @@ def test_another_arm_named_as_the_control_is_refused(arm):
 @pytest.mark.parametrize(
     ("arms", "message"),
     [
-        (["margins"], r"strategy must be one of"),
+        (["margins"], r"strategies must be one of"),
         ({"a": {"strategie": "mms"}}, r"Invalid parameter 'strategie'"),
         ({"a": {"initial": "margin"}}, r"initial must be one of"),
         (["si"], r"only labels rows of the pool"),

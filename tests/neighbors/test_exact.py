@@ -109,7 +109,7 @@ def test_a_code_is_its_own_nearest(seed):
 
 @pytest.mark.parametrize(("n_codes", "n_queries"), [(0, 4), (5, 0), (0, 0)])
 def test_nothing_in_nothing_out(n_codes, n_queries):
-    positions, distances = nearest_codes(np.empty((n_codes, 3)), np.empty((n_queries, 3)), 2)
+    positions, distances = nearest_codes(np.zeros((n_codes, 3)), np.zeros((n_queries, 3)), 2)
     assert positions.shape == distances.shape == (n_queries, min(2, n_codes))
     assert positions.dtype == np.intp
 
