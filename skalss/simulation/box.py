@@ -94,7 +94,7 @@ class Box:
         ValueError, TypeError
             If a parameter is wrong.
         """
-        check_positive_int("n", self.n)
+        check_positive_int("n", self.n, most=MOST_ROWS)
         check_choice("method", self.method, METHODS)
         low, high = self.bounds()
         logs = self._logs(low)

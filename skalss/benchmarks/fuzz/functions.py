@@ -58,7 +58,9 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.compare.summarize_comparison", compare.summarize_comparison, **unbounded)
     yield of_function("skalss.compare.learning_areas", compare.learning_areas, **table)
     yield of_function("skalss.compare.paired_runs", compare.paired_runs, **table)
-    yield of_function("skalss.compare.mean_interval", compare.mean_interval, values=world.values)
+    yield of_function(
+        "skalss.compare.mean_interval", compare.mean_interval, values=world.values, finite=False
+    )
     curve = {"curve": world.curve, "target": 0.5, "finite": False}
     yield of_function("skalss.compare.labels_to_target", compare.labels_to_target, **curve)
 

@@ -214,7 +214,7 @@ def _is_of_the_callers(argument: Argument, error: BaseException) -> bool:
     if argument.name.endswith("_kw") and isinstance(value, Mapping):
         return any(repr(key) in text or str(key) in text for key in value)
     if not callable(value) or isinstance(error, campaign_room.OracleError):
-        return callable(value) and argument.name in ("oracle", "function")
+        return callable(value) and argument.name in ("oracle", "function", "per_row")
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = any(frame.f_locals.get("self") is value for frame in frames)
     return own or (inspect.isbuiltin(value) and f"{value.__name__}()" in text)
