@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, column_or_1d
 
 from ..oracles.base import LABELED
 from ..utils.checks import (
@@ -428,7 +428,7 @@ def _like(X: np.ndarray | pd.DataFrame, rows: np.ndarray) -> Any:
 def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
     if labels is None:
         return [None] * n
-    found = to_column(labels).ravel().tolist()
+    found = column_or_1d(to_column(labels), dtype=None, input_name=name).tolist()
     if len(found) != n:
         raise ValueError(f"{name} must hold a label for each of {n} places, got {len(found)}.")
     return found

@@ -19,7 +19,15 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
-from ..utils.checks import check_flag, check_positive_int, check_share, checked_codes, checked_random_state
+from ..utils.checks import (
+    check_flag,
+    check_positive_int,
+    check_share,
+    checked_codes,
+    checked_random_state,
+    checked_rows,
+    reading,
+)
 from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
 from ..utils.tensors import to_host
 from ..utils.ties import ranked
@@ -182,7 +190,9 @@ class LabelSpreader(BaseEstimator):
                 "one latent model."
             )
         if rows_labeled is not None:
-            rows_labeled = check_array(to_host(rows_labeled), allow_nd=True, input_name="rows_labeled")
+            with reading("rows_labeled"):
+                found: Any = check_array(to_host(rows_labeled), allow_nd=True, input_name="rows_labeled")
+            rows_labeled = checked_rows("rows_labeled", found)
         check_consistent_length(codes_labeled, y, rows_labeled)
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
@@ -191,7 +201,7 @@ class LabelSpreader(BaseEstimator):
         graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
         reach = self._reach(graph, numbers, n_classes)[n_labeled:]
         structure = _structure(_balance(reach, numbers, 1.0))
-        if structure < self.min_structure:
+        if structure < float(self.min_structure):
             fault = f"structure {structure:.3f} < {self.min_structure:g}"
             return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
         folds = _deal(numbers)
@@ -206,7 +216,7 @@ class LabelSpreader(BaseEstimator):
         confidence = shares.max(axis=1)
         reached = np.flatnonzero(confidence > 0)
         order = reached[ranked(-confidence[reached], rng)]
-        rows = np.sort(order[: round(self.keep * len(codes))])
+        rows = np.sort(order[: round(float(self.keep) * len(codes))])
         if not len(rows):
             return _none(y, structure, "no label reaches a row" if not len(reached) else "keep leaves no row")
         labels = encoder.inverse_transform(shares[rows].argmax(axis=1))
@@ -216,7 +226,7 @@ class LabelSpreader(BaseEstimator):
         """Return how much of each class reaches each row: the first rows have class numbers, -1 for none."""
         targets = np.full(graph.shape[0], -1)
         targets[: len(numbers)] = numbers
-        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
+        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=float(self.alpha))
         # 30 steps are enough for the largest share; rows that nothing reaches are divided by 0.
         with ignoring(ConvergenceWarning, RuntimeWarning):
             spreading.fit(np.zeros((len(targets), 1)), targets)

@@ -17,6 +17,8 @@ from ..utils.checks import check_choice, check_positive_int
 
 METHODS = ("sobol", "lhs", "random")
 
+MOST_ROWS = 10**7  # drawn at once
+
 
 @dataclass(frozen=True, eq=False)
 class Box:

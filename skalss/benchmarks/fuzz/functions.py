@@ -84,7 +84,7 @@ def snapshot_arguments() -> dict[str, Any]:
         "labeled": lambda: np.arange(6),
         "y_labeled": lambda: world.labels(6),
         "latent": lambda: world.encoded,
-        "network": lambda: world.fitted_tasknet,
+        "network": lambda: lambda: world.fitted_tasknet(),
         "taken": lambda: np.arange(24) < 6,
     }
 
@@ -196,7 +196,7 @@ def _campaign_methods() -> Iterator[Subject]:
     )
     yield method(Campaign, "save", lambda: world.campaign(), path="saved.campaign")
     yield of_function("Campaign.load", load_campaign, path="saved.campaign", X=world.rows)
-    yield of_class("skalss.Ledger", Ledger, lambda ledger: ledger.to_frame(), path=ledger_path)
+    yield of_class("skalss.Ledger", Ledger, lambda ledger: len(ledger.to_frame()), path=ledger_path)
     first = {"id_": lambda: world.first_id(), "label": 1, "annotator": "me", "cost": 1.0}
     yield method(Ledger, "answer", world.ledger, **first)
     yield method(Ledger, "to_csv", world.ledger, path="labels.csv")
