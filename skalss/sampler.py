@@ -16,14 +16,13 @@ from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
-from .campaign.parts import clone_settings
 from .network import TaskNet, check_task_model, make_task_model
 from .network.tags import copy_task_tags
 from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
-from .utils.checks import check_choice, check_path, checked_rows, reading
+from .utils.checks import check_choice, check_path, checked_rows, clone_checked, reading
 from .utils.columns import to_column
 from .utils.tensors import to_host
 
@@ -334,7 +333,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         if self.oracle is None:
             _check_whole_key(y)
             y = validate_data(
-                clone_settings(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric
+                clone_checked(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric
             )
         campaign = Campaign(
             self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show

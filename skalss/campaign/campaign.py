@@ -21,12 +21,12 @@ from ..network import TaskModel
 from ..oracles import BaseOracle, Failed
 from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
-from ..utils.checks import check_path, check_positive_int, check_text
+from ..utils.checks import check_flag, check_path, check_positive_int, check_text, clone_checked, show
 from ..utils.progress import progress_bar, showing_progress
 from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
-from .parts import Data, assemble, check_oracle, clone_settings
+from .parts import Data, assemble, check_oracle
 from .pool import rows_of
 from .questions import Batch, Question, make_batch
 
@@ -86,7 +86,7 @@ class Campaign:
         self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None
     ):
         _check_sampler(sampler)
-        self.sampler = clone_settings(sampler).set_params(oracle=None)
+        self.sampler = clone_checked(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
         data = Data(X, y, labeled, sample_id, X_val, y_val, show)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
@@ -168,6 +168,7 @@ class Campaign:
             If the ledger cannot be written. Then nothing is recorded either.
         """
         check_text("annotator", annotator)
+        check_flag("correct", correct)
         ids, answers = in_order_of_ids(ids, answers, self._labels_of)
         questions = [self._asked(id_, correct) for id_ in ids]
         if len(set(ids)) != len(ids):
@@ -512,7 +513,7 @@ def _check_sampler(sampler: object) -> None:
         )
     known = sampler.get_params(deep=False) if isinstance(sampler, BaseEstimator) else {}
     if not {"oracle", "strategy", "max_labels"} <= set(known):
-        got = f"the class {sampler.__name__}" if isinstance(sampler, type) else repr(sampler)
+        got = f"the class {sampler.__name__}" if isinstance(sampler, type) else show(sampler)
         raise TypeError(
             f"Campaign takes an AdaptiveLatentSampler, got {got}. Pass one, such as "
             "AdaptiveLatentSampler(max_labels=100)."

@@ -17,7 +17,7 @@ from ..simulation import Box
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
 from ..targets import make_target
 from ..utils.bounds import Bounds
-from ..utils.checks import check_choice, check_positive_int, check_verbose, clone_checked, show
+from ..utils.checks import check_choice, check_positive_int, check_verbose
 from .agreement import Agreement
 from .budget import Budget
 from .cache import Cache, NoCache, make_cache
@@ -173,22 +173,6 @@ def _bounds_of_box(data: Data) -> Bounds | None:
             "first, X = box.draw(0), and pass X with y; or set oracle=."
         )
     return data.X.bounds()
-
-
-def clone_settings(sampler: BaseEstimator) -> BaseEstimator:
-    """Return a clone of a sampler.
-
-    Raises
-    ------
-    TypeError
-        If it is no sampler, or a setting of it cannot be copied, by its name.
-    """
-    if isinstance(sampler, type) or not all(hasattr(sampler, name) for name in ("get_params", "max_labels")):
-        raise TypeError(
-            f"sampler must be an AdaptiveLatentSampler(...), whose settings are read, got {show(sampler)} of "
-            f"type {type(sampler).__name__}."
-        )
-    return clone_checked(sampler)
 
 
 def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import hash as hash_of
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from ..campaign.identity import digest, identity, parameters_before
@@ -76,6 +77,8 @@ def hash_data(*arrays: Any) -> str:
         if array is None:  # y, where an oracle labels
             continue
         rows = to_host(array)
+        if issparse(rows):
+            raise TypeError("X must be a dense array, got a sparse one. Pass X.toarray().")
         rows = rows if hasattr(rows, "iloc") or isinstance(rows, np.ndarray) else np.asarray(rows)
         some = np.linspace(0, len(rows) - 1, min(len(rows), 1000)).astype(int)
         parts += [rows.shape, np.array(rows.iloc[some] if hasattr(rows, "iloc") else rows[some])]

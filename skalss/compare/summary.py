@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.integrate import trapezoid
 from sklearn.utils import check_array
 
-from ..utils.checks import check_choice, check_range, check_real, show
+from ..utils.checks import check_choice, check_range, check_real, reading, show
 from ..utils.tensors import to_host
 from .runs import CONTROL, SECONDS
 
@@ -146,7 +146,9 @@ def learning_areas(results: pd.DataFrame) -> pd.DataFrame:
 
 def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
     """Return the mean of `values` and its 95 % interval by Student's t; NaN around a single value."""
-    values = np.asarray(check_array(to_host(values), dtype=np.float64, ensure_2d=False, input_name="values"))
+    with reading("values"):
+        array = check_array(to_host(values), dtype=np.float64, ensure_2d=False, input_name="values")
+    values = np.asarray(array)
     if values.ndim != 1:
         raise ValueError(f"values must have shape (n_values,), got {values.shape}.")
     check_range("values", values)

@@ -51,7 +51,7 @@ def load_digits_pool(
     ----------
     as_images : bool, default=False
         True gives rows of shape (1, 8, 8), for networks that convolve; False gives 64 columns.
-    random_state : int, default=0
+    random_state : int, RandomState or None, default=0
         Seed of the split, which is stratified by class.
     return_X_y : bool, default=False
         Give ``(X, y)`` of the pool alone instead of a Bunch.

@@ -159,6 +159,8 @@ class BaseVAE(BaseLatentModel):
         with torch.no_grad():
             pieces = [self.posterior(as_tensor(rows)) for rows in self._health_rows(X)]
         means, log_variances = (torch.cat(tensors) for tensors in zip(*pieces, strict=True))
+        if not bool(torch.isfinite(means).all()):
+            raise ValueError(f"The codes are not finite after training with lr={self.lr}. Lower lr.")
         self.kl_ = float(kl_divergence(means, log_variances).mean())
         self.n_active_units_ = int((means.var(dim=0, correction=0) > ACTIVE_VARIANCE).sum())
         # A single row has no variance, so it says nothing.

@@ -13,6 +13,8 @@ from torch import nn
 
 from ..targets import make_target
 from ..utils import store
+from ..utils.checks import check_path, check_text, show
+from ..utils.devices import resolve_device
 from .skorch_net import plain_module
 from .tasknet import TaskNet
 
@@ -99,6 +101,12 @@ def load_model(
     """
     if isinstance(allow, str):
         raise TypeError(f"allow takes several names of modules, got the text {allow!r}. Pass ({allow!r},).")
+    if isinstance(allow, type) or not isinstance(allow, Collection):
+        raise TypeError(f"allow must be a list of names of modules, got {show(allow)}.")
+    for name in allow:
+        check_text("Each name in allow", name)
+    check_path("path", path)
+    resolve_device(device)
     state = store.read(path)
     try:
         net = _net(state.get("net", {"fault": "it was saved by an older version"}), allow)

@@ -17,6 +17,8 @@ ALLOWED = (
     "gets a batch of rows and returns one number a row"
 )
 
+LARGEST = 1e300  # of a cost
+
 
 def check_cost(cost: Any, n_rows: int) -> None:
     """Refuse costs that are wrong for every pool of this length, before anything is asked.
@@ -105,11 +107,12 @@ def check_costs(costs: object, ids: Any, X: object = None) -> np.ndarray:
         raise ValueError(
             f"cost gave an array of shape {found.shape} for {len(ids)} rows; give one number a row."
         )
-    fine = np.isfinite(found) & (found >= 0)
+    fine = np.isfinite(found) & (found >= 0) & (found <= LARGEST)
     if not fine.all():
         bad = np.flatnonzero(~fine)[0]
         raise ValueError(
-            f"The cost of id {ids[bad]!r} is {found[bad]}; give each row a finite number of at least 0."
+            f"The cost of id {ids[bad]!r} is {found[bad]}; give each row a finite number of at least 0 as "
+            f"its cost, and at most {LARGEST:g}: costs are added up."
         )
     return found
 

@@ -190,10 +190,10 @@ class PoolSelector(BaseSelector):
         ValueError
         """
         check_real("pool_factor", self.pool_factor)
-        if not 1 <= self.pool_factor <= MOST_BATCHES:
-            raise ValueError(
-                f"pool_factor must be at least 1, and at most {MOST_BATCHES}, got {show(self.pool_factor)}."
-            )
+        if self.pool_factor < 1:
+            raise ValueError(f"pool_factor must be at least 1, got {self.pool_factor!r}.")
+        if self.pool_factor > MOST_BATCHES:
+            raise ValueError(f"pool_factor must be at most {MOST_BATCHES}, got {show(self.pool_factor)}.")
         check_share("start", self.start)
         check_share("end", self.end)
         if self.start > self.end:

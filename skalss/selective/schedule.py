@@ -127,7 +127,7 @@ class EarlyDropLR(Callback):
         if isinstance(self.drops, str):
             check_choice("drops", self.drops, ("linear",), also="shares of the training")
             return
-        if not isinstance(self.drops, Sequence | np.ndarray):
+        if not isinstance(self.drops, Sequence | np.ndarray) or not np.iterable(self.drops):
             raise TypeError(f"drops must be 'linear' or shares of the training, got {show(self.drops)}.")
         for drop in self.drops:
             check_share("drops", drop)

@@ -180,7 +180,9 @@ class VesselStress(BaseOracle):
             If the image has another shape, or a parameter is not allowed.
         """
         self._check()
-        return self._simulate(as_images(np.asarray(to_host(image))[None])[0])
+        with reading("image"):
+            array: Any = check_array(to_host(image), allow_nd=True, ensure_2d=False, ensure_all_finite=False)
+        return self._simulate(as_images(array[None])[0])
 
     def _simulate(self, image: np.ndarray) -> VesselSimulation | Abstain:
         if not np.isfinite(image).all():
@@ -227,7 +229,9 @@ class VesselStress(BaseOracle):
 
     def _check(self) -> None:
         for name in ("pressure", "fibrous", "lipid", "calcification"):
-            check_number(name, getattr(self, name))
+            check_number(name, getattr(self, name), most=1e9)
+            if getattr(self, name) < 1e-3:
+                raise ValueError(f"{name} must be at least 0.001 kPa, got {getattr(self, name)!r}.")
         check_number("poisson", self.poisson, zero=True)
         if self.poisson >= 0.5:
             raise ValueError(

@@ -133,7 +133,7 @@ class AdaptiveStrategy(BaseStrategy):
         if n < 1:
             return np.empty(0, dtype=np.intp)
         # Above 0: where the network is sure of all rows, they count alike.
-        weight = (1 + doubt).clip(1e-6) ** self.power
+        weight = (1 + doubt).clip(1e-6) ** float(self.power)
         found = cluster(codes, n, random_state, weight)
         gaps = np.linalg.norm(codes - found.cluster_centers_[found.labels_], axis=1)
         # An easy row may be the nearest to a centre that hard ones have drawn to them: it does not count.

@@ -51,7 +51,9 @@ class Limits:
             raise ValueError(f"bounds must be 'pool', None, or {BOUNDS_ARE}; got {self.bounds!r}.")
         if self.bounds is not None and not self.of_pool:
             read_bounds(self.bounds)
-        if self.constraint is not None and not callable(self.constraint):
+        if self.constraint is not None and (
+            not callable(self.constraint) or isinstance(self.constraint, type)
+        ):
             raise TypeError(
                 "constraint must be a function of rows that returns a bool mask of those allowed, or None; "
                 f"got {self.constraint!r}."

@@ -209,4 +209,6 @@ class BaseTarget(ABC):
 
 def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
     """Return the weights of rows as an array of shape (n_samples,); None: all rows weigh the same."""
-    return None if sample_weight is None else column_or_1d(to_column(sample_weight))
+    return (
+        None if sample_weight is None else column_or_1d(to_column(sample_weight), input_name="sample_weight")
+    )

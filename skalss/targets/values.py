@@ -54,7 +54,7 @@ class Values(BaseTarget):
 
     def check_column(self, y: np.ndarray) -> None:
         """Refuse numbers that float32 cannot square."""
-        check_range("y", np.asarray(y, dtype=np.float64))
+        _checked("y", y)
 
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return labels as float64."""
@@ -63,6 +63,7 @@ class Values(BaseTarget):
     def fitted(self, y: np.ndarray) -> Self:
         """Return a target that standardises by the mean and the standard deviation of `y`."""
         made = type(self)()
+        y = _checked("y", y)
         made._mean = float(np.mean(y, dtype=np.float64))
         made._scale = float(np.std(y, dtype=np.float64)) or 1.0
         return made

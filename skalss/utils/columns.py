@@ -69,8 +69,13 @@ def to_scalar(value: object) -> Any:
 
 def _of_list(values: Sequence[Any]) -> np.ndarray:
     values = [to_scalar(value) for value in values]
-    if any(np.ndim(value) for value in values if not isinstance(value, str)):
-        return np.asarray(values)
+    if any(
+        isinstance(value, Sequence | np.ndarray) for value in values if not isinstance(value, str | bytes)
+    ):
+        try:
+            return np.asarray(values)
+        except ValueError:  # of unequal length
+            return _of_objects(values)
     if all(isinstance(value, np.generic) for value in values) and len({v.dtype for v in values}) == 1:
         return np.array(values, dtype=values[0].dtype)
     numeric = _of_numbers(values)

@@ -100,8 +100,10 @@ def _column(ids: Any, name: str) -> np.ndarray:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (n_samples,), got {array.shape}; give each row one id.")
-    if array.dtype == np.float16:  # pandas has no index of these
+    if array.dtype in (np.float16, np.longdouble):  # pandas has no index of these
         return array.astype(np.float64)
+    if array.dtype.names is not None:
+        raise ValueError(f"{name} must hold ids, got records of {array.dtype}. Turn each into a text.")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

@@ -21,7 +21,7 @@ def warn_of_channels_last(X: object, stacklevel: int = 3) -> None:
     stacklevel : int, default=3
         Of the warning: that of the caller's caller.
     """
-    shape: tuple[int, ...] = tuple(getattr(X, "shape", ()))
+    shape: tuple[int, ...] = () if isinstance(X, type) else tuple(getattr(X, "shape", ()))
     if len(shape) != 4 or shape[3] not in _CHANNELS or min(shape[1:3]) <= max(_CHANNELS):
         return
     if shape[1] == shape[2] or getattr(X, "dtype", None) == np.uint8:

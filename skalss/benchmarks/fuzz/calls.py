@@ -77,7 +77,9 @@ def run_call(call: Call, seconds: float) -> Verdict | None:
                 arguments[name] = values_for(good)[value](good)
             except Exception:  # such as a text that becomes a number
                 return None
-            inferred = type(good).__name__ if isinstance(good, bool | int | float) else ""
+            inferred = (
+                type(good).__name__ if isinstance(good, bool | int | float) and name != "random_state" else ""
+            )
             kind = call.subject.documented.get(name, inferred)
             replaced.append(Argument(name, good, arguments[name], kind))
         Purse.paid, warned[:] = 0, []

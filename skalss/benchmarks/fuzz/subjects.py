@@ -266,7 +266,8 @@ def float_rows() -> np.ndarray:
 
 def use_simulator(simulator: Any, X: Any) -> list[Any]:
     """Simulate."""
-    return [answer for _, answer in simulator.label(X, range(len(X) if hasattr(X, "__len__") else 1))]
+    n = len(X) if isinstance(X, np.ndarray) and X.ndim else 2
+    return [answer for _, answer in simulator.label(X, range(n))]
 
 
 def use_answer_key(key: BaseOracle, X: Any) -> list[Any]:

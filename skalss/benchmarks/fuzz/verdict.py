@@ -50,8 +50,10 @@ THEIRS = str(Path(sklearn.__file__).parent)
 SKORCH = str(Path(skorch.__file__).parent)
 VALIDATION = str(Path(THEIRS, "utils", "validation.py"))
 RAISE = dis.opmap["RAISE_VARARGS"]
-DATA = {"X", "y", "classes", "labeled", "sample_id", "X_val", "y_val", "sample_weight"}
-NAMES_OF_DATA = r"\b(X|y|y_true|y_pred|Z|arrays?|samples?|rows?|features?|labels?|targets?|shape|data)\b"
+DATA = {"X", "y", "classes", "id_", "labeled", "sample_id", "X_val", "y_val", "sample_weight"}
+NAMES_OF_DATA = (
+    r"\b(X|y|y_true|y_pred|Z|arrays?|samples?|rows?|features?|labels?|classes|targets?|id|data|shape)\b"
+)
 
 
 class Verdict(NamedTuple):
@@ -215,7 +217,7 @@ def _is_of_the_callers(argument: Argument, error: BaseException) -> bool:
         return callable(value) and argument.name in ("oracle", "function")
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = any(frame.f_locals.get("self") is value for frame in frames)
-    return own or ((inspect.isbuiltin(value) or isinstance(value, type)) and f"{value.__name__}()" in text)
+    return own or (inspect.isbuiltin(value) and f"{value.__name__}()" in text)
 
 
 def _is_about_answers(error: BaseException) -> bool:
