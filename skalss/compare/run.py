@@ -147,6 +147,8 @@ def compare_strategies(
     _check_test_rows(X, X_test, y_test)
     check_task_model(sampler.estimator)
     target = make_target(sampler, sampler.classes)
+    if y is not None:
+        target.column(y)
     for label in target.column(y_test, "y_test"):
         target.check(label)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}

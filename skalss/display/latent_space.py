@@ -414,7 +414,12 @@ def _draw(n_rows: int, n_pool: int | None, random_state: int | np.random.RandomS
 
 def _indexable(X: object) -> Any:
     X = to_host(X)
-    return X if hasattr(X, "iloc") or isinstance(X, np.ndarray) else np.asarray(X)
+    if hasattr(X, "iloc") or isinstance(X, np.ndarray):
+        return X
+    try:
+        return np.asarray(X)
+    except ValueError as error:  # lists of unequal length
+        raise ValueError(f"X must hold rows of one length, got {show(X)}.") from error
 
 
 def _rows(X: np.ndarray | pd.DataFrame, positions: np.ndarray) -> Any:
@@ -466,6 +471,8 @@ def _plane(
         return np.hstack([together, beside]), ("code", "at random, to keep dots apart")
     if codes.shape[1] == 2:
         return together, ("code 1", "code 2")
+    if len(drawn) < 2:
+        return together[:, :2], ("code 1", "code 2")
     # Of the rows drawn alone: samplers over one pool are shown in one plane.
     pca = PCA(2, random_state=0)
     with np.errstate(invalid="ignore"):  # codes that are all alike have no variance

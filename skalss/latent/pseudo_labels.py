@@ -28,6 +28,7 @@ from ..utils.checks import (
     checked_rows,
     reading,
 )
+from ..utils.columns import to_column
 from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
 from ..utils.tensors import to_host
 from ..utils.ties import ranked
@@ -183,7 +184,10 @@ class LabelSpreader(BaseEstimator):
         """
         rng = checked_random_state(random_state)
         codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
-        y = column_or_1d(to_host(y), input_name="y")
+        labels: Any = column_or_1d(to_column(y), input_name="y")
+        y = labels
+        if labels.dtype.names is not None:
+            raise TypeError(f"y must hold a label for each row, got records of {labels.dtype}.")
         if codes.shape[1] != codes_labeled.shape[1]:
             raise ValueError(
                 f"codes has {codes.shape[1]} columns, codes_labeled {codes_labeled.shape[1]}. Take both from "

@@ -212,4 +212,6 @@ def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
     if sample_weight is None:
         return None
     found = column_or_1d(to_column(sample_weight), input_name="sample_weight")
+    if found.dtype.kind not in "biufO":
+        raise ValueError(f"sample_weight must hold numbers, got an array of dtype {found.dtype}.")
     return check_array(found, dtype="numeric", ensure_2d=False, input_name="sample_weight")

@@ -213,8 +213,10 @@ def _is_of_the_callers(argument: Argument, error: BaseException) -> bool:
     value, text = argument.value, str(error)
     if argument.name.endswith("_kw") and isinstance(value, Mapping):
         return any(repr(key) in text or str(key) in text for key in value)
-    if not callable(value) or isinstance(error, campaign_room.OracleError):
-        return callable(value) and argument.name in ("oracle", "function", "per_row")
+    if isinstance(error, campaign_room.OracleError):  # what was asked answers otherwise than was said
+        return argument.name == "per_row" or (callable(value) and argument.name in ("oracle", "function"))
+    if not callable(value):
+        return False
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = any(type(frame.f_locals.get("self")) is type(value) for frame in frames)
     return own or ((inspect.isbuiltin(value) or isinstance(value, type)) and f"{value.__name__}()" in text)
