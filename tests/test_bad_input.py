@@ -19,7 +19,7 @@ from skalss import (
 )
 from skalss.latent import VAE, LinearLatent
 from skalss.nets import LeNet, net_classifier, net_regressor
-from skalss.oracles import BaseOracle
+from skalss.oracles import BaseOracle, FunctionOracle
 from skalss.strategies import InterpolationStrategy, NearestNeighborStrategy, UncertaintyStrategy
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
@@ -330,3 +330,42 @@ def test_extra_columns_of_numbers_as_objects_pass(frame):
     rows = X.astype(object)
     rows = pd.DataFrame(rows) if frame else rows
     assert make_sampler(strategy="random").fit(rows, Y).n_labels_ == 30
+
+
+@pytest.mark.parametrize("factor", [1e25, 1e150, 1e300])
+@pytest.mark.parametrize("what", ["X", "y"])
+def test_numbers_beyond_the_range_of_the_network(what, factor):
+    data = {"X": X, "y": Y / 10}
+    data[what] = data[what] * factor
+    with pytest.raises(ValueError, match=rf"{what} must hold values between -1e\+19 and 1e\+19"):
+        make_sampler(estimator=net_regressor(max_epochs=2)).fit(data["X"], data["y"])
+    fitted = make_sampler(estimator=net_regressor(max_epochs=2)).fit(X, Y)
+    with pytest.raises(ValueError, match="must hold values between"):
+        fitted.score(data["X"], data["y"])
+
+
+def test_numbers_within_the_range_of_the_network():
+    fitted = make_sampler(estimator=net_regressor(max_epochs=2)).fit(X * 1e16, Y * 1e16)
+    assert np.isfinite(fitted.predict(X * 1e16)).all()
+
+
+@pytest.mark.parametrize("shape", [(60, 0, 8, 8), (60, 1, 0, 8)])
+def test_images_without_a_value(shape):
+    with pytest.raises(ValueError, match=r"X has rows of shape .* which hold no value|0 feature"):
+        make_sampler().fit(np.zeros(shape), Y)
+
+
+def test_small_integers_of_numpy_are_as_good_as_others():
+    small = {name: np.uint8(v) for name, v in (("n_initial", 10), ("n_per_round", 200), ("max_labels", 60))}
+    assert make_sampler(strategy="random", **small).fit(X, Y).n_labels_ == 60
+
+
+def test_a_setting_that_cannot_be_copied_is_named():
+    with pytest.raises(TypeError, match="scoring must be something that can be copied, got <generator"):
+        make_sampler(scoring=(score for score in ["accuracy"])).fit(X, Y)
+
+
+def test_a_limit_below_the_first_price_is_named():
+    oracle = FunctionOracle(lambda rows: [0] * len(rows), cost=3.0)
+    with pytest.raises(ValueError, match="the campaign ended by 'max_cost' before one was bought"):
+        make_sampler(oracle=oracle, stop=MaxCost(2.0)).fit(X)

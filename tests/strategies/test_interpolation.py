@@ -217,3 +217,11 @@ def test_the_nearest_rows_stand_in_for_refused_points(world):
 def test_wrong_parameters(params, error, message):
     with pytest.raises(error, match=message):
         InterpolationStrategy(**params).check()
+
+
+@pytest.mark.parametrize("random_share", [0.0, 0.5])
+def test_a_step_too_short_to_leave_a_code_makes_no_points(random_share, world):
+    strategy = InterpolationStrategy(step=1e-30, n_steps=1, random_share=random_share, bounds=None)
+    found = strategy.query(world.snapshot(), 6)
+    assert len(found.codes) == 0
+    assert found.rows is None or len(found.rows) == round(6 * random_share)
