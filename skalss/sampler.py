@@ -332,9 +332,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         check_task_model(self.estimator)
         if self.oracle is None:
             _check_whole_key(y)
-            y = validate_data(
-                clone_checked(self), "no_validation", to_host(y), y_numeric=make_target(self).numeric
-            )
+            checker, numeric = clone_checked(self), make_target(self).numeric
+            with reading("y"):
+                y = validate_data(checker, "no_validation", to_host(y), y_numeric=numeric)
         campaign = Campaign(
             self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show
         )

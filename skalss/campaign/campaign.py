@@ -514,6 +514,6 @@ def _check_sampler(sampler: object) -> None:
     if not {"oracle", "strategy", "max_labels"} <= set(known):
         got = f"the class {sampler.__name__}" if isinstance(sampler, type) else show(sampler)
         raise TypeError(
-            f"Campaign takes an AdaptiveLatentSampler, got {got}. Pass one, such as "
+            f"Campaign takes an AdaptiveLatentSampler as its sampler, got {got}. Pass one, such as "
             "AdaptiveLatentSampler(max_labels=100)."
         )

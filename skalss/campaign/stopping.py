@@ -261,7 +261,7 @@ class PredictionsAgree(StoppingRule):
 
     def reason(self, progress: Progress) -> str | None:
         """Return ``"predictions_agree"`` when they do."""
-        last = progress.agreement[-self.n_rounds :]
+        last = progress.agreement[-int(self.n_rounds) :]
         return "predictions_agree" if len(last) == self.n_rounds and np.mean(last) >= self.agreement else None
 
 

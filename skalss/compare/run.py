@@ -147,6 +147,8 @@ def compare_strategies(
     _check_test_rows(X, X_test, y_test)
     check_task_model(sampler.estimator)
     target = make_target(sampler, sampler.classes)
+    if y is not None:
+        target.column(y)
     for label in target.column(y_test, "y_test"):
         target.check(label)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
@@ -204,7 +206,7 @@ def _name_arms(strategies: Any) -> dict[str, dict[str, Any]]:
     """Return the parameters of each arm by its name; the control comes first."""
     if isinstance(strategies, str | BaseStrategy):
         strategies = [strategies]
-    if not isinstance(strategies, Iterable) or isinstance(strategies, type):
+    if not np.iterable(strategies) or isinstance(strategies, type):
         raise TypeError(
             f"strategies must be a list of names or strategies, or a dict of them, got {show(strategies)} of "
             f"type {type(strategies).__name__}."
@@ -277,11 +279,12 @@ def _check_test_rows(X: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> None
             "A comparison needs rows, the same for all arms: pass box.draw(0) in place of the Box."
         )
     check_consistent_length(X_test, y_test)
-    if np.shape(X_test)[1:] != np.shape(X)[1:]:
-        raise ValueError(
-            f"X_test has rows of shape {np.shape(X_test)[1:]}, X has {np.shape(X)[1:]}. Give both the same "
-            "shape."
-        )
+    try:
+        shape, shape_of_X = np.shape(X_test)[1:], np.shape(X)[1:]
+    except ValueError as error:  # lists of unequal length
+        raise ValueError("X and X_test must hold rows of one shape; theirs differ.") from error
+    if shape != shape_of_X:
+        raise ValueError(f"X_test has rows of shape {shape}, X has {shape_of_X}. Give both the same shape.")
 
 
 def _campaign(sampler: AdaptiveLatentSampler, X: ArrayLike, y: ArrayLike | None) -> Campaign:

@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from ..campaign.identity import digest, identity, parameters_before
+from ..utils.columns import to_column
 from ..utils.settings import list_settings
 from ..utils.tensors import to_host
 
@@ -79,7 +80,7 @@ def hash_data(*arrays: Any) -> str:
         rows = to_host(array)
         if issparse(rows):
             raise TypeError("X must be a dense array, got a sparse one. Pass X.toarray().")
-        rows = rows if hasattr(rows, "iloc") or isinstance(rows, np.ndarray) else np.asarray(rows)
+        rows = rows if hasattr(rows, "iloc") or isinstance(rows, np.ndarray) else to_column(rows)
         some = np.linspace(0, len(rows) - 1, min(len(rows), 1000)).astype(int)
         parts += [rows.shape, np.array(rows.iloc[some] if hasattr(rows, "iloc") else rows[some])]
     return hash_of(parts)

@@ -158,7 +158,7 @@ class LabelEfficiencyDisplay:
             next, and so on.
         control : str or None, default="random"
             Arm to draw in grey, if it is there.
-        metric_name : str, default="score"
+        metric_name : str or None, default="score"
             What `val_score` is.
         ax : matplotlib Axes, default=None
             See `plot`.

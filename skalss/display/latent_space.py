@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, column_or_1d
 
 from ..oracles.base import LABELED
 from ..utils.checks import (
@@ -414,7 +414,12 @@ def _draw(n_rows: int, n_pool: int | None, random_state: int | np.random.RandomS
 
 def _indexable(X: object) -> Any:
     X = to_host(X)
-    return X if hasattr(X, "iloc") or isinstance(X, np.ndarray) else np.asarray(X)
+    if hasattr(X, "iloc") or isinstance(X, np.ndarray):
+        return X
+    try:
+        return np.asarray(X)
+    except ValueError as error:  # lists of unequal length
+        raise ValueError(f"X must hold rows of one length, got {show(X)}.") from error
 
 
 def _rows(X: np.ndarray | pd.DataFrame, positions: np.ndarray) -> Any:
@@ -428,7 +433,7 @@ def _like(X: np.ndarray | pd.DataFrame, rows: np.ndarray) -> Any:
 def _checked_labels(name: str, labels: ArrayLike | None, n: int) -> list[Any]:
     if labels is None:
         return [None] * n
-    found = to_column(labels).ravel().tolist()
+    found = column_or_1d(to_column(labels), dtype=None, input_name=name).tolist()
     if len(found) != n:
         raise ValueError(f"{name} must hold a label for each of {n} places, got {len(found)}.")
     return found
@@ -466,6 +471,8 @@ def _plane(
         return np.hstack([together, beside]), ("code", "at random, to keep dots apart")
     if codes.shape[1] == 2:
         return together, ("code 1", "code 2")
+    if len(drawn) < 2:
+        return together[:, :2], ("code 1", "code 2")
     # Of the rows drawn alone: samplers over one pool are shown in one plane.
     pca = PCA(2, random_state=0)
     with np.errstate(invalid="ignore"):  # codes that are all alike have no variance

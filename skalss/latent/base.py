@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -130,7 +131,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If the rows have another shape than the rows fitted.
         """
         check_is_fitted(self)
-        self._check_row_shape(getattr(X, "shape", None))
+        self._check_row_shape(None if isinstance(X, type) else getattr(X, "shape", None))
         with reading("X"):
             rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
         return self.encode_rows(checked_rows("X", rows))
@@ -298,6 +299,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 total += float(np.square(rows - decoded.astype(np.float64)).sum())
                 n_values += rows.size
         self.reconstruction_error_ = total / n_values
+        if not math.isfinite(self.reconstruction_error_):
+            raise ValueError(
+                f"{type(self).__name__} decodes X to values that are not finite. Lower lr and beta, where it "
+                "has them, or scale X."
+            )
 
     def _health_rows(self, X: np.ndarray) -> Iterator[np.ndarray]:
         ids = np.linspace(0, len(X) - 1, min(len(X), HEALTH_ROWS)).astype(np.intp)

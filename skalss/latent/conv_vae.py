@@ -116,7 +116,7 @@ class ConvVAE(BaseVAE):
 
     def _build(self, shape: tuple[int, ...]) -> VaeNet:
         n_channels, height, width = shape
-        hidden = tuple(self.hidden_channels)
+        hidden = check_sizes("hidden_channels", self.hidden_channels)
         factor = 2 ** len(hidden)
         pad_h, pad_w = -height % factor, -width % factor
         inner = (hidden[-1], (height + pad_h) // factor, (width + pad_w) // factor)

@@ -157,7 +157,7 @@ class LevelSetLatent(BaseLatentModel):
         shares = np.clip((values - low) / (np.float32(high - low) or 1.0), 0, 1)
         shape = self.image_shape or self._row_shape
         channels = shares.reshape(-1, *(shape[-2:] if len(shape) > 1 else (1, *shape)))
-        distances = np.stack([_signed_distance(channel, self.cut) for channel in channels])
+        distances = np.stack([_signed_distance(channel, float(self.cut)) for channel in channels])
         return as_tensor(distances.reshape(len(x), -1))
 
     def _values(self, distances: Tensor) -> Tensor:

@@ -19,7 +19,16 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from ..neighbors import nearest_codes
 from ..targets import BaseTarget
-from ..utils.checks import check_flag, check_positive_int, check_share, checked_codes, checked_random_state
+from ..utils.checks import (
+    check_flag,
+    check_positive_int,
+    check_share,
+    checked_codes,
+    checked_random_state,
+    checked_rows,
+    reading,
+)
+from ..utils.columns import to_column
 from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
 from ..utils.tensors import to_host
 from ..utils.ties import ranked
@@ -175,14 +184,19 @@ class LabelSpreader(BaseEstimator):
         """
         rng = checked_random_state(random_state)
         codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
-        y = column_or_1d(to_host(y), input_name="y")
+        labels: Any = column_or_1d(to_column(y), input_name="y")
+        y = labels
+        if labels.dtype.names is not None:
+            raise TypeError(f"y must hold a label for each row, got records of {labels.dtype}.")
         if codes.shape[1] != codes_labeled.shape[1]:
             raise ValueError(
                 f"codes has {codes.shape[1]} columns, codes_labeled {codes_labeled.shape[1]}. Take both from "
                 "one latent model."
             )
         if rows_labeled is not None:
-            rows_labeled = check_array(to_host(rows_labeled), allow_nd=True, input_name="rows_labeled")
+            with reading("rows_labeled"):
+                found: Any = check_array(to_host(rows_labeled), allow_nd=True, input_name="rows_labeled")
+            rows_labeled = checked_rows("rows_labeled", found)
         check_consistent_length(codes_labeled, y, rows_labeled)
         n_labeled, encoder = len(codes_labeled), LabelEncoder().fit(y)
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
@@ -191,7 +205,7 @@ class LabelSpreader(BaseEstimator):
         graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
         reach = self._reach(graph, numbers, n_classes)[n_labeled:]
         structure = _structure(_balance(reach, numbers, 1.0))
-        if structure < self.min_structure:
+        if structure < float(self.min_structure):
             fault = f"structure {structure:.3f} < {self.min_structure:g}"
             return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
         folds = _deal(numbers)
@@ -206,7 +220,7 @@ class LabelSpreader(BaseEstimator):
         confidence = shares.max(axis=1)
         reached = np.flatnonzero(confidence > 0)
         order = reached[ranked(-confidence[reached], rng)]
-        rows = np.sort(order[: round(self.keep * len(codes))])
+        rows = np.sort(order[: round(float(self.keep) * len(codes))])
         if not len(rows):
             return _none(y, structure, "no label reaches a row" if not len(reached) else "keep leaves no row")
         labels = encoder.inverse_transform(shares[rows].argmax(axis=1))
@@ -216,7 +230,7 @@ class LabelSpreader(BaseEstimator):
         """Return how much of each class reaches each row: the first rows have class numbers, -1 for none."""
         targets = np.full(graph.shape[0], -1)
         targets[: len(numbers)] = numbers
-        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=self.alpha)
+        spreading = LabelSpreading(kernel=lambda *_: graph, alpha=float(self.alpha))
         # 30 steps are enough for the largest share; rows that nothing reaches are divided by 0.
         with ignoring(ConvergenceWarning, RuntimeWarning):
             spreading.fit(np.zeros((len(targets), 1)), targets)

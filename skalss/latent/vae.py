@@ -126,7 +126,8 @@ class VAE(BaseVAE):
         check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, empty=True)
 
     def _build(self, shape: tuple[int, ...]) -> VaeNet:
-        n_features, hidden = math.prod(shape), tuple(self.hidden_layer_sizes)
+        n_features = math.prod(shape)
+        hidden = check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, empty=True)
         encoder = _dense(n_features, *hidden, 2 * self.n_components)
         decoder = _dense(self.n_components, *hidden[::-1], n_features)
         return VaeNet(nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, nn.Unflatten(1, shape)))

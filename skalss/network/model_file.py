@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
@@ -101,7 +102,7 @@ def load_model(
     """
     if isinstance(allow, str):
         raise TypeError(f"allow takes several names of modules, got the text {allow!r}. Pass ({allow!r},).")
-    if isinstance(allow, type) or not isinstance(allow, Collection):
+    if isinstance(allow, type) or not isinstance(allow, Collection) or not np.iterable(allow):
         raise TypeError(f"allow must be a list of names of modules, got {show(allow)}.")
     for name in allow:
         check_text("Each name in allow", name)

@@ -101,7 +101,10 @@ class SklearnModel(BaseEstimator):
         """
         self.check()
         given = to_host(X), to_host(y)
-        return self.fit_rows(*check_X_y(*given, dtype=None, allow_nd=True, ensure_all_finite="allow-nan"))
+        rows, labels = check_X_y(*given, dtype=None, allow_nd=True, ensure_all_finite="allow-nan")
+        if rows.dtype.kind in "mM":
+            raise TypeError(f"X must hold numbers, got an array of dtype {rows.dtype}.")
+        return self.fit_rows(rows, labels)
 
     def fit_rows(
         self,

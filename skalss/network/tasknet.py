@@ -388,7 +388,7 @@ class TaskNet(BaseEstimator):
         """Initialise a clone of the net, and check by a dry run that it fits the task."""
         shape = tuple(rows.shape[1:])
         with drawing_own(), torch.no_grad():
-            with explaining(f"The net cannot be built for rows of shape {shape}"):
+            with explaining(f"The net cannot be built of its module for rows of shape {shape}"):
                 self.net_ = self._prepared_net(shape).initialize()
             # A module that was made under another default dtype computes in float32, too.
             module = plain_module(self.net_).float().eval()

@@ -30,7 +30,7 @@ def check_cost(cost: Any, n_rows: int) -> None:
     TypeError
         If it is nothing that costs can be.
     """
-    if cost is None or callable(cost):
+    if cost is None or (callable(cost) and not isinstance(cost, type)):
         return
     table = named(cost)
     if table is not None:

@@ -137,7 +137,7 @@ class PoolSelector(BaseSelector):
             in_time = self.start <= net.progress(n_done / stream.n_batches) < self.end
             selective = in_time and self.pays(n_done)
             if selective:
-                rows = stream.take(self.pool_factor)
+                rows = stream.take(float(self.pool_factor))
             elif in_time:
                 rows = stream.take(1, min_tail=2)  # batch normalisation cannot train on a single row
             else:

@@ -74,12 +74,12 @@ class PruneEasyRows(BaseSelector):
     def start_training(self, net: NeuralNet) -> None:
         """Forget the rows of the last training."""
         self._head: Head | None = None
-        self._memory = RowMemory(self.easy, self.max_doubt)
+        self._memory = RowMemory(float(self.easy), float(self.max_doubt))
 
     def select(self, net: NeuralNet, iterator: Iterable[Any], **fit_params) -> Iterator[Any]:
         """Yield the batches of one pass without the rows that are skipped."""
         prune = net.progress(0) < self.end
-        keep = (lambda rows: self._memory.thin(rows, self.skip)) if prune else None
+        keep = (lambda rows: self._memory.thin(rows, float(self.skip))) if prune else None
         stream = RowStream(iterator)
         over, n_done, device = False, 0, device_of(net)
         began = seconds(device)

@@ -17,6 +17,8 @@ from ..utils.checks import check_choice, check_positive_int
 
 METHODS = ("sobol", "lhs", "random")
 
+MOST_ROWS = 10**7  # drawn at once
+
 
 @dataclass(frozen=True, eq=False)
 class Box:
@@ -94,7 +96,7 @@ class Box:
         ValueError, TypeError
             If a parameter is wrong.
         """
-        check_positive_int("n", self.n)
+        check_positive_int("n", self.n, most=MOST_ROWS)
         check_choice("method", self.method, METHODS)
         low, high = self.bounds()
         logs = self._logs(low)

@@ -239,7 +239,7 @@ class VesselStress(BaseOracle):
             )
         check_share("quantile", self.quantile)
         for name, least in (("n_angles", 24), ("n_layers", 2)):
-            check_positive_int(name, getattr(self, name))
+            check_positive_int(name, getattr(self, name), most=4096)
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)!r}.")
         check_choice("output", self.output, OUTPUTS)

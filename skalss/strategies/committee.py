@@ -24,7 +24,7 @@ class CommitteeStrategy(BaseStrategy):
     ----------
     n_members : int, default=4
         At least 2. A round trains that many networks.
-    n_candidates : int, default=4000
+    n_candidates : int or None, default=4000
         Unlabelled rows drawn at random to choose from; None: all. Each passes every member.
 
     References

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 
 from ..utils.columns import to_column
@@ -209,6 +209,9 @@ class BaseTarget(ABC):
 
 def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
     """Return the weights of rows as an array of shape (n_samples,); None: all rows weigh the same."""
-    return (
-        None if sample_weight is None else column_or_1d(to_column(sample_weight), input_name="sample_weight")
-    )
+    if sample_weight is None:
+        return None
+    found = column_or_1d(to_column(sample_weight), input_name="sample_weight")
+    if found.dtype.kind not in "biufO":
+        raise ValueError(f"sample_weight must hold numbers, got an array of dtype {found.dtype}.")
+    return check_array(found, dtype="numeric", ensure_2d=False, input_name="sample_weight")

@@ -156,6 +156,8 @@ class Classes(BaseTarget):
                 raise ValueError(
                     f"y must hold one label, a number or a text, for each row, got {show(wrong[0])}."
                 )
+            if len({isinstance(label, str) for label in y.tolist()}) > 1:
+                raise ValueError("y must hold labels that are all text or all numbers, got both.")
             y = np.array(y.tolist())
         check_classification_targets(y)
 
@@ -243,6 +245,11 @@ class Classes(BaseTarget):
         y, predicted = self.column(y), self.column(predicted, "predicted")
         for labels in (y, predicted):
             self.check_column(labels)
+        if len(y) and len(predicted) and isinstance(y[0], str) != isinstance(predicted[0], str):
+            raise ValueError(
+                f"y and predicted must both be text or both be numbers, got {show(y[0])} and "
+                f"{show(predicted[0])}."
+            )
         return float(accuracy_score(y, predicted, sample_weight=as_weights(sample_weight)))
 
     def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:

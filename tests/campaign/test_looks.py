@@ -104,7 +104,7 @@ def test_bars_change_nothing_and_stay_with_who_asked_for_them(capsys):
     ids=str,
 )
 def test_what_no_campaign_can_be_made_of(wrong):
-    with pytest.raises(TypeError, match="Campaign takes an AdaptiveLatentSampler, got"):
+    with pytest.raises(TypeError, match="Campaign takes an AdaptiveLatentSampler as its sampler, got"):
         Campaign(wrong, X)
 
 

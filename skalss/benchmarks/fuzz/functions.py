@@ -58,7 +58,9 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.compare.summarize_comparison", compare.summarize_comparison, **unbounded)
     yield of_function("skalss.compare.learning_areas", compare.learning_areas, **table)
     yield of_function("skalss.compare.paired_runs", compare.paired_runs, **table)
-    yield of_function("skalss.compare.mean_interval", compare.mean_interval, values=world.values)
+    yield of_function(
+        "skalss.compare.mean_interval", compare.mean_interval, values=world.values, finite=False
+    )
     curve = {"curve": world.curve, "target": 0.5, "finite": False}
     yield of_function("skalss.compare.labels_to_target", compare.labels_to_target, **curve)
 
@@ -82,7 +84,7 @@ def snapshot_arguments() -> dict[str, Any]:
         "labeled": lambda: np.arange(6),
         "y_labeled": lambda: world.labels(6),
         "latent": lambda: world.encoded,
-        "network": lambda: world.fitted_tasknet,
+        "network": lambda: lambda: world.fitted_tasknet(),
         "taken": lambda: np.arange(24) < 6,
     }
 
@@ -194,7 +196,7 @@ def _campaign_methods() -> Iterator[Subject]:
     )
     yield method(Campaign, "save", lambda: world.campaign(), path="saved.campaign")
     yield of_function("Campaign.load", load_campaign, path="saved.campaign", X=world.rows)
-    yield of_class("skalss.Ledger", Ledger, lambda ledger: ledger.to_frame(), path=ledger_path)
+    yield of_class("skalss.Ledger", Ledger, lambda ledger: len(ledger.to_frame()), path=ledger_path)
     first = {"id_": lambda: world.first_id(), "label": 1, "annotator": "me", "cost": 1.0}
     yield method(Ledger, "answer", world.ledger, **first)
     yield method(Ledger, "to_csv", world.ledger, path="labels.csv")

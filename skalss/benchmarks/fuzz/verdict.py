@@ -213,11 +213,13 @@ def _is_of_the_callers(argument: Argument, error: BaseException) -> bool:
     value, text = argument.value, str(error)
     if argument.name.endswith("_kw") and isinstance(value, Mapping):
         return any(repr(key) in text or str(key) in text for key in value)
-    if not callable(value) or isinstance(error, campaign_room.OracleError):
-        return callable(value) and argument.name in ("oracle", "function")
+    if isinstance(error, campaign_room.OracleError):  # what was asked answers otherwise than was said
+        return argument.name == "per_row" or (callable(value) and argument.name in ("oracle", "function"))
+    if not callable(value):
+        return False
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    own = any(frame.f_locals.get("self") is value for frame in frames)
-    return own or (inspect.isbuiltin(value) and f"{value.__name__}()" in text)
+    own = any(type(frame.f_locals.get("self")) is type(value) for frame in frames)
+    return own or ((inspect.isbuiltin(value) or isinstance(value, type)) and f"{value.__name__}()" in text)
 
 
 def _is_about_answers(error: BaseException) -> bool:
@@ -242,10 +244,17 @@ def _names(text: str, argument: Argument) -> bool:
         return True
     if _is_data(argument) and re.search(NAMES_OF_DATA, text):
         return True
+    value = argument.value
+    return any(
+        _shows(text, form) for form in (value, value.item() if isinstance(value, np.generic) else value)
+    )
+
+
+def _shows(text: str, value: Any) -> bool:
+    """Whether a text holds a value as Python shows it."""
     try:
-        value = argument.value
-        shown = repr(value.item() if isinstance(value, np.generic) else value)
+        shown = " ".join(repr(value).split())[:60]
     except Exception:  # it cannot be shown
         return False
-    shown = " ".join(shown.split())[:60]
+    text = " ".join(text.split())
     return len(shown) > 2 and shown in text or any(f"{q}{shown}" in text for q in ("got ", "'", "label "))
