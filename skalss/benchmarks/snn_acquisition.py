@@ -77,7 +77,7 @@ class Scene:
         taken = np.zeros(len(codes), dtype=bool)
         taken[: self.n_labeled] = True
         return make_snapshot(
-            np.empty((0, *SHAPE), dtype=np.float32),  # SNN does not look at rows
+            np.broadcast_to(np.float32(0), (len(codes), *SHAPE)),  # SNN does not look at rows
             np.arange(self.n_labeled),
             self.y,
             latent=lambda: Encoded(self.latent_model, codes),

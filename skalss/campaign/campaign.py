@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
-from tqdm.auto import tqdm
 
 from ..network import TaskModel
 from ..oracles import BaseOracle, Failed
 from ..oracles.alignment import in_order_of_ids, names_of
 from ..oracles.base import PENDING, read_told
 from ..utils.checks import check_flag, check_path, check_positive_int, check_text, clone_checked, show
-from ..utils.progress import progress_bar, showing_progress
+from ..utils.progress import Bar, progress_bar, showing_progress
 from . import saving
 from .buying import buy
 from .fitted import fitted_attributes
@@ -316,7 +315,7 @@ class Campaign:
         with showing_progress(self.sampler.verbose):
             return self._rounds.ask(n)
 
-    def _buy(self, oracle: BaseOracle, batch: Batch, bar: tqdm) -> None:
+    def _buy(self, oracle: BaseOracle, batch: Batch, bar: Bar) -> None:
         """Put to the oracle what of a batch has no answer yet."""
         paid = self.records.n_paid
         self._rounds.collect()

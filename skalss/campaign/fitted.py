@@ -163,17 +163,24 @@ def check_settings(given: Mapping[str, str], saved: Mapping[str, str]) -> None:
         # The innermost says most: with another module all of its parameters differ, too.
         name = next((n for n in differ if n in given and n in saved), differ[0])
         raise ValueError(
-            f"The sampler is not the one that was saved: {name} is {given.get(name, 'not there')}, and was "
-            f"{saved.get(name, 'not there')} ({_listed(differ)}). "
+            f"The sampler is not the one that was saved: {_short(name)} is "
+            f"{_short(given.get(name, 'not there'))}, and was {_short(saved.get(name, 'not there'))} "
+            f"({_listed(differ)}). "
             "Pass an unfitted sampler with the settings of the one saved; device, random_state, verbose and "
             "the oracle may differ."
         )
 
 
+def _short(text: object, length: int = 200) -> str:
+    """Return a text of a file as an error shows it; a damaged file may hold a very long one."""
+    text = str(text)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def _listed(differ: list[str]) -> str:
     more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
     return (
-        f"{len(differ)} settings differ: {', '.join(differ[:5])}{more}"
+        f"{len(differ)} settings differ: {', '.join(map(_short, differ[:5]))}{more}"
         if len(differ) > 1
         else "no other differs"
     )

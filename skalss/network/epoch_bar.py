@@ -8,9 +8,8 @@ from typing import Any
 
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
 
-from ..utils.progress import progress_bar
+from ..utils.progress import Bar, progress_bar
 
 _NAME = "skalss_epoch_bar"
 
@@ -18,7 +17,7 @@ _NAME = "skalss_epoch_bar"
 class _EpochBar(Callback):
     """Moves a bar on after each epoch."""
 
-    def __init__(self, bar: tqdm):
+    def __init__(self, bar: Bar):
         self.bar = bar
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from tqdm.auto import tqdm
 
@@ -32,6 +32,31 @@ def showing_progress(verbose: object) -> Iterator[None]:
         _SHOWN.reset(token)
 
 
+class NoBar:
+    """Shows nothing. A disabled bar of tqdm takes a lock, which a forked process may wait for in vain."""
+
+    disable = True
+
+    def update(self, n: float = 1) -> None:
+        """Do nothing."""
+
+    def set_postfix(self, **values: object) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> NoBar:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Do nothing."""
+
+
+Bar: TypeAlias = "tqdm[Any] | NoBar"
+
+
 def progress_bar(
     description: str,
     *,
@@ -39,7 +64,7 @@ def progress_bar(
     unit: str = "it",
     verbose: object = 0,
     at_once: bool = False,
-) -> tqdm:
+) -> Bar:
     """Return a bar to be moved on with `update`, and to be closed or used in a ``with`` block.
 
     Parameters
@@ -53,14 +78,10 @@ def progress_bar(
     at_once : bool, default=False
         Whether it is shown from the start, and not only once it has taken a while.
     """
-    return tqdm(
-        desc=description,
-        total=total,
-        unit=unit,
-        disable=not (verbose or _SHOWN.get()),
-        leave=bool(verbose),
-        delay=0 if verbose or at_once else DELAY,
-    )
+    if not (verbose or _SHOWN.get()):
+        return NoBar()
+    delay = 0 if verbose or at_once else DELAY
+    return tqdm(desc=description, total=total, unit=unit, leave=bool(verbose), delay=delay)
 
 
 def track(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "it") -> Iterator[T]:

@@ -1,5 +1,7 @@
 """What a campaign shows of itself: its text, its bars, and errors of what is passed in the wrong place."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from torch.utils.data import TensorDataset
+from tqdm.auto import tqdm
 
 from skalss import AdaptiveLatentSampler, Campaign, TaskNet
 from skalss.latent import VAE
@@ -170,3 +173,12 @@ def test_images_with_their_channels_last_are_recognised(shape, dtype, warned, re
     found = [w for w in recwarn if "np.moveaxis(X, -1, 1)" in str(w.message)]
     assert len(found) == 2 * warned
     assert all(w.filename == __file__ for w in found)
+
+
+def test_quiet_work_never_waits_for_the_lock_of_tqdm():
+    """A forked process may find it locked for ever, by a thread that was not forked with it."""
+    worker = threading.Thread(target=lambda: sampler(strategy="auto").fit(X, Y), daemon=True)
+    with tqdm.get_lock():
+        worker.start()
+        worker.join(60)
+        assert not worker.is_alive()
