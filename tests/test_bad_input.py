@@ -356,8 +356,15 @@ def test_images_without_a_value(shape):
 
 
 def test_small_integers_of_numpy_are_as_good_as_others():
-    small = {name: np.uint8(v) for name, v in (("n_initial", 10), ("n_per_round", 200), ("max_labels", 60))}
-    assert make_sampler(strategy="random", **small).fit(X, Y).n_labels_ == 60
+    known = {"y": Y, "labeled": np.arange(60) < 20}  # more than n_initial: the difference is below 0
+    rounds = []
+    for kind in (int, np.uint8):
+        sizes = {"n_initial": kind(10), "n_per_round": kind(5), "max_labels": kind(15)}
+        fitted = make_sampler(strategy="random", oracle=Counting(), control_share=0.4, **sizes).fit(
+            X, **known
+        )
+        rounds.append(fitted.queries_[["round", "id"]])
+    pd.testing.assert_frame_equal(*rounds)
 
 
 def test_a_setting_that_cannot_be_copied_is_named():

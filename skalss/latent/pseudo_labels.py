@@ -186,8 +186,8 @@ class LabelSpreader(BaseEstimator):
         codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
         labels: Any = column_or_1d(to_column(y), input_name="y")
         y = labels
-        if labels.dtype.names is not None:
-            raise TypeError(f"y must hold a label for each row, got records of {labels.dtype}.")
+        if labels.dtype.names is not None or len({isinstance(label, str) for label in labels}) > 1:
+            raise TypeError("y must hold a label for each row, all text or all numbers.")
         if codes.shape[1] != codes_labeled.shape[1]:
             raise ValueError(
                 f"codes has {codes.shape[1]} columns, codes_labeled {codes_labeled.shape[1]}. Take both from "

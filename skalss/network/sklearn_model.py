@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from ..targets import BaseTarget, make_target
-from ..utils.checks import checked_random_state
+from ..utils.checks import checked_random_state, reading
 from ..utils.progress import progress_bar
 from ..utils.scaling import Scaling
 from ..utils.tensors import to_host
@@ -101,7 +101,8 @@ class SklearnModel(BaseEstimator):
         """
         self.check()
         given = to_host(X), to_host(y)
-        rows, labels = check_X_y(*given, dtype=None, allow_nd=True, ensure_all_finite="allow-nan")
+        with reading("X or y"):
+            rows, labels = check_X_y(*given, dtype=None, allow_nd=True, ensure_all_finite="allow-nan")
         if rows.dtype.kind in "mM":
             raise TypeError(f"X must hold numbers, got an array of dtype {rows.dtype}.")
         return self.fit_rows(rows, labels)

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 
+from ..utils.checks import reading
 from ..utils.columns import to_column
 from ..utils.scalars import from_json, to_json
 
@@ -214,4 +215,5 @@ def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
     found = column_or_1d(to_column(sample_weight), input_name="sample_weight")
     if found.dtype.kind not in "biufO":
         raise ValueError(f"sample_weight must hold numbers, got an array of dtype {found.dtype}.")
-    return check_array(found, dtype="numeric", ensure_2d=False, input_name="sample_weight")
+    with reading("sample_weight"):
+        return check_array(found, dtype="numeric", ensure_2d=False, input_name="sample_weight")
