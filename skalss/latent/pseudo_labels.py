@@ -206,7 +206,7 @@ class LabelSpreader(BaseEstimator):
         reach = self._reach(graph, numbers, n_classes)[n_labeled:]
         structure = _structure(_balance(reach, numbers, 1.0))
         if structure < float(self.min_structure):
-            fault = f"structure {structure:.3f} < {self.min_structure:g}"
+            fault = f"structure {structure:.3f} < {float(self.min_structure):g}"
             return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
         folds = _deal(numbers)
         balance, right = self._choose_balance(graph, numbers, n_classes, folds)
