@@ -91,6 +91,11 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     bounds = _bounds_of_box(data)
     X, (y, labeled, sample_id, X_val, y_val, show) = rows_of(data.X, random_state), data[1:]
     target = make_target(make_task_model(s.estimator), s.classes)
+    if target.n_classes == 1:
+        raise ValueError(
+            f"classes must name at least two, got {target.classes}: with one there is nothing to learn. Name "
+            "every label that may come."
+        )
     pool = Pool(
         X,
         y,

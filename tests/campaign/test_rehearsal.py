@@ -144,7 +144,7 @@ def test_costs_that_cannot_be_had(cost):
 
 @pytest.mark.parametrize(
     "classes",
-    [[0, "a"], [Decimal(1), Decimal(2)], [b"a", b"b"], [0.5, 1.5], [], {"a": 1}, [0, None]],
+    [[0, "a"], [Decimal(1), Decimal(2)], [b"a", b"b"], [0.5, 1.5], [], {"a": 1}, [0, None], [1]],
     ids=str,
 )
 def test_classes_that_can_never_train(classes):
