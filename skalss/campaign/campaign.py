@@ -508,7 +508,7 @@ def _check_sampler(sampler: object) -> None:
     if isinstance(sampler, Pipeline):
         raise TypeError(
             "Campaign takes an AdaptiveLatentSampler, got a Pipeline. Pass its last step, with rows that the "
-            "steps before it have transformed: pipe[:-1].fit_transform(X)."
+            "steps before it have transformed, pipe[:-1].fit_transform(X); show= takes the rows as they came."
         )
     known = sampler.get_params(deep=False) if isinstance(sampler, BaseEstimator) else {}
     if not {"oracle", "strategy", "max_labels"} <= set(known):
