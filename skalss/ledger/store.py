@@ -200,7 +200,7 @@ class Store:
         return [line.number for line in numbered]
 
     def set_aside(self, item: Item) -> None:
-        """Give an item that nobody asked for an id of its own: its content is that of another row."""
+        """Put an item that nobody asked for under an id of its own: its content is that of another row."""
         text = f"{from_json(item.id)!r}, another row ({item.content})"
         line = item._replace(id=to_json(text, "id"))
         change = "UPDATE items SET id = ?, seal = ? WHERE number = ?"
