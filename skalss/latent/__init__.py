@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..utils.checks import check_positive_int
-from .base import BaseLatentModel
+from .base import BaseLatentModel, can_decode, no_decoder
 from .conv_vae import ConvVAE
 from .level_set import LevelSetLatent
 from .linear import LinearLatent
@@ -20,7 +20,9 @@ __all__ = [
     "LinearLatent",
     "PretrainedLatent",
     "PseudoLabels",
+    "can_decode",
     "default_latent_model",
+    "no_decoder",
 ]
 
 
