@@ -300,6 +300,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         return newest("_own_state") <= min(newest("_fit"), newest("fit_rows"))
 
+    @property
+    def codes_may_be_kept(self) -> bool:
+        """Whether parameters and state tell all that decides the codes, so that a file may keep these."""
+        return True
+
     def _own_state(self) -> dict[str, Any]:
         """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
         raise TypeError(
