@@ -158,8 +158,8 @@ def test_a_ledger_knows_the_rows_again_whatever_the_vectorizer(rows, tmp_path):
     other = (lambda r: np.ones((len(r), 2))) if isinstance(rows, list) else (lambda r: r[["size"]].fillna(0))
     fitted = make_sampler(oracle=oracle, ledger=tmp_path / "l", vectorizer=other, strategy="random").fit(rows)
     assert sum(map(len, oracle.seen)) == 30 - fitted.queries_["reused"].sum()
+    turned = rows[::-1] if isinstance(rows, list) else rows.iloc[::-1]
     with pytest.raises(ValueError, match="another row"):
-        turned = rows[::-1] if isinstance(rows, list) else rows.iloc[::-1]
         make_sampler(oracle=oracle, ledger=tmp_path / "l").fit(turned)
 
 
