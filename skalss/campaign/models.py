@@ -285,18 +285,19 @@ class Models:
             return None, self.no_spreader
         if self.interrupted and self.encoded is None:
             return None, "interrupted before there were codes"
-        codes = self.latent().codes
+        encoded = self.latent()
+        compared, codes = encoded.geometry(), encoded.codes
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", self.records.round))
         # Nor on control rows, in any way: they stand for rows that no network has seen.
         control = [q.position for q in self.records.questions if q.control]
         free = np.setdiff1d(np.arange(len(self.pool)), [*positions, *control])
         free = np.sort(rng.choice(free, size=min(self.spreader.n_rows, len(free)), replace=False))
         generated = [q.code[None] for q in self.records.labelled(GENERATED)]
-        labelled = np.concatenate([codes[positions], *generated])
+        labelled = compared(np.concatenate([codes[positions], *generated]))
         with torch.no_grad():
             rows = as_numpy(self.pool.scaling(as_tensor(self._labelled_rows(positions))))
         found = self.spreader.spread(
-            labelled, y, codes[free], rows_labeled=rows, random_state=rng, device=self.device
+            labelled, y, compared(codes[free]), rows_labeled=rows, random_state=rng, device=self.device
         )
         self.structure = found.structure
         if not len(found.rows):
