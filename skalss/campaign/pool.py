@@ -13,18 +13,18 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from ..oracles import Abstain, AnswerKey, Failed
 from ..simulation import Box
 from ..targets import BaseTarget
 from ..utils.bounds import Bounds, range_of
-from ..utils.checks import checked_mask, checked_rows, reading
+from ..utils.checks import check_array_like, check_range, checked_codes, checked_mask, checked_rows, reading
 from ..utils.ids import first_twin, id_array
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling, fit_scaling
-from ..utils.tensors import chunk_rows, to_host
+from ..utils.tensors import chunk_rows, chunks, to_host
 
 
 def rows_of(X: ArrayLike | Box, random_state: int | np.random.RandomState | None) -> ArrayLike:
@@ -37,7 +37,7 @@ class Pool:
 
     Parameters
     ----------
-    X, y, labeled, sample_id, X_val, y_val, show
+    X, y, labeled, sample_id, X_val, y_val, show, codes
         As in ``AdaptiveLatentSampler.fit``; `X` has rows.
     target : BaseTarget
         The kind of y; it learns the classes of an answer key.
@@ -50,6 +50,7 @@ class Pool:
     """
 
     shows_others = False  # whether `show` was given
+    codes: np.ndarray | None = None  # those that were given
 
     def __init__(
         self,
@@ -65,19 +66,27 @@ class Pool:
         y_val: ArrayLike | None = None,
         bounds: Bounds | None = None,
         show: Any = None,
+        codes: ArrayLike | None = None,
     ):
         self.target = target
         self._bounds = bounds
         self._classes_are_named = target.classes is not None
-        self.attach(X, checker, show=show)
+        self.attach(X, checker, show=show, codes=codes)
         self.seen = {name: value for name, value in vars(checker).items() if name.endswith("_in_")}
         self.sample_id = None if sample_id is None else _checked_ids(sample_id, len(self))
         self.ids = np.arange(len(self)) if self.sample_id is None else self.sample_id
         self._take_labels(None if y is None else target.column(y), labeled, has_oracle=has_oracle)
         self._take_validation_rows(checker, X_val, y_val)
 
-    def attach(self, X: ArrayLike, checker: BaseEstimator | None = None, *, show: Any = None) -> None:
-        """Take the rows: the user's own object, an array view of it, and what is shown of them."""
+    def attach(
+        self,
+        X: ArrayLike,
+        checker: BaseEstimator | None = None,
+        *,
+        show: Any = None,
+        codes: ArrayLike | None = None,
+    ) -> None:
+        """Take the rows: the user's own object, an array view of it, what is shown of them, their codes."""
         self._fingerprint: str | None = None
         self.user_X: Any = to_host(X)
         with reading("X"):
@@ -93,6 +102,8 @@ class Pool:
             raise ValueError("This campaign shows other rows than X has. Pass the show= it was made with.")
         self.shows_others = show is not None
         self.shown = self.user_X if show is None else _checked_show(show, len(self))
+        self.codes = None if codes is None else _checked_codes(codes, len(self))
+        self._name_of_codes: str | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -100,7 +111,7 @@ class Pool:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but the rows."""
-        return {**vars(self), "X": None, "user_X": None, "shown": None}
+        return {**vars(self), "X": None, "user_X": None, "shown": None, "codes": None}
 
     # -- labels -----------------------------------------------------------------------------------
 
@@ -228,18 +239,51 @@ class Pool:
     def fingerprint(self) -> str:
         """Hash the content of all rows, read in chunks, once."""
         if self._fingerprint is None:
-            self._fingerprint = self._hash()
+            self._fingerprint = _hash(self.X, "hash rows")
         return self._fingerprint
 
-    def _hash(self) -> str:
-        digest = hashlib.blake2b(f"{self.X.dtype}{self.X.shape}".encode(), digest_size=16)
-        for piece in track_chunks(len(self), chunk_rows(self.X.shape[1:]), "hash rows"):
-            digest.update(np.ascontiguousarray(self.X[piece]).data)
-        return digest.hexdigest()
+    def name_of_codes(self) -> str:
+        """Hash the codes that were given; empty where there are none."""
+        if self.codes is None:
+            return ""
+        if getattr(self, "_name_of_codes", None) is None:
+            self._name_of_codes = _hash(self.codes, "hash codes")
+        return self._name_of_codes or ""
 
 
 class _RowCheck(BaseEstimator):
     """Stands in for the sampler where only the content of X is checked."""
+
+
+def _hash(array: np.ndarray, description: str) -> str:
+    digest = hashlib.blake2b(f"{array.dtype}{array.shape}".encode(), digest_size=16)
+    for piece in track_chunks(len(array), chunk_rows(array.shape[1:]), description):
+        digest.update(np.ascontiguousarray(array[piece]).data)
+    return digest.hexdigest()
+
+
+def _checked_codes(codes: Any, n_rows: int) -> np.ndarray:
+    """Return codes of the pool as float32; a memory map of that dtype stays one. Refuse what are none."""
+    codes = to_host(codes)
+    if issparse(codes):
+        raise TypeError("codes must be a dense array, got a sparse one. Reduce it with TruncatedSVD first.")
+    if not isinstance(codes, np.ndarray):
+        check_array_like("codes", codes)
+    found = np.asarray(codes) if isinstance(codes, np.ndarray) else checked_codes("codes", codes)
+    if found.ndim != 2 or found.dtype.kind not in "biuf" or found.shape[1] < 1:
+        raise ValueError(
+            f"codes must be numbers of shape (n_samples, n_components), got dtype {found.dtype} and shape "
+            f"{found.shape}. Flatten the code of each row."
+        )
+    if len(found) != n_rows:
+        raise ValueError(f"codes has {len(found)} rows, X has {n_rows}; give one for each row, in its order.")
+    kept = found if found.dtype == np.float32 else np.empty(found.shape, dtype=np.float32)
+    for piece in chunks(n_rows, chunk_rows(found.shape[1:])):
+        part = check_array(found[piece], dtype=[np.float64, np.float32], input_name="codes")
+        check_range("codes", part)
+        if kept is not found:
+            kept[piece] = part
+    return kept
 
 
 def _checked_show(show: Any, n_rows: int) -> Any:
