@@ -95,7 +95,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         warn_of_channels_last(X)
         with reading("X"):
-            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
+            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, accept_sparse="csr")
         return self.fit_rows(checked_rows("X", rows))
 
     @usual_numerics()
@@ -164,7 +164,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         self._check_row_shape(None if isinstance(X, type) else getattr(X, "shape", None))
         with reading("X"):
-            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
+            rows: Any = validate_data(
+                self, to_host(X), dtype="numeric", allow_nd=True, reset=False, accept_sparse="csr"
+            )
         return self.encode_rows(checked_rows("X", rows))
 
     @usual_numerics()
@@ -266,6 +268,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.sparse = True
         return tags
 
     def get_state(self) -> dict[str, Any]:
