@@ -64,7 +64,7 @@ class MLP(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map rows (n, ...) to outputs (n, output_dim)."""
-        _check_rows(X, self.input_dim, self.head.weight)
+        _check_rows(X, self.input_dim, next(self.parameters(), None))
         return self.head(self.body(X))
 
 
@@ -108,11 +108,11 @@ class LeNet(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        _check_rows(X, math.prod(self.input_shape), self.head.weight)
+        _check_rows(X, math.prod(self.input_shape), next(self.parameters(), None))
         return self.head(self.body(X.reshape(-1, *self.input_shape)))
 
 
-def _check_rows(X: Tensor, n_values: int, weight: Tensor) -> None:
+def _check_rows(X: Tensor, n_values: int, weight: Tensor | None) -> None:
     """Refuse what are no rows of so many values, or of another dtype than the weights."""
     check_tensor("X", X)
     if X.ndim < 2 or math.prod(X.shape[1:]) != n_values:
@@ -120,7 +120,7 @@ def _check_rows(X: Tensor, n_values: int, weight: Tensor) -> None:
             f"X must be rows of {n_values} values, got a tensor of shape {tuple(X.shape)}. Set input_dim or "
             "input_shape to that."
         )
-    if X.dtype != weight.dtype and not torch.is_autocast_enabled(X.device.type):
+    if weight is not None and X.dtype != weight.dtype and not torch.is_autocast_enabled(X.device.type):
         raise TypeError(f"X must have the dtype of the weights, {weight.dtype}, got {X.dtype}.")
 
 
@@ -182,7 +182,7 @@ class ResNet8(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""
-        _check_rows(X, math.prod(self.input_shape), self.head.weight)
+        _check_rows(X, math.prod(self.input_shape), next(self.parameters(), None))
         features = self.stages(self.stem(X.reshape(-1, *self.input_shape)))
         return self.head(features.mean(dim=(2, 3)))
 
@@ -279,3 +279,25 @@ def can_fuse(optimizer: Callable[..., Any], given: Collection[str] = ()) -> bool
         return "fused" in inspect.signature(optimizer).parameters
     except (TypeError, ValueError):
         return False
+
+
+def sized_module(module: Callable[..., nn.Module], row_shape: Sequence[int]) -> nn.Module:
+    """Build a module for rows of a shape, as `TaskNet` does.
+
+    Parameters
+    ----------
+    module : module class or factory
+        Gets `input_dim` and `input_shape` where it takes them by name.
+    row_shape : sequence of int
+
+    Returns
+    -------
+    module : nn.Module
+    """
+    sizes = {"input_dim": math.prod(row_shape), "input_shape": tuple(row_shape)}
+    given = getattr(module, "keywords", {})  # of a functools.partial
+    try:
+        taken = inspect.signature(module).parameters
+    except (TypeError, ValueError):
+        return module()
+    return module(**{name: size for name, size in sizes.items() if name in taken and name not in given})

@@ -16,6 +16,7 @@ from skorch import NeuralNet
 
 from .campaign import Campaign
 from .campaign import fitted as fitted_state
+from .campaign.vectorizer import check_seen, vectorize
 from .network import TaskNet, check_task_model, make_task_model
 from .network.tags import copy_task_tags
 from .oracles.base import FAILED
@@ -123,6 +124,12 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         share it, and buy no label twice. In the folder ``<ledger>-cache`` beside it they keep what a restart
         would compute again; ``Ledger(path, cache=False)`` keeps nothing there. None: answers are kept in
         memory only.
+    vectorizer : "auto", transformer, callable or None, default="auto"
+        Turns the rows as you have them into the numbers that models and strategies see; who labels sees the
+        rows as they are. A transformer of scikit-learn is cloned and fitted to the pool, without labels. A
+        callable, such as the `encode` of a sentence encoder, gets some rows at a time. ``"auto"``: numbers
+        pass as they are; a DataFrame with text, categories, dates or missing values goes through a
+        ColumnTransformer; a list of texts through TF-IDF. None: X must be numbers.
     random_state : int, RandomState or None, default=None
         The same seed, machine, device and number of threads buy the same rows. With a ledger, None takes the
         seed of the last campaign there with the same settings and ids, so that a new `fit` resumes it.
@@ -135,6 +142,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     estimator_ : TaskNet or SklearnModel
         The network, trained on every label, those of control rows included. An estimator of scikit-learn is
         its ``estimator_``.
+    vectorizer_ : transformer, callable or None
+        Fitted; None where the rows were numbers.
     latent_model_ : latent model or None
         None if nothing needed it, as with ``strategy="random"``.
     classes_ : array of shape (n_classes,)
@@ -212,6 +221,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         pseudo_labels="auto",
         control_share=0.0,
         ledger=None,
+        vectorizer="auto",
         random_state=None,
         verbose=0,
     ):
@@ -230,6 +240,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         self.pseudo_labels = pseudo_labels
         self.control_share = control_share
         self.ledger = ledger
+        self.vectorizer = vectorizer
         self.random_state = random_state
         self.verbose = verbose
 
@@ -279,8 +290,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         """Clone all but the oracle: a deep copy of a callable would be asked in place of the user's own."""
         bare = copy.copy(self)
         bare.oracle = None
+        shared = not hasattr(self.vectorizer, "get_params") and callable(self.vectorizer)
+        if shared:
+            bare.vectorizer = None
         made = BaseEstimator.__sklearn_clone__(bare)
         made.oracle = self.oracle
+        if shared:
+            made.vectorizer = self.vectorizer
         return made
 
     def __sklearn_tags__(self) -> Tags:
@@ -502,6 +518,13 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
     def _check_rows(self, X):
         check_is_fitted(self)
+        vectorizer = getattr(self, "vectorizer_", None)
+        if vectorizer is not None:
+            X = to_host(X)
+            check_seen(self, X)
+            return checked_rows("X", vectorize(vectorizer, X))
         with reading("X"):
-            X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+            X = validate_data(
+                self, to_host(X), allow_nd=True, reset=False, dtype="numeric", accept_sparse="csr"
+            )
         return checked_rows("X", X)

@@ -237,7 +237,11 @@ BAD_PARAMETERS = {
         ValueError,
         "10 classes need width 10",
     ),
-    "latent model without decode": ({"latent_model": PCA(4)}, TypeError, "latent_model"),
+    "latent model without decode": (
+        {"latent_model": PCA(4), "strategy": "snn"},
+        ValueError,
+        r"NearestNeighborStrategy\(\) decodes codes. PCA\(n_components=4\) has no decoder. Use a strategy",
+    ),
     "latent model by name": ({"latent_model": "vae"}, TypeError, "latent_model"),
     "latent model frozen too soon": ({"latent_model": FrozenEstimator(VAE())}, ValueError, "fitted"),
     "scoring": ({"scoring": "acuracy"}, ValueError, "acuracy"),

@@ -153,7 +153,9 @@ def keep_latent(cache: Cache | NoCache, model: BaseEstimator, codes: np.ndarray,
 
 def _is_kept(model: BaseEstimator) -> bool:
     inner = model.estimator if isinstance(model, FrozenEstimator) else model
-    return isinstance(inner, BaseLatentModel) and (inner is not model or inner.says_what_it_learned)
+    if not isinstance(inner, BaseLatentModel) or not inner.codes_may_be_kept:
+        return False
+    return inner is not model or inner.says_what_it_learned
 
 
 def _latent_key(model: BaseEstimator, pool: Pool) -> str:

@@ -37,7 +37,8 @@ def fitted_attributes(
     """Return what a fitted sampler shows of a campaign: every attribute is named here, and only here."""
     made = records.labelled(GENERATED)
     return {
-        **pool.seen,
+        **pool.seen_of_user(),
+        "vectorizer_": pool.vectorizer,
         **model.target_.fitted_attributes,
         "estimator_": model,
         "latent_model_": models.latent_model,
@@ -56,6 +57,12 @@ def fitted_attributes(
 
 def state_of(sampler: BaseEstimator) -> dict[str, Any]:
     """Return the state of a fitted sampler: nested dicts of what a store can write."""
+    if getattr(sampler, "vectorizer_", None) is not None:
+        raise TypeError(
+            f"The vectorizer {type(sampler.vectorizer_).__name__} cannot be saved without pickle. Pickle "
+            "the sampler with joblib.dump, if you trust where it is read; or pass numbers as X and what they were "
+            "made of as show=."
+        )
     model = sampler.latent_model_
     if isinstance(model, FrozenEstimator):
         model = model.estimator

@@ -130,7 +130,8 @@ class Journal:
         check_ids(pool.ids)
         for label in () if pool.target.classes is None else pool.target.classes.tolist():
             to_json(label)  # before anything is bought: what a file cannot keep is refused
-        self._rows = {"task": pool.target.task, "dtype": pool.X.dtype.str, "shape": list(pool.X.shape[1:])}
+        dtype, shape = pool.kind_of_rows()
+        self._rows = {"task": pool.target.task, "dtype": dtype, "shape": shape}
         self._pool_key = key_of_pool(pool)
         self._number: int | None = None  # of the campaign in the file
         self._n_read = 0  # answers looked through for corrections
@@ -303,8 +304,8 @@ class Journal:
 
     def _contents(self, questions: Sequence[Question]) -> list[str]:
         positions = [q.position for q in questions if q.kind == POOL]
-        rows = iter(np.asarray(self.pool.X[positions]))
-        return [content_of(next(rows) if q.kind == POOL else q.row) for q in questions]
+        contents = iter(self.pool.contents(positions))
+        return [next(contents) if q.kind == POOL else content_of(q.row) for q in questions]
 
     def _add_items(self, questions: Sequence[Question], ids: list[str], contents: list[str]) -> None:
         store = self._open()

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..ledger import LedgerMismatchError
 from ..ledger.store import Store
-from ..ledger.values import content_of, seal
+from ..ledger.values import seal
 from ..utils.ids import id_array, positions_in
 from ..utils.scalars import from_json, to_json
 from ..utils.tensors import chunk_rows, chunks
@@ -37,9 +37,9 @@ def check_same_rows(store: Store, pool: Pool) -> None:
     positions = positions_of(pool, [item.id for item in items])
     there = np.flatnonzero(positions >= 0)
     for piece in chunks(len(there), chunk_rows(pool.X.shape[1:])):
-        rows = np.asarray(pool.X[positions[there[piece]]])
-        for i, row in zip(there[piece], rows, strict=True):
-            if content_of(row) == items[i].content:
+        contents = pool.contents(positions[there[piece]])
+        for i, content in zip(there[piece], contents, strict=True):
+            if content == items[i].content:
                 continue
             if store.book.is_asked(items[i].number):
                 raise other_row(store.path, from_json(items[i].id))

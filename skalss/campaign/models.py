@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
-from ..latent import BaseLatentModel, LabelSpreader, default_latent_model
+from ..latent import BaseLatentModel, LabelSpreader, can_decode, default_latent_model, no_decoder
 from ..network import TaskModel, make_task_model
 from ..network.epochs import Pseudo
-from ..strategies import Encoded
+from ..strategies import BaseStrategy, Encoded
+from ..utils.checks import checked_codes
 from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
 from ..utils.seeds import derive_seed
 from ..utils.surroundings import usual_numerics
-from ..utils.tensors import as_numpy, as_tensor
+from ..utils.tensors import as_numpy, as_tensor, to_host
 from .cache import Cache, NoCache, keep_latent, recall_latent
 from .history import History
 from .pool import Pool
@@ -107,27 +109,50 @@ class Models:
         with noticing_ctrl_c():
             return self.template.rehearse(X, y, self.pool.target, pseudo=pseudo)
 
-    def rehearse_latent(self, *, used: bool) -> None:
+    def rehearse_latent(self, *, used: bool, decoding: BaseStrategy | None = None) -> None:
         """Fit a copy of the latent model to a few rows, where the codes of the pool will be used.
 
         Parameters
         ----------
         used : bool
             Whether a strategy looks at them.
+        decoding : BaseStrategy, default=None
+            One that decodes.
         """
         given = self.given_latent_model
         if given is not None:
             self._check_latent_model(given)
-        used = used or self.spreader is not None or self.train_on != "original"
         model = default_latent_model(self.pool.X.ndim) if given is None else given
-        if used and isinstance(model, BaseLatentModel):
-            trial = clone(model)
-            if "random_state" in trial.get_params(deep=False):
-                trial.set_params(random_state=0)
+        self._check_decoder(model, decoding)
+        used = used or self.spreader is not None or self.train_on != "original"
+        if not used or isinstance(model, FrozenEstimator):
+            return
+        trial = _seeded(clone(model), 0)
+        if isinstance(model, BaseLatentModel):
             trial.rehearse(np.asarray(self.pool.X[:LATENT_ROWS]))
+            return
+        rows = self.pool.user_rows(np.arange(min(LATENT_ROWS, len(self.pool))))
+        try:
+            _codes_of(trial.fit(rows, None), rows)
+        except Exception:  # it may want more rows than these: all of them, before the first question
+            self.latent()
+
+    def _check_decoder(self, model: BaseEstimator, decoding: BaseStrategy | None) -> None:
+        """Refuse what decodes, where nothing can."""
+        trains = self.train_on != "original"
+        if trains and not (can_decode(model) and hasattr(model, "inverse_transform")):
+            wanted, way = f"train_on={self.train_on!r} trains on decoded rows", "train_on='original'"
+        elif decoding is not None and not can_decode(model):
+            wanted, way = f"{decoding} decodes codes", "a strategy that does not, such as 'auto' or 'margin'"
+        else:
+            return
+        raise ValueError(
+            f"{wanted}. {no_decoder(model)}. Use {way}, or a latent model with a decoder: VAE, ConvVAE, "
+            "LinearLatent (PCA), or PretrainedLatent(encoder, decoder)."
+        )
 
     def _check_latent_model(self, model: BaseEstimator) -> None:
-        missing = [name for name in ("fit", "transform", "decode") if not hasattr(model, name)]
+        missing = [name for name in ("fit", "transform", "get_params") if not hasattr(model, name)]
         if isinstance(model, type):
             raise TypeError(
                 f"latent_model must be a latent model or None, got the class {model.__name__}. Pass an "
@@ -137,7 +162,7 @@ class Models:
             raise TypeError(
                 f"latent_model must be a latent model or None, got {model!r}, which has no "
                 f"{' or '.join(missing)}. Use one of skalss.latent: VAE, ConvVAE, LinearLatent (PCA), or "
-                "PretrainedLatent around modules of yours."
+                "PretrainedLatent around modules of yours; or a transformer of scikit-learn."
             )
         if isinstance(model, FrozenEstimator):
             # Raises if it is not fitted, or to other rows.
@@ -160,13 +185,11 @@ class Models:
     def _encode(self) -> Encoded:
         given, pool = self.given_latent_model, self.pool
         model = clone(default_latent_model(pool.X.ndim) if given is None else given)
-        if "random_state" in model.get_params(deep=False):  # a frozen model keeps its own
-            model.set_params(random_state=derive_seed(self.seed, "latent model"))
+        model = _seeded(model, derive_seed(self.seed, "latent model"))
         inner = model.estimator if isinstance(model, FrozenEstimator) else model
         if not _takes_checked_rows(inner):
             model.fit(pool.user_X, None)
-            codes = np.asarray(model.transform(pool.user_X), dtype=np.float32)
-            return Encoded(model, codes, self.device)
+            return Encoded(model, _codes_of(model, pool.user_X), self.device)
         known = recall_latent(self.cache, model, pool)
         if known is not None:
             return Encoded(*known, self.device)
@@ -296,7 +319,7 @@ class Models:
             encoded = self.latent()
             generated = [q.code[None] for q in self.records.labelled(GENERATED)]
             codes = np.concatenate([encoded.codes[positions], *generated])
-            parts.append(np.asarray(encoded.model.inverse_transform(codes)))
+            parts.append(np.asarray(encoded.decoder().inverse_transform(codes)))
         return np.concatenate(parts), np.concatenate([y] * len(parts))
 
     def _labelled_rows(self, positions: np.ndarray) -> np.ndarray:
@@ -310,3 +333,30 @@ def _takes_checked_rows(model: BaseEstimator) -> bool:
     cls = type(model)
     ours = isinstance(model, BaseLatentModel)
     return ours and (cls.fit, cls.transform) == (BaseLatentModel.fit, BaseLatentModel.transform)
+
+
+def _seeded(model: BaseEstimator, seed: int) -> BaseEstimator:
+    """Seed a latent model, and what a Pipeline of them leaves to chance; a frozen model keeps its own."""
+    nested = {name: value for name, value in model.get_params().items() if name.endswith("__random_state")}
+    seeds = {name: seed for name, value in nested.items() if value is None}
+    if "random_state" in model.get_params(deep=False):
+        seeds["random_state"] = seed
+    return model.set_params(**seeds) if seeds else model
+
+
+def _codes_of(model: BaseEstimator, rows: Any) -> np.ndarray:
+    """Return the codes of rows, as a transformer of another library has them."""
+    found = to_host(model.transform(rows))
+    if issparse(found):
+        raise TypeError(
+            f"{model} returns a sparse matrix of shape {found.shape}, and codes are dense. Put "
+            "TruncatedSVD(100) behind it in a Pipeline."
+        )
+    codes = checked_codes("The codes", np.asarray(found))
+    if len(codes) != rows.shape[0]:
+        raise ValueError(
+            f"{model} returned codes of {len(codes)} rows for {rows.shape[0]}. Let it keep every row."
+        )
+    if not np.isfinite(codes).all():
+        raise ValueError(f"{model} returned codes that are not finite. Let it return finite numbers.")
+    return codes

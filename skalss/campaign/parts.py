@@ -18,6 +18,8 @@ from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_
 from ..targets import make_target
 from ..utils.bounds import Bounds
 from ..utils.checks import check_choice, check_positive_int, check_verbose
+from ..utils.sparse_rows import SparseRows
+from ..utils.tensors import to_host
 from .agreement import Agreement
 from .budget import Budget
 from .cache import Cache, NoCache, make_cache
@@ -34,6 +36,7 @@ from .replay import Replay
 from .round import Rounds
 from .scoring import Scorer
 from .stopping import MaxCost, StoppingRule, make_rules
+from .vectorizer import make_vectorizer
 
 
 class Data(NamedTuple):
@@ -108,6 +111,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         y_val=y_val,
         bounds=bounds,
         show=show,
+        vectorizer=make_vectorizer(s.vectorizer, to_host(X)),
     )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
@@ -252,6 +256,12 @@ def _judge(
 def _check_show(pool: Pool, choosers: Sequence[BaseStrategy]) -> None:
     """Refuse other rows to be shown where points are made that have none."""
     makes_points = next((s for s in choosers if s.generates_points), None)
+    if makes_points is not None and (pool.vectorizer is not None or isinstance(pool.X, SparseRows)):
+        kind = "sparse numbers" if pool.vectorizer is None else "the numbers of the vectorizer"
+        raise ValueError(
+            f"{makes_points} makes points in {kind}, and such a point is no row that anybody could label. "
+            "Use strategy='snn', which asks for the nearest rows of the pool; or pass dense numbers as X."
+        )
     if pool.shows_others and makes_points is not None:
         raise ValueError(
             f"{makes_points} makes points in the units of X, and for a point that is no row of X there is "

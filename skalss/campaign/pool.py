@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from ..ledger.values import content_of
 from ..oracles import Abstain, AnswerKey, Failed
 from ..simulation import Box
 from ..targets import BaseTarget
@@ -24,7 +25,10 @@ from ..utils.ids import first_twin, id_array
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling, fit_scaling
+from ..utils.settings import describe
+from ..utils.sparse_rows import SparseRows
 from ..utils.tensors import chunk_rows, to_host
+from .vectorizer import content_of_rows, fit_vectorizer, seen_of, take_rows, vectorize
 
 
 def rows_of(X: ArrayLike | Box, random_state: int | np.random.RandomState | None) -> ArrayLike:
@@ -47,8 +51,11 @@ class Pool:
         Whether someone other than `y` labels.
     bounds : Bounds, default=None
         Of each feature, where they are known; None: the range of `X`.
+    vectorizer : transformer or callable, default=None
+        Turns the rows into numbers; a transformer is fitted to them here. None: they are numbers.
     """
 
+    vectorizer: Any = None  # fitted, what turns the user's rows into X; None: X are the user's rows
     shows_others = False  # whether `show` was given
 
     def __init__(
@@ -65,7 +72,9 @@ class Pool:
         y_val: ArrayLike | None = None,
         bounds: Bounds | None = None,
         show: Any = None,
+        vectorizer: Any = None,
     ):
+        self.vectorizer = vectorizer
         self.target = target
         self._bounds = bounds
         self._classes_are_named = target.classes is not None
@@ -80,19 +89,31 @@ class Pool:
         """Take the rows: the user's own object, an array view of it, and what is shown of them."""
         self._fingerprint: str | None = None
         self.user_X: Any = to_host(X)
+        self.raw: Any = None
+        if self.vectorizer is not None:
+            self.raw = self.user_X
+            turn = vectorize if checker is None else fit_vectorizer
+            self.user_X = turn(self.vectorizer, self.raw)
         with reading("X"):
             rows: Any = validate_data(
-                _RowCheck() if checker is None else checker, self.user_X, allow_nd=True, dtype="numeric"
+                _RowCheck() if checker is None else checker,
+                self.user_X,
+                allow_nd=True,
+                dtype="numeric",
+                accept_sparse="csr",
             )
         self.X: Any = checked_rows("X", rows)
         if checker is not None:
             warn_of_channels_last(self.X, stacklevel=6)
-        if not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
+        if issparse(self.user_X):
+            self.user_X = self.user_X.tocsr()  # other formats have no slices of rows
+        elif not hasattr(self.user_X, "iloc") and not isinstance(self.user_X, np.ndarray):
             self.user_X = self.X
         if show is None and self.shows_others:
             raise ValueError("This campaign shows other rows than X has. Pass the show= it was made with.")
         self.shows_others = show is not None
-        self.shown = self.user_X if show is None else _checked_show(show, len(self))
+        own = self.user_X if self.vectorizer is None else _checked_show(self.raw, len(self))
+        self.shown = own if show is None else _checked_show(show, len(self))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -100,7 +121,7 @@ class Pool:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but the rows."""
-        return {**vars(self), "X": None, "user_X": None, "shown": None}
+        return {**vars(self), "X": None, "user_X": None, "raw": None, "shown": None}
 
     # -- labels -----------------------------------------------------------------------------------
 
@@ -149,6 +170,8 @@ class Pool:
         if (X_val is None) != (y_val is None):
             got, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {got} without {missing}; pass both, or neither.")
+        if X_val is not None and self.vectorizer is not None:
+            X_val = vectorize(self.vectorizer, to_host(X_val), "X_val")
         if X_val is not None and y_val is not None:
             y_val = self._checked_validation_labels(self.target.column(y_val, "y_val"))
             X_val = self._checked_validation_rows(checker, X_val)
@@ -174,7 +197,7 @@ class Pool:
 
     def _checked_validation_rows(self, checker: BaseEstimator, X_val: ArrayLike) -> np.ndarray:
         with reading("X_val"):
-            rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False)
+            rows = validate_data(checker, to_host(X_val), allow_nd=True, reset=False, accept_sparse="csr")
         rows = checked_rows("X_val", rows)
         if rows.shape[1:] != self.X.shape[1:]:
             raise ValueError(
@@ -208,11 +231,7 @@ class Pool:
     def rows_to_show(self, positions: np.ndarray) -> Any:
         """Return rows as whoever labels sees them: of `show`, or exactly as the user passed X."""
         self.check_attached()
-        if hasattr(self.shown, "iloc"):
-            return self.shown.iloc[positions]
-        if isinstance(self.shown, np.ndarray) or issparse(self.shown):
-            return self.shown[positions]
-        return [self.shown[int(i)] for i in positions]
+        return take_rows(self.shown, positions)
 
     def like_user_rows(self, rows: list[np.ndarray] | np.ndarray, ids: list[str] | None = None) -> Any:
         """Return made rows as the user's kind: a DataFrame with the same columns and the ids, or an array."""
@@ -225,6 +244,20 @@ class Pool:
         """Put made rows below rows of the pool."""
         return pd.concat([X, made]) if hasattr(X, "iloc") else np.concatenate([X, made])
 
+    def contents(self, positions: Any) -> list[str]:
+        """Hash each of some rows, as the user has them, so that a ledger knows them again."""
+        if self.vectorizer is not None:
+            return content_of_rows(take_rows(self.raw, np.asarray(positions, dtype=np.intp)))
+        return [content_of(row) for row in np.asarray(self.X[positions])]
+
+    def kind_of_rows(self) -> tuple[str, list[int]]:
+        """Return the dtype and the shape of a row, as a ledger notes them; of no numbers, nothing is said."""
+        return ("rows", []) if self.vectorizer is not None else (self.X.dtype.str, list(self.X.shape[1:]))
+
+    def seen_of_user(self) -> dict[str, Any]:
+        """Return `n_features_in_` and `feature_names_in_` of the rows as the user has them."""
+        return self.seen if self.vectorizer is None else seen_of(self.raw)
+
     def fingerprint(self) -> str:
         """Hash the content of all rows, read in chunks, once."""
         if self._fingerprint is None:
@@ -233,6 +266,16 @@ class Pool:
 
     def _hash(self) -> str:
         digest = hashlib.blake2b(f"{self.X.dtype}{self.X.shape}".encode(), digest_size=16)
+        if self.vectorizer is not None:
+            digest = hashlib.blake2b(
+                describe(self.vectorizer).encode(errors="backslashreplace"), digest_size=16
+            )
+            digest.update("".join(content_of_rows(self.raw)).encode())
+            return digest.hexdigest()
+        if isinstance(self.X, SparseRows):
+            for part in self.X.parts():
+                digest.update(np.ascontiguousarray(part).data)
+            return digest.hexdigest()
         for piece in track_chunks(len(self), chunk_rows(self.X.shape[1:]), "hash rows"):
             digest.update(np.ascontiguousarray(self.X[piece]).data)
         return digest.hexdigest()

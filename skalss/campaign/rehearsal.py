@@ -51,7 +51,10 @@ def rehearse(
     """
     X, y = np.asarray(pool.X[:n_rows]), made_up_labels(pool, n_rows)
     trial = models.rehearse(X, y)
-    models.rehearse_latent(used=any(strategy.uses_codes(trial.abilities) for strategy in choosers))
+    models.rehearse_latent(
+        used=any(strategy.uses_codes(trial.abilities) for strategy in choosers),
+        decoding=next((strategy for strategy in choosers if strategy.decodes), None),
+    )
     judge.rehearse(trial, X, y)
     budget.rehearse()
     if keeps_labels:

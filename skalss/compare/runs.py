@@ -78,11 +78,12 @@ def hash_data(*arrays: Any) -> str:
         if array is None:  # y, where an oracle labels
             continue
         rows = to_host(array)
-        if issparse(rows):
-            raise TypeError("X must be a dense array, got a sparse one. Pass X.toarray().")
-        rows = rows if hasattr(rows, "iloc") or isinstance(rows, np.ndarray) else to_column(rows)
-        some = np.linspace(0, len(rows) - 1, min(len(rows), 1000)).astype(int)
-        parts += [rows.shape, np.array(rows.iloc[some] if hasattr(rows, "iloc") else rows[some])]
+        rows = rows.tocsr() if issparse(rows) else rows
+        by_row = hasattr(rows, "iloc") or isinstance(rows, np.ndarray) or issparse(rows)
+        rows = rows if by_row else to_column(rows)
+        some = np.linspace(0, rows.shape[0] - 1, min(rows.shape[0], 1000)).astype(int)
+        taken = rows.iloc[some] if hasattr(rows, "iloc") else rows[some]
+        parts += [rows.shape, taken.toarray() if issparse(taken) else np.array(taken)]
     return hash_of(parts)
 
 

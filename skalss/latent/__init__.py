@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from ..utils.checks import check_positive_int
-from .base import BaseLatentModel
+from .base import BaseLatentModel, can_decode, no_decoder
+from .contrastive import ContrastiveLatent
 from .conv_vae import ConvVAE
 from .level_set import LevelSetLatent
 from .linear import LinearLatent
 from .pretrained import PretrainedLatent
 from .pseudo_labels import LabelSpreader, PseudoLabels
 from .vae import VAE
+from .views import CorruptedViews, ImageViews
 
 __all__ = [
     "VAE",
     "BaseLatentModel",
+    "ContrastiveLatent",
     "ConvVAE",
+    "CorruptedViews",
+    "ImageViews",
     "LabelSpreader",
     "LevelSetLatent",
     "LinearLatent",
     "PretrainedLatent",
     "PseudoLabels",
+    "can_decode",
     "default_latent_model",
+    "no_decoder",
 ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -29,11 +30,33 @@ _SAVED = (
 )
 
 
-class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
-    """A transformer to codes whose way back, `decode`, is differentiable.
+def _decodes(model: BaseLatentModel) -> bool:
+    if not model.has_decoder:  # the cause that scikit-learn's own text is followed by
+        raise AttributeError(
+            f"{type(model).__name__} has no decoder here: it encodes rows, and cannot turn codes into rows. "
+            "Use a latent model that has one, such as VAE, ConvVAE, LinearLatent or "
+            "PretrainedLatent(encoder, decoder)."
+        )
+    return True
 
-    A concrete model writes `_fit`, `_encode` and `_decode`; validation, chunks, units and health are here. To
-    be saved with a sampler it also writes `_own_state` and `_take_own_state`.
+
+def can_decode(model: BaseEstimator | None) -> bool:
+    """Whether a latent model, or what takes its place, turns codes into rows; None cannot."""
+    return hasattr(model, "decode")
+
+
+def no_decoder(model: BaseEstimator | None) -> str:
+    """Say of what has no decoder that it has none, for an error."""
+    return "Codes given with codes= come without a decoder" if model is None else f"{model} has no decoder"
+
+
+class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+    """A transformer to codes; its way back, `decode`, is differentiable where there is one.
+
+    A concrete model writes `_fit` and `_encode`, and `_decode` where it can; validation, chunks, units and
+    health are here. To be saved with a sampler it also writes `_own_state` and `_take_own_state`.
+    Without a decoder there are no `decode`, `inverse_transform`, `edit` and `reconstruction_error_`; it
+    serves every strategy that decodes nothing.
     Rows are (n_features,) or images (n_channels, height, width), of any numeric dtype. A memory map stays
     one: rows are read in chunks and only codes are resident.
 
@@ -43,7 +66,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Size of the second axis of X: features, or channels of images.
     reconstruction_error_ : float
         Mean over rows and features of (x - decode(transform(x)))², in squared units of X; over up to
-        10,000 rows spread evenly over X.
+        10,000 rows spread evenly over X. Only with a decoder.
     """
 
     reconstruction_error_: float
@@ -51,6 +74,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     _n_features_out: int
     _row_shape: tuple[int, ...]
     _known_scaling: Scaling | None = None
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether codes can be turned into rows; here where the class writes `_decode`."""
+        return type(self)._decode is not BaseLatentModel._decode
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> BaseLatentModel:
         """Fit the model to unlabelled rows.
@@ -67,7 +95,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         warn_of_channels_last(X)
         with reading("X"):
-            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True)
+            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, accept_sparse="csr")
         return self.fit_rows(checked_rows("X", rows))
 
     @usual_numerics()
@@ -99,7 +127,10 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         finally:
             if scaling is not None:
                 del self._known_scaling  # it belongs to these rows
-        self._report_health(X)
+        if self.has_decoder:
+            self._report_health(X)
+        else:
+            self.__dict__.pop("reconstruction_error_", None)  # of an earlier fit
         return self
 
     def rehearse(self, X: np.ndarray) -> None:  # noqa: B027 (a user's model may need more rows)
@@ -133,7 +164,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         self._check_row_shape(None if isinstance(X, type) else getattr(X, "shape", None))
         with reading("X"):
-            rows: Any = validate_data(self, to_host(X), dtype="numeric", allow_nd=True, reset=False)
+            rows: Any = validate_data(
+                self, to_host(X), dtype="numeric", allow_nd=True, reset=False, accept_sparse="csr"
+            )
         return self.encode_rows(checked_rows("X", rows))
 
     @usual_numerics()
@@ -154,6 +187,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 Z[piece] = as_numpy(self._encode(as_tensor(X[piece])))
         return Z
 
+    @available_if(_decodes)
     @usual_numerics()
     def inverse_transform(self, Z: ArrayLike) -> np.ndarray:
         """Decode codes to rows in the units and trailing shape of X.
@@ -174,6 +208,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 X[piece] = as_numpy(self.decode(Z[piece]))
         return X
 
+    @available_if(_decodes)
     @usual_numerics()
     def decode(self, Z: Tensor) -> Tensor:
         """Decode codes to rows, differentiably with respect to `Z`.
@@ -207,6 +242,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return self._decode(Z.to(self._device, torch.float32)).float()
 
+    @available_if(_decodes)
     @usual_numerics()
     def edit(self, X: Tensor, Z_from: Tensor, Z_to: Tensor) -> Tensor:
         """Change rows as decoding changes from one code to another, differentiably with respect to `Z_to`.
@@ -232,6 +268,7 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.sparse = True
         return tags
 
     def get_state(self) -> dict[str, Any]:
@@ -266,6 +303,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         return newest("_own_state") <= min(newest("_fit"), newest("fit_rows"))
 
+    @property
+    def codes_may_be_kept(self) -> bool:
+        """Whether parameters and state tell all that decides the codes, so that a file may keep these."""
+        return True
+
     def _own_state(self) -> dict[str, Any]:
         """Return what `_fit` learned: numbers, text, arrays, tensors and `Scaling`, in dicts and lists."""
         raise TypeError(
@@ -287,9 +329,9 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _encode(self, x: Tensor) -> Tensor:
         """Return float32 codes of rows that come on the CPU, in X's units and dtype."""
 
-    @abstractmethod
     def _decode(self, Z: Tensor) -> Tensor:
         """Decode float32 codes on the model's device to rows in X's units and trailing shape."""
+        raise NotImplementedError(f"{type(self).__name__} has no decoder. Write its method _decode.")
 
     def _report_health(self, X: np.ndarray) -> None:
         total, n_values = 0.0, 0

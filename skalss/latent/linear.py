@@ -14,6 +14,7 @@ from torch import Tensor
 from ..utils.checks import check_positive_int, checked_random_state
 from ..utils.devices import resolve_device
 from ..utils.progress import track
+from ..utils.sparse_rows import SparseRows
 from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
@@ -30,8 +31,9 @@ _PCA_LEARNED = (
 class LinearLatent(BaseLatentModel):
     """Principal component analysis with a differentiable linear decoder.
 
-    Fitted by scikit-learn's `PCA`, or batch by batch with `IncrementalPCA` for a memory map. Rows are
-    centred but not scaled and codes are not whitened, so codes have the units of X. Images are flattened.
+    Fitted by scikit-learn's `PCA`, or batch by batch with `IncrementalPCA` for a memory map; a sparse
+    matrix is never made dense as a whole. Rows are centred but not scaled and codes are not whitened, so
+    codes have the units of X. Images are flattened.
 
     Parameters
     ----------
@@ -85,6 +87,10 @@ class LinearLatent(BaseLatentModel):
             for piece in track(pieces, "fit principal components", unit="batch"):
                 self.pca_.partial_fit(rows[piece])
         else:
+            if isinstance(
+                X, SparseRows
+            ):  # PCA centres a sparse matrix without making it dense, save all of it
+                rows = X.matrix if n_components < min(X.shape) else np.asarray(X)
             seed = checked_random_state(self.random_state).randint(2**31 - 1)
             with np.errstate(invalid="ignore"):  # constant rows explain no variance
                 self.pca_ = PCA(n_components, random_state=seed).fit(rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.utils import Tags, get_tags
@@ -16,7 +18,7 @@ from ..targets import BaseTarget, make_target
 from ..utils.checks import checked_random_state, reading
 from ..utils.progress import progress_bar
 from ..utils.scaling import Scaling
-from ..utils.tensors import to_host
+from ..utils.tensors import chunk_rows, chunks, to_host
 from .epochs import Pseudo
 from .rehearsal import rehearsing
 from .tags import copy_task_tags
@@ -102,7 +104,9 @@ class SklearnModel(BaseEstimator):
         self.check()
         given = to_host(X), to_host(y)
         with reading("X or y"):
-            rows, labels = check_X_y(*given, dtype=None, allow_nd=True, ensure_all_finite="allow-nan")
+            rows, labels = check_X_y(
+                *given, dtype=None, allow_nd=True, accept_sparse="csr", ensure_all_finite="allow-nan"
+            )
         if rows.dtype.kind in "mM":
             raise TypeError(f"X must hold numbers, got an array of dtype {rows.dtype}.")
         return self.fit_rows(rows, labels)
@@ -141,7 +145,9 @@ class SklearnModel(BaseEstimator):
         self.estimator_ = DummyClassifier() if one_class else self._seeded()
         name = f"train {type(self.estimator_).__name__} on {len(y)} rows"
         with progress_bar(name, total=1, unit="fit", at_once=True) as bar:
-            self.estimator_.fit(_flat(X), y)
+            rows = _flat(X)
+            self._is_dense = not (issparse(rows) and get_tags(self.estimator).input_tags.sparse)
+            self.estimator_.fit(rows.toarray() if self._is_dense and issparse(rows) else rows, y)
             bar.update()
         return self
 
@@ -200,7 +206,7 @@ class SklearnModel(BaseEstimator):
         y : array of shape (n_samples,)
         """
         check_is_fitted(self)
-        return self.estimator_.predict(_flat(X))
+        return self._in_chunks(X, self.estimator_.predict)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
@@ -216,7 +222,7 @@ class SklearnModel(BaseEstimator):
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
-        found = self.estimator_.predict_proba(_flat(X))
+        found = self._in_chunks(X, self.estimator_.predict_proba)
         P = np.zeros((len(found), len(self.classes_)))
         P[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = found
         return P
@@ -239,6 +245,17 @@ class SklearnModel(BaseEstimator):
         P[:, : known.shape[1]] = known
         return np.log(np.maximum(P, np.finfo(np.float32).tiny)).astype(np.float32)
 
+    def _in_chunks(self, X: ArrayLike, function: Callable[[Any], np.ndarray]) -> np.ndarray:
+        """Predict; sparse rows are made dense in chunks for an estimator that was trained on dense ones."""
+        rows = _flat(X)
+        dense = getattr(self, "_is_dense", True)  # of an earlier version
+        if not issparse(rows):
+            return function(rows if dense else csr_matrix(rows))
+        if not dense or rows.shape[0] == 0:
+            return function(rows)
+        pieces = chunks(rows.shape[0], chunk_rows(rows.shape[1:]))
+        return np.concatenate([function(rows[piece].toarray()) for piece in pieces])
+
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classifier, or the R² of a regressor.
 
@@ -256,6 +273,9 @@ class SklearnModel(BaseEstimator):
         return self.target_.score(y, self.predict(X), sample_weight)
 
 
-def _flat(X: ArrayLike) -> np.ndarray:
-    rows = np.asarray(to_host(X))
+def _flat(X: ArrayLike) -> Any:
+    rows = to_host(X)
+    if issparse(rows):
+        return rows.tocsr()
+    rows = np.asarray(rows)
     return rows.reshape(len(rows), -1) if rows.ndim != 2 else rows

@@ -23,5 +23,5 @@ def copy_task_tags(tags: Tags, estimator: BaseEstimator | None) -> Tags:
         several = source.classifier_tags.multi_class and not isinstance(estimator, NeuralNetBinaryClassifier)
         tags.classifier_tags = replace(source.classifier_tags, multi_label=False, multi_class=several)
     tags.target_tags.required = True
-    tags.input_tags.three_d_array = True
+    tags.input_tags.three_d_array = tags.input_tags.sparse = True
     return tags

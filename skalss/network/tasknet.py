@@ -370,6 +370,7 @@ class TaskNet(BaseEstimator):
                 reset=reset,
                 y_numeric=target.numeric,
                 dtype="numeric",
+                accept_sparse="csr",
             )
         target.check_column(y)
         return checked_rows("X", X), column_or_1d(y, warn=True)
@@ -699,7 +700,9 @@ class TaskNet(BaseEstimator):
     def _check_rows(self, X) -> np.ndarray:
         check_is_fitted(self)
         with reading("X"):
-            X = validate_data(self, to_host(X), allow_nd=True, reset=False, dtype="numeric")
+            X = validate_data(
+                self, to_host(X), allow_nd=True, reset=False, dtype="numeric", accept_sparse="csr"
+            )
         if X.shape[1:] != self._row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but TaskNet was fitted to {self._row_shape}. Give "

@@ -65,6 +65,15 @@ class BaseStrategy(BaseEstimator):
     needs: frozenset[str] = frozenset({"labels"})
     generates_points: bool = False
 
+    @property
+    def decodes(self) -> bool:
+        """Whether it decodes codes to rows, or changes rows by their codes: then a decoder is needed.
+
+        A campaign whose latent model has none is refused before the first question. By default what makes
+        points does; a class attribute ``decodes = False`` says otherwise.
+        """
+        return self.generates_points
+
     def check(self) -> None:
         """Refuse a wrong parameter; called before anything is trained. Does nothing by default."""
 

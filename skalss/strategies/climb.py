@@ -19,6 +19,7 @@ class BaseClimbStrategy(BaseStrategy):
     """Base of the strategies that climb the task loss in the latent space (arXiv:2004.02757)."""
 
     needs = frozenset({"labels", "gradient"})
+    decodes = True  # the loss is taken at the decoded code
 
     def __init__(
         self,

@@ -126,6 +126,11 @@ class InterpolationStrategy(BaseClimbStrategy):
         """Only a random direction needs no gradient."""
         return frozenset({"labels"} if is_word(self.climb, "random") else {"labels", "gradient"})
 
+    @property
+    def decodes(self) -> bool:  # type: ignore[override]
+        """Where all that is asked are rows of the pool, nothing is decoded."""
+        return self.random_share != 1
+
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
         super().check()
@@ -170,7 +175,7 @@ class InterpolationStrategy(BaseClimbStrategy):
         n_random = min(round(self.random_share * n_candidates), len(free))
         rows = snapshot.random_state.permutation(free)[:n_random].astype(np.intp)
         made = Candidates(rows=None, codes=snapshot.latent.codes()[:0])
-        if n_candidates > n_random:
+        if n_candidates > n_random and (self.decodes or snapshot.latent.can_decode()):
             made = self._points(snapshot, n_candidates - n_random)
         if n_candidates > n:
             rows, made = self._select(snapshot, rows, made, n)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..latent import BaseLatentModel
+from ..latent import BaseLatentModel, can_decode, no_decoder
 from ..neighbors import BaseIndex, make_index, nearest_by_chance
 from ..utils.bounds import Bounds, range_of
 from ..utils.checks import checked_codes
@@ -25,17 +25,33 @@ class Encoded:
 
     Parameters
     ----------
-    model : latent model
-        Fitted.
+    model : latent model or None
+        Fitted; None: the codes were given.
     codes : float32 array of shape (n_rows, n_components)
         Of the whole pool.
     device : torch.device or str, default="cpu"
         Where neighbours are searched.
     """
 
-    def __init__(self, model: BaseLatentModel, codes: np.ndarray, device: torch.device | str = "cpu"):
+    def __init__(self, model: BaseLatentModel | None, codes: np.ndarray, device: torch.device | str = "cpu"):
         self.model, self.codes, self.device = model, checked_codes("codes", codes), resolve_device(device)
         self._index: BaseIndex | None = None
+
+    def decoder(self) -> BaseLatentModel:
+        """Return the latent model, which can decode.
+
+        Raises
+        ------
+        ValueError
+            If it cannot, or there is none.
+        """
+        if not can_decode(self.model):
+            raise ValueError(
+                f"{no_decoder(self.model)}: no code can be turned into a row. A strategy that does so says "
+                "it, decodes = True, and is refused before the first question."
+            )
+        assert self.model is not None
+        return self.model
 
     def index(self) -> BaseIndex:
         """Return the index of the codes, built at the first call and searched in every round after it."""
@@ -138,6 +154,10 @@ class LatentView:
 
     # -- codes to rows ----------------------------------------------------------------------------
 
+    def can_decode(self) -> bool:
+        """Tell whether codes can be turned into rows."""
+        return can_decode(self._encode().model)
+
     def decode(self, Z: np.ndarray) -> np.ndarray:
         """Decode codes to rows in the units and shape of X.
 
@@ -196,7 +216,7 @@ class LatentView:
         rows : float32 tensor of shape (n, ...)
             In the units of X, on the model's device.
         """
-        model = self._encode().model
+        model = self._encode().decoder()
         if edited is None:
             return model.decode(Z)
         rows, Z_from = (as_tensor(np.asarray(part, dtype=np.float32)) for part in edited[:2])
@@ -244,6 +264,11 @@ class LatentView:
         Z : float32 array of shape (n, n_components)
         """
         model = self._encode().model
+        if model is None:
+            raise ValueError(
+                "The codes of the pool were given with codes=, so that no other row can be encoded. Pass a "
+                "latent_model in their place for a strategy that does so."
+            )
         if hasattr(model, "encode_rows"):
             return model.encode_rows(rows)
         shown = rows if self._as_user_rows is None else self._as_user_rows(rows)

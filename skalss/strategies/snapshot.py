@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, column_or_1d
 
 from ..latent import LabelSpreader
@@ -18,6 +19,7 @@ from ..utils.bounds import Bounds
 from ..utils.checks import check_callable, checked_mask, checked_positions, checked_random_state, show
 from ..utils.devices import resolve_device
 from ..utils.seeds import branch
+from ..utils.sparse_rows import SparseRows
 from ..utils.tensors import to_host
 from .latent_view import Encoded, LatentView
 from .network_view import NetworkView
@@ -214,9 +216,10 @@ def make_snapshot(
     snapshot : Snapshot
     """
     if (
-        not isinstance(X, np.ndarray) or X.ndim < 2
+        not isinstance(X, np.ndarray | SparseRows) or X.ndim < 2
     ):  # the pool of a campaign is, and was checked when it came in
-        X = np.asarray(check_array(to_host(X), allow_nd=True, input_name="X"))
+        X = check_array(to_host(X), allow_nd=True, accept_sparse="csr", input_name="X")
+        X = SparseRows(X) if issparse(X) else np.asarray(X)
     device, labeled = resolve_device(device), to_host(labeled)
     if isinstance(labeled, np.ndarray) and labeled.dtype == bool:
         labeled = np.flatnonzero(checked_mask("labeled", labeled, len(X)))

@@ -45,10 +45,10 @@ def range_of(X: np.ndarray) -> Bounds:
     ----------
     X : array of shape (n_rows, ...)
     """
-    pieces = [X[piece] for piece in chunks(len(X), chunk_rows(X.shape[1:]))]
-    low = np.min([piece.min(axis=0) for piece in pieces], axis=0)
-    high = np.max([piece.max(axis=0) for piece in pieces], axis=0)
-    return Bounds(low.astype(np.float64), high.astype(np.float64))
+    pieces = (X[piece] for piece in chunks(len(X), chunk_rows(X.shape[1:])))
+    ends = [(piece.min(axis=0), piece.max(axis=0)) for piece in pieces]
+    low, high = (np.stack(side) for side in zip(*ends, strict=True))
+    return Bounds(low.min(axis=0).astype(np.float64), high.max(axis=0).astype(np.float64))
 
 
 def read_bounds(bounds: Any, row_shape: tuple[int, ...] | None = None, name: str = "bounds") -> Bounds:

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_array, check_random_state
 from torch import Tensor
 
 from .columns import to_column
+from .sparse_rows import SparseRows
 from .tensors import chunk_rows, chunks, to_host
 
 LARGEST = 2**63 - 1  # of a whole number, in NumPy and torch
@@ -263,7 +265,7 @@ def check_range(name: str, X: np.ndarray) -> None:
     """
     if X.dtype.kind != "f" or X.dtype.itemsize < 4 or X.size == 0:
         return
-    pieces = [X[piece] for piece in chunks(len(X), chunk_rows(X.shape[1:]))]
+    pieces = [X] if isinstance(X, SparseRows) else [X[i] for i in chunks(len(X), chunk_rows(X.shape[1:]))]
     largest = max(max(float(piece.max()), -float(piece.min())) for piece in pieces)
     if largest > LARGEST_VALUE:
         raise ValueError(
@@ -272,8 +274,10 @@ def check_range(name: str, X: np.ndarray) -> None:
         )
 
 
-def checked_rows(name: str, X: np.ndarray) -> np.ndarray:
+def checked_rows(name: str, X: Any) -> Any:
     """Return rows that scikit-learn's checks have passed, of a dtype that torch has, too.
+
+    A sparse matrix comes as `SparseRows`.
 
     Raises
     ------
@@ -285,6 +289,7 @@ def checked_rows(name: str, X: np.ndarray) -> np.ndarray:
     if 0 in X.shape[1:]:
         raise ValueError(f"{name} has rows of shape {X.shape[1:]}, which hold no value. Leave no axis empty.")
     X = X.astype(np.float64) if X.dtype.itemsize > 8 else X
+    X = SparseRows(X.tocsr()) if issparse(X) else X
     check_range(name, X)
     return X
 

@@ -5,13 +5,14 @@ Scaling belongs inside: a scaler ahead of the sampler in a pipeline would show t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from .sparse_rows import SparseRows
 from .surroundings import usual_numerics, usual_sklearn
 from .tensors import as_tensor, chunk_rows, chunks
 
@@ -53,8 +54,10 @@ class Scaling:
 def fit_scaling(X: np.ndarray) -> Scaling:
     """Choose a scaling for `X`, read in chunks so that it may be larger than memory.
 
-    Rows that lie in [0, 1] stay as they are; uint8 images, and flat uint8 rows that reach beyond 127, are
-    divided by 255; all others are standardised, per feature for (n, d), per channel for (n, c, ...).
+    Sparse rows that leave [0, 1] are divided by one number, so that their root mean square is 1 where they
+    are not 0: what is 0 stays 0, and features that are rarely set are not blown up. Rows that lie in [0, 1]
+    stay as they are; uint8 images, and flat uint8 rows that reach beyond 127, are divided by 255; all
+    others are standardised, per feature for (n, d), per channel for (n, c, ...).
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ def fit_scaling(X: np.ndarray) -> Scaling:
     high = max(float(X[piece].max()) for piece in pieces)
     if low >= 0 and high <= 1:
         return _scalar_scaling(1.0)
+    if isinstance(X, SparseRows):
+        return _of_one_size(X)
     if X.dtype == np.uint8 and (X.ndim > 2 or high > 127):  # bytes of an image, and not small counts
         return _scalar_scaling(255.0)
     return _standardizing(X, pieces, X.shape[1])
@@ -90,6 +95,11 @@ def centred(X: np.ndarray) -> Scaling:
     scaling : Scaling
     """
     return _standardizing(X, list(chunks(len(X), chunk_rows(X.shape[1:]))), 1)
+
+
+def _of_one_size(X: SparseRows) -> Scaling:
+    values = X.matrix.data.astype(np.float64)
+    return replace(_scalar_scaling(float(np.sqrt(np.square(values).mean())) or 1.0), unit_range=False)
 
 
 @usual_sklearn()

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .sparse_rows import SparseRows
+
 # Numbers that NumPy has, too: bfloat16 and smaller floats are widened.
 _NATIVE = {
     *(torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64),
@@ -123,14 +125,16 @@ def chunks(n_rows: int, size: int) -> Iterator[slice]:
 def to_host(X: object) -> Any:
     """Turn tensors, array-API arrays and masked arrays into NumPy arrays on the CPU; leave all else as it is.
 
-    Masked entries come as NaN, or as None where NaN has no place. Tensors within a list or tuple are turned,
-    too.
+    Sparse rows come as the matrix that they hold. Masked entries come as NaN, or as None where NaN has no
+    place. Tensors within a list or tuple are turned, too.
     """
     if isinstance(X, Dataset):
         raise TypeError(
             f"Rows must be an array, a tensor or a table, got the data set {type(X).__name__}. Put its rows "
             "into one array, np.stack([np.asarray(row) for row, _ in dataset]), and its labels into another."
         )
+    if isinstance(X, SparseRows):
+        return X.matrix
     if isinstance(X, Tensor):
         X = X.detach().to("cpu").to_dense().resolve_conj().resolve_neg()
         return (X if X.dtype in _NATIVE else X.float()).numpy()

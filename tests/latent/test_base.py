@@ -38,6 +38,7 @@ CHECKED_MODELS = [
     LinearLatent(),
     LevelSetLatent(),
     PretrainedLatent(nn.Identity(), nn.Identity()),
+    PretrainedLatent(nn.Identity()),
 ]
 
 

@@ -68,7 +68,15 @@ LEFT_OUT = {
     "Abstain": "any reason is kept as text",
     "VesselSimulation": "made by VesselStress",
     **dict.fromkeys(
-        ["can_fuse", "check_needs", "describe_net", "nearest_by_chance", "warn_if_outside"],
+        [
+            "can_decode",
+            "can_fuse",
+            "check_needs",
+            "describe_net",
+            "nearest_by_chance",
+            "no_decoder",
+            "warn_if_outside",
+        ],
         "called by the package alone",
     ),
 }
