@@ -151,7 +151,7 @@ class _MaxPool(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """Residual network of eight layers: three stages of one block, 16, 32 and 64 channels.
+    """Residual network of eight layers: three stages of one block, each twice as wide as the one before.
 
     Parameters
     ----------
@@ -159,6 +159,8 @@ class ResNet8(nn.Module):
         Channels, height and width. Flat rows are reshaped to it.
     output_dim : int, default=10
         Number of classes, or of regression targets.
+    width : int, default=16
+        Channels of the first stage.
 
     References
     ----------
@@ -166,15 +168,17 @@ class ResNet8(nn.Module):
     (section 4.2, with n = 1 and a projection where the width changes).
     """
 
-    def __init__(self, input_shape: Sequence[int] = (3, 32, 32), output_dim: int = 10):
+    def __init__(self, input_shape: Sequence[int] = (3, 32, 32), output_dim: int = 10, width: int = 16):
         super().__init__()
         check_positive_int("output_dim", output_dim, most=LARGEST_WIDTH)
-        self.input_shape = _image_shape(input_shape)
+        check_positive_int("width", width, most=LARGEST_WIDTH // 4)
+        self.input_shape, width = _image_shape(input_shape), int(width)
         self.stem = nn.Sequential(
-            nn.Conv2d(self.input_shape[0], 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+            nn.Conv2d(self.input_shape[0], width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
-        self.stages = nn.Sequential(_Block(16, 16, 1), _Block(16, 32, 2), _Block(32, 64, 2))
-        self.head = nn.Linear(64, output_dim)
+        stages = ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2))
+        self.stages = nn.Sequential(*(_Block(*stage) for stage in stages))
+        self.head = nn.Linear(4 * width, output_dim)
 
     def forward(self, X: Tensor) -> Tensor:
         """Map images (n, c, h, w) or flat rows to outputs (n, output_dim)."""

@@ -15,7 +15,7 @@ from skalss.selective.net import SELECTORS
 # From the ground up. A room imports only from the floors below its own, or from itself.
 FLOORS = [
     {"utils"},
-    {"scores", "nets", "neighbors"},
+    {"scores", "nets", "augment", "schedules", "neighbors"},
     {"oracles", "targets", "datasets"},
     {"latent", "ledger", "network", "simulation"},
     {"selective", "strategies"},

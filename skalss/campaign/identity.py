@@ -17,7 +17,7 @@ OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose", "n_jobs")
 STOPPING = ("max_labels", "stop")
 
 # Parameters of parts that came later than the first files and ledgers, and their value without effect.
-LATER: dict[str, object] = {"class_weight": None, "rare_share": 0.0, "vectorizer": "auto"}
+LATER: dict[str, object] = {"augment": None, "class_weight": None, "rare_share": 0.0, "vectorizer": "auto"}
 _STOPPING_BEFORE = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
 
 
@@ -42,9 +42,9 @@ def digest(text: str, size: int = 16) -> str:
     return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=size).hexdigest()
 
 
-def name_in_ledger(sampler: BaseEstimator) -> str:
-    """Return the name of a campaign in a ledger."""
-    return digest(identity(sampler))
+def name_in_ledger(sampler: BaseEstimator, codes: str = "") -> str:
+    """Return the name of a campaign in a ledger; `codes` names those that were given with the pool."""
+    return digest(f"{identity(sampler)} {codes}" if codes else identity(sampler))
 
 
 def earlier_name_in_ledger(sampler: BaseEstimator) -> str:

@@ -89,6 +89,40 @@ class TensorLoader:
         return self._X[rows], self._y[rows]
 
 
+class AugmentedLoader:
+    """Batches of another loader, changed as they come.
+
+    Parameters
+    ----------
+    loader : iterable
+        Yields batches.
+    augment : callable
+        From a batch to a batch of the same rows.
+    """
+
+    def __init__(self, loader: Iterable[Any], augment: Callable[[Any], Any]):
+        self.loader = loader
+        self.augment = augment
+
+    def __len__(self) -> int:
+        """Return the number of batches of a pass, where the loader knows it."""
+        return len(self.loader)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield batches."""
+        return map(self.augment, self.loader)
+
+    def __getattr__(self, name: str) -> Any:  # such as dataset
+        if name == "loader":  # in a copy that has no attributes yet
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
+
+def plain_loader(loader: Iterable[Any]) -> Any:
+    """Return a loader of rows as they are."""
+    return loader.loader if isinstance(loader, AugmentedLoader) else loader
+
+
 def draw_order(n: int) -> Tensor:
     """Return the numbers below `n` in an order drawn on the CPU."""
     return torch.randperm(n, generator=own_generator(), device="cpu")
@@ -148,6 +182,7 @@ class _Drawn(Sampler[list[int]]):
 
 def can_number(loader: Iterable[Any]) -> bool:
     """Whether the positions of the rows of a loader's batches can be known."""
+    loader = plain_loader(loader)
     if not isinstance(loader, DataLoader):
         return isinstance(loader, TensorLoader)
     in_order = loader.num_workers == 0 or getattr(loader, "in_order", True)
@@ -171,6 +206,9 @@ def numbered(loader: Iterable[Any]) -> Iterator[tuple[Any, Tensor | None]]:
     ids : tensor of shape (n_rows,) or None
         Positions in the data set; None where nobody knows.
     """
+    if isinstance(loader, AugmentedLoader):
+        yield from ((loader.augment(batch), ids) for batch, ids in numbered(loader.loader))
+        return
     if isinstance(loader, TensorLoader):
         yield from ((loader.fetch(ids), numbers(ids)) for ids in loader.ids())
         return
@@ -189,6 +227,9 @@ def numbered(loader: Iterable[Any]) -> Iterator[tuple[Any, Tensor | None]]:
 
 def refetch(loader: Iterable[Any]) -> Callable[[Tensor], Any] | None:
     """Return what makes a batch of the rows at any positions, as the loader would; None where nothing can."""
+    if isinstance(loader, AugmentedLoader):
+        augment, fetch = loader.augment, refetch(loader.loader)
+        return None if fetch is None else lambda ids: augment(fetch(ids))
     if not isinstance(loader, DataLoader):
         return loader.fetch if isinstance(loader, TensorLoader) else None
     own_iter = type(loader).__iter__ is not DataLoader.__iter__

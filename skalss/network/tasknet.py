@@ -47,6 +47,7 @@ from ..utils.tensors import (
     module_state,
     to_host,
 )
+from .augment import augmenting
 from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
 from .epoch_bar import showing_epochs
 from .epochs import Pseudo, drawing_epochs
@@ -105,6 +106,11 @@ class TaskNet(BaseEstimator):
         1. ``"balanced"``: the number of rows over that of the classes and of the rows of the class, counted
         anew among the labels of each fit; so a class without labels yet disturbs nothing. Pseudo-labels, and
         rows that the net holds out for a validation loss, are weighed alike. None: all rows count alike.
+    augment : callable, default=None
+        Changes each batch of training rows at random before its step: from a tensor of rows as the network
+        sees them, scaled, float32 and on `device`, to one of the same shape. `skalss.augment` has ready ones
+        for images. Pseudo-labelled rows are changed alike; rows to predict or to be judged by never are. What
+        it draws from torch follows `random_state`. None: rows as they are.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, where there was one. In a campaign: whether
         each round goes on from the last round's network instead of a fresh one.
@@ -139,6 +145,7 @@ class TaskNet(BaseEstimator):
         *,
         min_epoch_rows=None,
         class_weight=None,
+        augment=None,
         warm_start=False,
         device="auto",
         random_state=None,
@@ -146,6 +153,7 @@ class TaskNet(BaseEstimator):
         self.estimator = estimator
         self.min_epoch_rows = min_epoch_rows
         self.class_weight = class_weight
+        self.augment = augment
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
@@ -166,6 +174,8 @@ class TaskNet(BaseEstimator):
         if self.estimator is not None:
             check_net(self.estimator)
         check_flag("warm_start", self.warm_start)
+        if self.augment is not None:
+            check_callable("augment", self.augment, also="None")
         if self.min_epoch_rows is not None:
             check_positive_int("min_epoch_rows", self.min_epoch_rows, also="None")
         check_class_weight(self.class_weight, make_target(self))
@@ -285,6 +295,7 @@ class TaskNet(BaseEstimator):
             converted_split(self.net_, self._held_out),
             single_rows(plain_module(self.net_)),
             drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
+            augmenting(self.net_, self.augment, self.device_),
         ):
             self.net_.partial_fit(*drawn, **fit_params)
 

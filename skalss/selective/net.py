@@ -10,7 +10,7 @@ import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
-from ..network.loader import can_number
+from ..network.loader import can_number, plain_loader
 from ..network.skorch_net import plain_module
 from ..targets import make_target
 from ..utils.batchnorm import single_rows
@@ -161,7 +161,7 @@ class _Selective(NeuralNet):
         super().run_single_epoch(chosen, training, prefix, step_fn, **fit_params)
         began = seconds(device_of(self))
         if selector.biased:
-            recalibrate(self, iterator, **fit_params)
+            recalibrate(self, plain_loader(iterator), **fit_params)
         self.seconds_recalibrating_ = seconds(device_of(self)) - began
 
     def progress(self, share_of_epoch: float) -> float:

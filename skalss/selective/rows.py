@@ -13,7 +13,7 @@ import torch
 from skorch.dataset import get_len
 from torch import Tensor
 
-from ..network.loader import TensorLoader, numbered, numbers, refetch
+from ..network.loader import TensorLoader, numbered, numbers, plain_loader, refetch
 
 
 @dataclass
@@ -119,7 +119,7 @@ class RowStream:
         self._iterator = iterator
         self._refetch = refetch(iterator)
         # A loader that can fetch any rows is asked for positions first, so that none is fetched in vain.
-        self._fetch = iterator.fetch if isinstance(iterator, TensorLoader) else None
+        self._fetch = self._refetch if isinstance(plain_loader(iterator), TensorLoader) else None
         self._pass: Iterator[Any] | None = None
         self._waiting: list[Rows] = []
         self._seconds, self._n_read = 0.0, 0

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence, Sized
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from skorch import NeuralNet
-from skorch.callbacks import Callback
 
+from ..schedules import LEAST, BaseSchedule
 from ..utils.checks import check_choice, check_real, check_share, show
 
-LEAST = 1e-3  # of the learning rate
 
-
-class EarlyDropLR(Callback):
+class EarlyDropLR(BaseSchedule):
     """Drop the learning rate early, at shares of the training.
 
     A network that trains on hard rows only is ready for smaller learning rates sooner, so the drop comes
@@ -82,46 +77,13 @@ class EarlyDropLR(Callback):
             return max((1 - progress) / max(1 - self.warmup, LEAST), LEAST)
         return self.factor ** sum(progress >= drop for drop in self.drops)
 
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Remember where the training starts."""
-        self._check()
-        self.first_epoch_ = len(net.history)
-        self.base_ = [group["lr"] for group in self._groups(net)]
+    def check(self) -> None:
+        """Refuse shares outside [0, 1] and drops that do not ascend.
 
-    def on_epoch_begin(self, net: NeuralNet, dataset_train: Sized | None = None, **kwargs: Any) -> None:
-        """Count the updates that the epoch will have."""
-        self.epoch_ = len(net.history) - 1 - self.first_epoch_
-        self.n_updates_ = 0
-        self.n_expected_: float
-        try:
-            n_rows = len(dataset_train)  # type: ignore[arg-type]
-            batch_size = net.get_params_for("iterator_train").get("batch_size", net.batch_size)
-            self.n_expected_ = math.ceil(n_rows / (n_rows if batch_size == -1 else batch_size))
-        except TypeError:  # a stream: as many as in the epoch before
-            past = net.history[-2]["train_batch_count"] if self.epoch_ else 0
-            self.n_expected_ = past or math.inf
-
-    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        """Set the learning rate of the update to come."""
-        if not training:
-            return
-        share = min(self.n_updates_ / self.n_expected_, 1.0)
-        n_epochs = getattr(net, "n_epochs_", net.max_epochs)
-        scale = self.scale(min((self.epoch_ + share) / n_epochs, 1.0))
-        for group, base in zip(self._groups(net), self.base_, strict=True):
-            group["lr"] = base * scale
-        self.n_updates_ += 1
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Put the learning rates back, so that a further training starts where this one did."""
-        for group, base in zip(self._groups(net), self.base_, strict=True):
-            group["lr"] = base
-
-    @staticmethod
-    def _groups(net: NeuralNet) -> list[dict[str, Any]]:
-        return [group for name in net._optimizers for group in getattr(net, f"{name}_").param_groups]
-
-    def _check(self) -> None:
+        Raises
+        ------
+        ValueError, TypeError
+        """
         check_share("warmup", self.warmup)
         check_real("factor", self.factor)
         if isinstance(self.drops, str):
