@@ -84,6 +84,8 @@ def vectorize(vectorizer: Any, X: Any, name: str = "X") -> Any:
     TypeError, ValueError
         If what comes back is not a row of finite numbers for each row.
     """
+    if isinstance(X, str | bytes):
+        raise ValueError(f"{name} must hold rows, got the text {show(X)}. Pass [text].")
     n = _num_samples(X)
     if not callable_only(vectorizer):
         return _checked(vectorizer, vectorizer.transform(X), n, name)
