@@ -77,7 +77,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         nor gradients of a network, ``"auto"`` among them; a classifier must have `predict_proba` for it.
     latent_model : latent model, default=None
         Fitted on the pool when a strategy or `train_on` first needs it. None: ``VAE()``, or ``ConvVAE()``
-        for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone.
+        for images (n, c, h, w). A ``FrozenEstimator(vae)`` is fitted once and shared by every clone. Any
+        transformer of scikit-learn will do for strategies that decode nothing; see also `codes` in `fit`.
     strategy : str or BaseStrategy, default="auto"
         How rows are chosen: ``"snn"``, ``"si"``, ``"random"``, ``"mms"``, ``"margin"``, ``"entropy"``,
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
@@ -145,7 +146,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     vectorizer_ : transformer, callable or None
         Fitted; None where the rows were numbers.
     latent_model_ : latent model or None
-        None if nothing needed it, as with ``strategy="random"``.
+        None if nothing needed it, as with ``strategy="random"``, or `fit` got `codes`.
     classes_ : array of shape (n_classes,)
         Classifiers only.
     history_ : DataFrame
@@ -305,7 +306,18 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         tags.target_tags.required = self.oracle is None
         return tags
 
-    def fit(self, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None) -> Self:
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        labeled=None,
+        sample_id=None,
+        X_val=None,
+        y_val=None,
+        show=None,
+        codes=None,
+    ) -> Self:
         """Buy labels round by round and train on them.
 
         Parameters
@@ -326,6 +338,11 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
             Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
             of X. The oracle and its costs get these rows, and batches show them. None: X.
+        codes : array-like of shape (n_samples, n_components), default=None
+            Codes of the pool, in the order of X, that you computed before: no latent model is fitted, and
+            `latent_model_` is None. Finite numbers; a memory map of float32 stays one. Strategies that decode
+            codes, or `train_on` decoded rows, are refused. In a ledger, other codes make another campaign,
+            which buys no label twice. None: codes come from `latent_model`.
 
         Returns
         -------
@@ -352,7 +369,15 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             with reading("y"):
                 y = validate_data(checker, "no_validation", to_host(y), y_numeric=numeric)
         campaign = Campaign(
-            self, X, y, labeled=labeled, sample_id=sample_id, X_val=X_val, y_val=y_val, show=show
+            self,
+            X,
+            y,
+            labeled=labeled,
+            sample_id=sample_id,
+            X_val=X_val,
+            y_val=y_val,
+            show=show,
+            codes=codes,
         )
         try:
             fitted = campaign.run().finish()

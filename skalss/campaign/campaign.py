@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -54,6 +54,9 @@ class Campaign:
         What whoever labels sees of each row, where that is not X itself: the rows as they came, before a
         Pipeline scaled or encoded them. A DataFrame, an array, or a list of texts or paths, in the order
         of X. The oracle and its costs get these rows, and batches show them. None: X.
+    codes : array-like of shape (n_samples, n_components), default=None
+        Codes of the pool, in the order of X, in place of a latent model; a memory map is taken, too. See
+        `AdaptiveLatentSampler.fit`.
 
     Attributes
     ----------
@@ -82,12 +85,22 @@ class Campaign:
     """
 
     def __init__(
-        self, sampler, X, y=None, *, labeled=None, sample_id=None, X_val=None, y_val=None, show=None
+        self,
+        sampler,
+        X,
+        y=None,
+        *,
+        labeled=None,
+        sample_id=None,
+        X_val=None,
+        y_val=None,
+        show=None,
+        codes=None,
     ):
         _check_sampler(sampler)
         self.sampler = clone_checked(sampler).set_params(oracle=None)
         self._given_oracle = sampler.oracle
-        data = Data(X, y, labeled, sample_id, X_val, y_val, show)
+        data = Data(X, y, labeled, sample_id, X_val, y_val, show, codes)
         self.parts = parts = assemble(self.sampler, sampler.oracle, sampler.random_state, data)
         self.pool, self.records, self.models = parts.pool, parts.records, parts.models
         self.oracle, self.seed = parts.oracle, parts.seed
@@ -465,10 +478,11 @@ class Campaign:
                 UserWarning,
                 stacklevel=2,
             )
-        saving.write(path, {"fingerprint": self.pool.fingerprint(), "campaign": campaign})
+        kept = {"fingerprint": self.pool.fingerprint(), "codes": self.pool.name_of_codes()}
+        saving.write(path, {**kept, "campaign": campaign})
 
     @classmethod
-    def load(cls, path: str | os.PathLike, X, *, show: Any = None) -> Campaign:
+    def load(cls, path: str | os.PathLike, X, *, show: Any = None, codes: Any = None) -> Campaign:
         """Read a campaign back; it continues as if it had never stopped.
 
         The file is a pickle: load only what you wrote yourself.
@@ -480,6 +494,8 @@ class Campaign:
             The pool the campaign was made with.
         show : sequence of length n_samples, default=None
             What the campaign was made with.
+        codes : array-like of shape (n_samples, n_components), default=None
+            What the campaign was made with.
 
         Returns
         -------
@@ -488,19 +504,31 @@ class Campaign:
         Raises
         ------
         ValueError
-            If the file is not a campaign, is of a newer format, `X` is another pool, or `show` is missing.
+            If the file is not a campaign, is of a newer format, `X` is another pool, `show` is missing, or
+            `codes` are not those of the campaign.
         """
         check_path("path", path)
         state = saving.read(path)
         campaign = state["campaign"]
-        campaign.pool.attach(rows_of(X, campaign.sampler.random_state), show=show)
+        campaign.pool.attach(rows_of(X, campaign.sampler.random_state), show=show, codes=codes)
         campaign.parts.budget.oracle = campaign.oracle
         if campaign.pool.fingerprint() != state["fingerprint"]:
             raise ValueError(
                 f"X is not the pool this campaign was made with: its content differs (shape {np.shape(X)}). "
                 "Pass the same rows in the same order and dtype."
             )
+        if campaign.pool.name_of_codes() != state.get("codes", ""):
+            raise ValueError(
+                f"codes are not those that this campaign was made with: {_got_codes(codes, state)}. Pass the "
+                "same numbers in the same order."
+            )
         return campaign
+
+
+def _got_codes(codes: Any, state: Mapping[str, Any]) -> str:
+    if codes is None:
+        return "it had some, and got none"
+    return "their content differs" if state.get("codes") else "it had none"
 
 
 def _check_sampler(sampler: object) -> None:

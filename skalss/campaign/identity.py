@@ -42,9 +42,9 @@ def digest(text: str, size: int = 16) -> str:
     return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=size).hexdigest()
 
 
-def name_in_ledger(sampler: BaseEstimator) -> str:
-    """Return the name of a campaign in a ledger."""
-    return digest(identity(sampler))
+def name_in_ledger(sampler: BaseEstimator, codes: str = "") -> str:
+    """Return the name of a campaign in a ledger; `codes` names those that were given with the pool."""
+    return digest(f"{identity(sampler)} {codes}" if codes else identity(sampler))
 
 
 def earlier_name_in_ledger(sampler: BaseEstimator) -> str:

@@ -104,6 +104,8 @@ def make_journal(ledger: Ledger | None, pool: Pool, sampler: BaseEstimator) -> J
         return NoJournal()
     warn_of_faults(sampler, ledger.path)
     names = [name_in_ledger(sampler), earlier_name_in_ledger(sampler), old_name_in_ledger(sampler)]
+    if pool.codes is not None:  # earlier versions took none
+        names = [name_in_ledger(sampler, pool.name_of_codes())]
     return Journal(ledger, pool, names, is_new_name=names_more_than_before(sampler))
 
 

@@ -89,6 +89,11 @@ class Models:
         self._accepted: TaskModel | None = None  # what the next round goes on from
         self._seen: tuple[int, int] | None = None  # key of the labels the network has seen
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle all but codes that were given with the pool: they come with it again."""
+        given = self.encoded is not None and self.encoded.model is None
+        return {**vars(self), "encoded": None} if given else dict(vars(self))
+
     # -- before anything is bought ----------------------------------------------------------------
 
     def rehearse(self, X: np.ndarray, y: np.ndarray) -> TaskModel:
@@ -123,9 +128,9 @@ class Models:
         if given is not None:
             self._check_latent_model(given)
         model = default_latent_model(self.pool.X.ndim) if given is None else given
-        self._check_decoder(model, decoding)
+        self._check_decoder(None if self.pool.codes is not None else model, decoding)
         used = used or self.spreader is not None or self.train_on != "original"
-        if not used or isinstance(model, FrozenEstimator):
+        if not used or isinstance(model, FrozenEstimator) or self.pool.codes is not None:
             return
         trial = _seeded(clone(model), 0)
         if isinstance(model, BaseLatentModel):
@@ -137,7 +142,7 @@ class Models:
         except Exception:  # it may want more rows than these: all of them, before the first question
             self.latent()
 
-    def _check_decoder(self, model: BaseEstimator, decoding: BaseStrategy | None) -> None:
+    def _check_decoder(self, model: BaseEstimator | None, decoding: BaseStrategy | None) -> None:
         """Refuse what decodes, where nothing can."""
         trains = self.train_on != "original"
         if trains and not (can_decode(model) and hasattr(model, "inverse_transform")):
@@ -172,7 +177,7 @@ class Models:
 
     @property
     def latent_model(self) -> BaseEstimator | None:
-        """The fitted latent model; None if nothing needed one."""
+        """The fitted latent model; None if nothing needed one, or codes were given."""
         return None if self.encoded is None else self.encoded.model
 
     def latent(self) -> Encoded:
@@ -184,6 +189,8 @@ class Models:
 
     def _encode(self) -> Encoded:
         given, pool = self.given_latent_model, self.pool
+        if pool.codes is not None:
+            return Encoded(None, pool.codes, self.device)
         model = clone(default_latent_model(pool.X.ndim) if given is None else given)
         model = _seeded(model, derive_seed(self.seed, "latent model"))
         inner = model.estimator if isinstance(model, FrozenEstimator) else model
@@ -285,18 +292,19 @@ class Models:
             return None, self.no_spreader
         if self.interrupted and self.encoded is None:
             return None, "interrupted before there were codes"
-        codes = self.latent().codes
+        encoded = self.latent()
+        compared, codes = encoded.geometry(), encoded.codes
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", self.records.round))
         # Nor on control rows, in any way: they stand for rows that no network has seen.
         control = [q.position for q in self.records.questions if q.control]
         free = np.setdiff1d(np.arange(len(self.pool)), [*positions, *control])
         free = np.sort(rng.choice(free, size=min(self.spreader.n_rows, len(free)), replace=False))
         generated = [q.code[None] for q in self.records.labelled(GENERATED)]
-        labelled = np.concatenate([codes[positions], *generated])
+        labelled = compared(np.concatenate([codes[positions], *generated]))
         with torch.no_grad():
             rows = as_numpy(self.pool.scaling(as_tensor(self._labelled_rows(positions))))
         found = self.spreader.spread(
-            labelled, y, codes[free], rows_labeled=rows, random_state=rng, device=self.device
+            labelled, y, compared(codes[free]), rows_labeled=rows, random_state=rng, device=self.device
         )
         self.structure = found.structure
         if not len(found.rows):

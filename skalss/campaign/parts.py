@@ -49,6 +49,7 @@ class Data(NamedTuple):
     X_val: ArrayLike | None
     y_val: ArrayLike | None
     show: Any = None  # anything that can be indexed by rows
+    codes: ArrayLike | None = None
 
 
 class Parts(NamedTuple):
@@ -92,7 +93,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     """
     s, rules = settings, _checked_rules(settings, data)
     bounds = _bounds_of_box(data)
-    X, (y, labeled, sample_id, X_val, y_val, show) = rows_of(data.X, random_state), data[1:]
+    X, (y, labeled, sample_id, X_val, y_val, show, codes) = rows_of(data.X, random_state), data[1:]
     target = make_target(make_task_model(s.estimator), s.classes)
     if target.n_classes == 1:
         raise ValueError(
@@ -112,6 +113,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         bounds=bounds,
         show=show,
         vectorizer=make_vectorizer(s.vectorizer, to_host(X)),
+        codes=codes,
     )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
@@ -142,7 +144,7 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         )
         for chooser in choosers:
             check_needs(chooser, trial.abilities, models.template)
-        name = "" if ledger is None else name_in_ledger(s)
+        name = "" if ledger is None else name_in_ledger(s, pool.name_of_codes())
         replay = Replay(cache, journal, pool, records, history, models, judge, name=name, seed=seed)
         rounds = Rounds(
             pool,
@@ -176,10 +178,10 @@ def _bounds_of_box(data: Data) -> Bounds | None:
     """Return the bounds of a box in place of rows; None where there are rows."""
     if not isinstance(data.X, Box):
         return None
-    if data.y is not None or data.labeled is not None:
+    if data.y is not None or data.labeled is not None or data.codes is not None:
         raise ValueError(
-            "A Box has no rows until a campaign draws them, so y and labeled cannot belong to any. Draw them "
-            "first, X = box.draw(0), and pass X with y; or set oracle=."
+            "A Box has no rows until a campaign draws them, so y, labeled and codes cannot belong to any. "
+            "Draw them first, X = box.draw(0), and pass X with y; or set oracle=."
         )
     return data.X.bounds()
 
@@ -192,6 +194,11 @@ def _checked_rules(s: BaseEstimator, data: Data) -> list[StoppingRule]:
     check_positive_int("n_per_round", s.n_per_round)
     check_verbose(s.verbose)
     check_control_share(s.control_share)
+    if s.latent_model is not None and data.codes is not None:
+        raise ValueError(
+            f"latent_model={s.latent_model} and codes= exclude each other: with codes of the pool no latent "
+            "model is fitted. Leave one of them out."
+        )
     rules = make_rules(s.max_labels, s.stop)
     scored = next((rule for rule in rules if "score" in rule.needs), None)
     if scored is not None and data.X_val is None:

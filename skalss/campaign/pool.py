@@ -13,21 +13,21 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from ..ledger.values import content_of
 from ..oracles import Abstain, AnswerKey, Failed
 from ..simulation import Box
 from ..targets import BaseTarget
 from ..utils.bounds import Bounds, range_of
-from ..utils.checks import checked_mask, checked_rows, reading
+from ..utils.checks import check_array_like, check_range, checked_codes, checked_mask, checked_rows, reading
 from ..utils.ids import first_twin, id_array
 from ..utils.layout import warn_of_channels_last
 from ..utils.progress import track_chunks
 from ..utils.scaling import Scaling, fit_scaling
 from ..utils.settings import describe
 from ..utils.sparse_rows import SparseRows
-from ..utils.tensors import chunk_rows, to_host
+from ..utils.tensors import chunk_rows, chunks, to_host
 from .vectorizer import content_of_rows, fit_vectorizer, seen_of, take_rows, vectorize
 
 
@@ -41,7 +41,7 @@ class Pool:
 
     Parameters
     ----------
-    X, y, labeled, sample_id, X_val, y_val, show
+    X, y, labeled, sample_id, X_val, y_val, show, codes
         As in ``AdaptiveLatentSampler.fit``; `X` has rows.
     target : BaseTarget
         The kind of y; it learns the classes of an answer key.
@@ -57,6 +57,7 @@ class Pool:
 
     vectorizer: Any = None  # fitted, what turns the user's rows into X; None: X are the user's rows
     shows_others = False  # whether `show` was given
+    codes: np.ndarray | None = None  # those that were given
 
     def __init__(
         self,
@@ -73,20 +74,28 @@ class Pool:
         bounds: Bounds | None = None,
         show: Any = None,
         vectorizer: Any = None,
+        codes: ArrayLike | None = None,
     ):
         self.vectorizer = vectorizer
         self.target = target
         self._bounds = bounds
         self._classes_are_named = target.classes is not None
-        self.attach(X, checker, show=show)
+        self.attach(X, checker, show=show, codes=codes)
         self.seen = {name: value for name, value in vars(checker).items() if name.endswith("_in_")}
         self.sample_id = None if sample_id is None else _checked_ids(sample_id, len(self))
         self.ids = np.arange(len(self)) if self.sample_id is None else self.sample_id
         self._take_labels(None if y is None else target.column(y), labeled, has_oracle=has_oracle)
         self._take_validation_rows(checker, X_val, y_val)
 
-    def attach(self, X: ArrayLike, checker: BaseEstimator | None = None, *, show: Any = None) -> None:
-        """Take the rows: the user's own object, an array view of it, and what is shown of them."""
+    def attach(
+        self,
+        X: ArrayLike,
+        checker: BaseEstimator | None = None,
+        *,
+        show: Any = None,
+        codes: ArrayLike | None = None,
+    ) -> None:
+        """Take the rows: the user's own object, an array view of it, what is shown of them, their codes."""
         self._fingerprint: str | None = None
         self.user_X: Any = to_host(X)
         self.raw: Any = None
@@ -114,6 +123,8 @@ class Pool:
         self.shows_others = show is not None
         own = self.user_X if self.vectorizer is None else _checked_show(self.raw, len(self))
         self.shown = own if show is None else _checked_show(show, len(self))
+        self.codes = None if codes is None else _checked_codes(codes, len(self))
+        self._name_of_codes: str | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -121,7 +132,7 @@ class Pool:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but the rows."""
-        return {**vars(self), "X": None, "user_X": None, "raw": None, "shown": None}
+        return {**vars(self), "X": None, "user_X": None, "raw": None, "shown": None, "codes": None}
 
     # -- labels -----------------------------------------------------------------------------------
 
@@ -264,6 +275,14 @@ class Pool:
             self._fingerprint = self._hash()
         return self._fingerprint
 
+    def name_of_codes(self) -> str:
+        """Hash the codes that were given; empty where there are none."""
+        if self.codes is None:
+            return ""
+        if getattr(self, "_name_of_codes", None) is None:
+            self._name_of_codes = _hash(self.codes, "hash codes")
+        return self._name_of_codes or ""
+
     def _hash(self) -> str:
         digest = hashlib.blake2b(f"{self.X.dtype}{self.X.shape}".encode(), digest_size=16)
         if self.vectorizer is not None:
@@ -276,13 +295,42 @@ class Pool:
             for part in self.X.parts():
                 digest.update(np.ascontiguousarray(part).data)
             return digest.hexdigest()
-        for piece in track_chunks(len(self), chunk_rows(self.X.shape[1:]), "hash rows"):
-            digest.update(np.ascontiguousarray(self.X[piece]).data)
-        return digest.hexdigest()
+        return _hash(self.X, "hash rows")
 
 
 class _RowCheck(BaseEstimator):
     """Stands in for the sampler where only the content of X is checked."""
+
+
+def _hash(array: np.ndarray, description: str) -> str:
+    digest = hashlib.blake2b(f"{array.dtype}{array.shape}".encode(), digest_size=16)
+    for piece in track_chunks(len(array), chunk_rows(array.shape[1:]), description):
+        digest.update(np.ascontiguousarray(array[piece]).data)
+    return digest.hexdigest()
+
+
+def _checked_codes(codes: Any, n_rows: int) -> np.ndarray:
+    """Return codes of the pool as float32; a memory map of that dtype stays one. Refuse what are none."""
+    codes = to_host(codes)
+    if issparse(codes):
+        raise TypeError("codes must be a dense array, got a sparse one. Reduce it with TruncatedSVD first.")
+    if not isinstance(codes, np.ndarray):
+        check_array_like("codes", codes)
+    found = np.asarray(codes) if isinstance(codes, np.ndarray) else checked_codes("codes", codes)
+    if found.ndim != 2 or found.dtype.kind not in "biuf" or found.shape[1] < 1:
+        raise ValueError(
+            f"codes must be numbers of shape (n_samples, n_components), got dtype {found.dtype} and shape "
+            f"{found.shape}. Flatten the code of each row."
+        )
+    if len(found) != n_rows:
+        raise ValueError(f"codes has {len(found)} rows, X has {n_rows}; give one for each row, in its order.")
+    kept = found if found.dtype == np.float32 else np.empty(found.shape, dtype=np.float32)
+    for piece in chunks(n_rows, chunk_rows(found.shape[1:])):
+        part = check_array(found[piece], dtype=[np.float64, np.float32], input_name="codes")
+        check_range("codes", part)
+        if kept is not found:
+            kept[piece] = part
+    return kept
 
 
 def _checked_show(show: Any, n_rows: int) -> Any:

@@ -58,6 +58,7 @@ def compare_strategies(
     n_jobs: int | None = None,
     csv: str | Path | None = None,
     metrics: Mapping[str, Any] | None = None,
+    codes: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Run a campaign for each arm and seed, and score the network on test rows after each round.
 
@@ -95,6 +96,8 @@ def compare_strategies(
     metrics : dict of str to str or callable, default=None
         More scorers of the network on the test rows, such as ``{"mae": "neg_mean_absolute_error"}``; each has
         a column of its name.
+    codes : array-like of shape (n_samples, n_components), default=None
+        Codes of the pool for all arms, in place of a latent model; see ``AdaptiveLatentSampler.fit``.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def compare_strategies(
     for label in target.column(y_test, "y_test"):
         target.check(label)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
-    data = hash_data(X, y, X_test, y_test)
+    data = hash_data(X, y, X_test, y_test, codes)
     X_test, y_test = to_host(X_test), make_target(make_task_model(sampler.estimator)).column(y_test)
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
     scorers = {name: _scorer_of(name, metric) for name, metric in (metrics or {}).items()}
@@ -163,16 +166,17 @@ def compare_strategies(
     todo = [(name, seed) for name, seed in jobs if (name, seed, hashes[name]) not in done]
     if todo:
         for arm in samplers.values():
-            _campaign(arm, X, y).close()  # refuses wrong settings before anything is trained
-        shared = _fit_latent(sampler, X)
+            _campaign(arm, X, y, codes).close()  # refuses wrong settings before anything is trained
+        shared = None if codes is not None else _fit_latent(sampler, X)
         for name, arm in samplers.items():
-            if not any(setting.startswith("latent_model") for setting in arms[name]):
+            if shared is not None and not any(setting.startswith("latent_model") for setting in arms[name]):
                 arm.set_params(latent_model=shared)
     runs = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
         delayed(_run)(
             samplers[name],
             X,
             y,
+            codes,
             X_test,
             y_test,
             scorers,
@@ -287,8 +291,10 @@ def _check_test_rows(X: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> None
         raise ValueError(f"X_test has rows of shape {shape}, X has {shape_of_X}. Give both the same shape.")
 
 
-def _campaign(sampler: AdaptiveLatentSampler, X: ArrayLike, y: ArrayLike | None) -> Campaign:
-    return Campaign(sampler, X, y if sampler.oracle is None else None)
+def _campaign(
+    sampler: AdaptiveLatentSampler, X: ArrayLike, y: ArrayLike | None, codes: ArrayLike | None
+) -> Campaign:
+    return Campaign(sampler, X, y if sampler.oracle is None else None, codes=codes)
 
 
 def _fit_latent(sampler: AdaptiveLatentSampler, X: ArrayLike) -> Any:
@@ -312,6 +318,7 @@ def _run(
     sampler: BaseEstimator,
     X: ArrayLike,
     y: ArrayLike,
+    codes: ArrayLike | None,
     X_test: ArrayLike,
     y_test: ArrayLike,
     scorers: dict[str, Any],
@@ -319,7 +326,7 @@ def _run(
 ) -> pd.DataFrame:
     """Run one campaign; return a row for each round after which there was a label."""
     sampler.set_params(random_state=named["seed"])
-    campaign = _campaign(sampler, X, y)
+    campaign = _campaign(sampler, X, y, codes)
     scorer = Scorer(sampler.scoring, campaign.pool.target)
     lines, seconds_before = [], pd.Series(0.0, index=SECONDS)
     for _ in campaign.rounds():

@@ -149,9 +149,9 @@ class LatentSpaceDisplay:
         model = getattr(sampler, "latent_model_", None) if latent_model is None else latent_model
         if model is None:
             raise ValueError(
-                "The sampler has no latent model, because nothing in it needed one (latent_model_ is None). "
-                "Pass one that is fitted on the pool, as in latent_model=VAE().fit(X), or codes of your own "
-                "to LatentSpaceDisplay.from_codes."
+                "The sampler has no latent model, because nothing in it needed one, or it got codes "
+                "(latent_model_ is None). Pass one that is fitted on the pool, as in "
+                "latent_model=VAE().fit(X), or codes of your own to LatentSpaceDisplay.from_codes."
             )
         if not all(hasattr(model, name) for name in ("fit", "transform")) or isinstance(model, type):
             raise TypeError(f"latent_model must be a fitted latent model, got {show(model)}.")

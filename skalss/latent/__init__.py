@@ -6,6 +6,7 @@ from ..utils.checks import check_positive_int
 from .base import BaseLatentModel, can_decode, no_decoder
 from .contrastive import ContrastiveLatent
 from .conv_vae import ConvVAE
+from .hubs import Geometry, find_geometry
 from .level_set import LevelSetLatent
 from .linear import LinearLatent
 from .pretrained import PretrainedLatent
@@ -19,6 +20,7 @@ __all__ = [
     "ContrastiveLatent",
     "ConvVAE",
     "CorruptedViews",
+    "Geometry",
     "ImageViews",
     "LabelSpreader",
     "LevelSetLatent",
@@ -27,6 +29,7 @@ __all__ = [
     "PseudoLabels",
     "can_decode",
     "default_latent_model",
+    "find_geometry",
     "no_decoder",
 ]
 

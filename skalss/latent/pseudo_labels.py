@@ -21,6 +21,7 @@ from ..neighbors import nearest_codes
 from ..targets import BaseTarget
 from ..utils.checks import (
     check_flag,
+    check_number,
     check_positive_int,
     check_share,
     checked_codes,
@@ -32,6 +33,7 @@ from ..utils.columns import to_column
 from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
 from ..utils.tensors import to_host
 from ..utils.ties import ranked
+from .hubs import skewness_of_neighbors
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
 _BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
@@ -94,6 +96,9 @@ class LabelSpreader(BaseEstimator):
         Least `PseudoLabels.structure` at which there are pseudo-labels.
     only_if_not_worse : bool, default=True
         Whether there are pseudo-labels only where spreading is not clearly worse than a logistic regression.
+    max_hubness : float, default=1.0
+        Largest skewness of how many neighbours each row is of: with hubs, which are neighbours of nearly all,
+        the edges say little of classes. Features of pretrained encoders have hubs, codes of a VAE few.
 
     References
     ----------
@@ -122,6 +127,7 @@ class LabelSpreader(BaseEstimator):
         until: float = 0.7,
         min_structure: float = 0.05,
         only_if_not_worse: bool = True,
+        max_hubness: float = 1.0,
     ):
         self.n_rows = n_rows
         self.n_neighbors = n_neighbors
@@ -130,6 +136,7 @@ class LabelSpreader(BaseEstimator):
         self.until = until
         self.min_structure = min_structure
         self.only_if_not_worse = only_if_not_worse
+        self.max_hubness = max_hubness
 
     def check(self) -> None:
         """Refuse wrong parameters before anything is trained.
@@ -143,6 +150,7 @@ class LabelSpreader(BaseEstimator):
         for name in ("alpha", "keep", "until", "min_structure"):
             check_share(name, getattr(self, name))
         check_flag("only_if_not_worse", self.only_if_not_worse)
+        check_number("max_hubness", self.max_hubness, zero=True)
         if not 0 < self.alpha < 1:
             raise ValueError(
                 f"alpha must lie between 0 and 1, got {self.alpha!r}. 0.99 lets labels travel far."
@@ -202,12 +210,15 @@ class LabelSpreader(BaseEstimator):
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
         if n_classes < 2 or len(codes) == 0:
             return _none(y, 0.0, "no unlabelled rows" if n_classes > 1 else "one class among the labels")
-        graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
+        graph, hubs = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
         reach = self._reach(graph, numbers, n_classes)[n_labeled:]
         structure = _structure(_balance(reach, numbers, 1.0))
         if structure < float(self.min_structure):
             fault = f"structure {structure:.3f} < {float(self.min_structure):g}"
             return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
+        if hubs > float(self.max_hubness):
+            fault = f"hubness {hubs:.2f} > {float(self.max_hubness):g}"
+            return _none(y, structure, f"some codes are neighbours of nearly all: {fault}")
         folds = _deal(numbers)
         balance, right = self._choose_balance(graph, numbers, n_classes, folds)
         if self.only_if_not_worse and rows_labeled is not None:
@@ -251,8 +262,10 @@ class LabelSpreader(BaseEstimator):
         best = max(_BALANCES, key=lambda balance: (right[balance].sum(), balance))
         return best, right[best]
 
-    def _graph(self, codes: np.ndarray, rng: np.random.RandomState, device: torch.device | str) -> csr_matrix:
-        """Return the symmetric weights of the edges."""
+    def _graph(
+        self, codes: np.ndarray, rng: np.random.RandomState, device: torch.device | str
+    ) -> tuple[csr_matrix, float]:
+        """Return the symmetric weights of the edges, and the skewness of how many neighbours each is of."""
         n, k = len(codes), min(self.n_neighbors, len(codes) - 1)
         # One more: a row finds itself, or a copy of itself, first.
         order = rng.permutation(n)  # of more copies than edges the first ones are not everybody's neighbours
@@ -264,7 +277,7 @@ class LabelSpreader(BaseEstimator):
         rows = np.repeat(np.arange(n), k)
         graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
         graph.setdiag(0.0)
-        return graph.maximum(graph.T)
+        return graph.maximum(graph.T), skewness_of_neighbors(ids, n)
 
 
 def _deal(numbers: np.ndarray) -> np.ndarray:

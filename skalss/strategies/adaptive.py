@@ -1,50 +1,59 @@
-"""The refined adaptive strategy: hard rows, spread over the latent space, at a fixed price."""
+"""The refined adaptive strategy: rows that stand for many hard ones, at a fixed price."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from ..utils.checks import check_between, check_positive_int, check_share
+from ..utils.checks import check_between, check_number, check_positive_int, check_share
 from ..utils.tensors import as_numpy, as_tensor
-from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates
-from .diversity import cluster, draw
-from .largest_cluster import farthest_of_largest
+from .diversity import draw
+from .herding import herd
 from .snapshot import Snapshot
+
+_LEAST = 0.5  # doubt of a row that is asked, as a share of the usual doubt of the candidates
+_PER_ROW = 4  # candidates for each row wanted, at least: fewer leave nothing to choose
 
 
 class AdaptiveStrategy(BaseStrategy):
-    """Clusters codes, weighted by how hard each row is, and asks for the row in the middle of each cluster.
+    """Asks for rows that stand for as many others as possible that the network is unsure of.
 
-    Hard is what the network is unsure of: the weight is 1 less the gap of the two highest probabilities, to a
-    power. There are as many clusters as rows wanted. So the rows asked are hard, and they are hard in
-    different ways: no two of them are near copies.
+    Every row counts by how unsure the network is of it: 1 less the gap of the two highest probabilities, to a
+    power. A label covers the rows around it in the latent space. One after the other, the row is chosen that
+    adds most to what is covered. With few labels each reaches far, and the rows asked are those in the middle
+    of many. With more labels each reaches less far, and doubt decides more and more. No two of the rows
+    asked are near copies.
 
-    Where the codes do not keep the classes apart, clusters of codes do not tell rows apart, and the network
-    itself is often unsure of what cannot be learned from few labels. There it asks for rows that cover the
-    network's features, as `LargestClusterStrategy` does, whether hard or not.
+    Codes that have hubs, as features of pretrained encoders do, are compared by direction; see `Geometry`.
+    Where the codes do not keep the classes apart, rows are covered in the network's features instead.
 
-    A round looks at `n_candidates` rows with the network, and there at up to 2,000 labelled ones, too,
-    however large the pool.
+    A round looks at `n_candidates` rows with the network, or four times as many as are wanted, and there at
+    up to 2,000 labelled ones, too, however large the pool.
 
     Parameters
     ----------
-    n_candidates : int, default=2000
+    n_candidates : int, default=4000
         Unlabelled rows drawn at random to choose from.
     power : float, default=2.0
-        0 clusters all rows alike, whether hard or not; the larger, the more hard rows count.
+        0 counts all rows alike, whether hard or not (MaxHerding); the larger, the more hard rows count.
     min_structure : float, default=0.05
-        Least `PseudoLabels.structure` of the codes at which they are clustered; 0: they always are, as they
-        are for a network without a last linear layer.
+        Least `PseudoLabels.structure` of the codes at which rows are covered there; 0: they always are, as
+        they are for a network without a last linear layer.
     rare_share : float, default=0.0
         Share, in [0, 1], of the rows asked that the network takes for rare classes, as far as there are such
         candidates: for those that have fewer labels so far than the average class. They are chosen among
         themselves as all others are. 0: classes are not looked at.
+    temperature : float, default=4.0
+        What logits are divided by: a network trained to the end on few labels is sure of too much.
+    closeness : float, default=0.3
+        How far a label reaches: this quantile of the distances of labelled rows to their nearest.
 
     References
     ----------
-    - Weighted clustering for batches: arXiv:1901.05954, there in the space of the features.
+    - Bae, Oliveira and Sutherland, "Uncertainty Herding: One Active Learning Method for All Label Budgets",
+      arXiv:2412.20644; there doubt is not squared, the quantile is the least distance, and the temperature is
+      fitted to held-out labels.
     - Batches balanced by the predicted classes: Bengar et al., "Class-balanced active learning for image
       classification", WACV 2022, arXiv:2110.04543; Aggarwal et al., "Minority class oriented active learning
       for imbalanced datasets", arXiv:2202.00390.
@@ -52,8 +61,8 @@ class AdaptiveStrategy(BaseStrategy):
     Examples
     --------
     >>> from skalss.strategies import AdaptiveStrategy
-    >>> AdaptiveStrategy(n_candidates=4000)
-    AdaptiveStrategy(n_candidates=4000)
+    >>> AdaptiveStrategy(n_candidates=8000)
+    AdaptiveStrategy(n_candidates=8000)
     """
 
     tasks = frozenset({"classification"})
@@ -61,15 +70,19 @@ class AdaptiveStrategy(BaseStrategy):
 
     def __init__(
         self,
-        n_candidates: int = 2000,
+        n_candidates: int = 4000,
         power: float = 2.0,
         min_structure: float = 0.05,
         rare_share: float = 0.0,
+        temperature: float = 4.0,
+        closeness: float = 0.3,
     ):
         self.n_candidates = n_candidates
         self.power = power
         self.min_structure = min_structure
         self.rare_share = rare_share
+        self.temperature = temperature
+        self.closeness = closeness
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
@@ -77,13 +90,15 @@ class AdaptiveStrategy(BaseStrategy):
         check_between("power", self.power, 0, 20)  # beyond that all weights would vanish
         check_share("min_structure", self.min_structure)
         check_share("rare_share", self.rare_share)
+        check_number("temperature", self.temperature)
+        check_share("closeness", self.closeness)
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Return True."""
         return True
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
-        """Choose up to `n` hard rows that differ.
+        """Choose up to `n` rows that cover hard ones.
 
         Parameters
         ----------
@@ -95,25 +110,36 @@ class AdaptiveStrategy(BaseStrategy):
         candidates : Candidates
             Its `scores` are gaps of the two highest probabilities, small for hard rows.
         """
-        some = draw(snapshot, max(self.n_candidates, n))
+        some = draw(snapshot, max(self.n_candidates, _PER_ROW * n))
         n = min(n, len(some))
         network = snapshot.network
         both = network.can("features")
         features, logits = network.features_and_logits(some) if both else (None, network.logits(some))
         beliefs = as_tensor(logits).softmax(dim=1)
-        doubt = as_numpy(snapshot.target.doubt(beliefs), dtype=torch.float64)
+        gaps = -as_numpy(snapshot.target.doubt(beliefs), dtype=torch.float64)
+        calm = (as_tensor(logits) / float(self.temperature)).softmax(dim=1)
+        # Above 0: where the network is sure of all rows, they count alike.
+        doubt = 1 + as_numpy(snapshot.target.doubt(calm), dtype=torch.float64)
+        weight = doubt.clip(1e-6) ** float(self.power)
         if features is not None and self.min_structure and snapshot.structure() < self.min_structure:
-            labeled = network.labeled_features()
-
-            def choose(among: np.ndarray, m: int, taken: np.ndarray) -> np.ndarray:
-                centres = np.concatenate([labeled, features[taken]])
-                rng, device = snapshot.random_state, snapshot.device
-                return among[farthest_of_largest(features[among], centres, m, rng, device=device)[0]]
+            labeled, points = network.labeled_features(), features
         else:
-            codes = snapshot.latent.codes()[some]
+            labeled, points = snapshot.latent.compared_labeled(), snapshot.latent.compared(some)
 
-            def choose(among: np.ndarray, m: int, taken: np.ndarray) -> np.ndarray:
-                return among[self._middles(codes[among], doubt[among], m, snapshot.random_state)]
+        def choose(among: np.ndarray, m: int, taken: np.ndarray) -> np.ndarray:
+            known = np.concatenate([labeled, points[taken]])
+            rng, device = snapshot.random_state, snapshot.device
+            chosen = herd(
+                points[among],
+                weight[among],
+                known,
+                m,
+                rng,
+                closeness=float(self.closeness),
+                least=_LEAST,
+                device=device,
+            )
+            return among[chosen]
 
         every, none = np.arange(len(some)), np.empty(0, dtype=np.intp)
         chosen = choose(every, n, none)
@@ -124,29 +150,7 @@ class AdaptiveStrategy(BaseStrategy):
                 first = choose(np.flatnonzero(rare), n_rare, none)
                 rest = choose(np.setdiff1d(every, first), n - n_rare, first)
                 chosen = np.concatenate([first, rest])
-        return Candidates(rows=some[chosen], scores=-doubt[chosen])
-
-    def _middles(
-        self, codes: np.ndarray, doubt: np.ndarray, n: int, random_state: np.random.RandomState
-    ) -> np.ndarray:
-        """Choose the row in the middle of each of `n` clusters; return positions."""
-        if n < 1:
-            return np.empty(0, dtype=np.intp)
-        # Above 0: where the network is sure of all rows, they count alike.
-        weight = (1 + doubt).clip(1e-6) ** float(self.power)
-        found = cluster(codes, n, random_state, weight)
-        gaps = np.linalg.norm(codes - found.cluster_centers_[found.labels_], axis=1)
-        # An easy row may be the nearest to a centre that hard ones have drawn to them: it does not count.
-        sums = [np.bincount(found.labels_, v, minlength=n) for v in (weight, weight**2)]
-        usual = (sums[1] / np.maximum(sums[0], np.finfo(float).tiny))[found.labels_]
-        gaps[weight < usual * (1 - 1e-9)] = np.inf
-        nearest = ranked(gaps, random_state)
-        _, first = np.unique(found.labels_[nearest], return_index=True)
-        chosen = nearest[first]
-        # Copies leave clusters empty: the hardest of the other rows stand in.
-        rest = ranked(-doubt, random_state, rounding=ROUNDING)
-        rest = np.setdiff1d(rest, chosen, assume_unique=True)
-        return np.concatenate([chosen, rest[: n - len(chosen)]])
+        return Candidates(rows=some[chosen], scores=gaps[chosen])
 
 
 def _are_rare(snapshot: Snapshot, beliefs: torch.Tensor) -> np.ndarray:

@@ -21,13 +21,14 @@ _N_NEIGHBORS = 20
 class KMeansStrategy(BaseStrategy):
     """Clusters the codes into as many parts as rows are wanted and asks for the row nearest to each centre.
 
-    Codes are not whitened: a direction in which the pool spreads far counts more.
+    Codes are not whitened: a direction in which the pool spreads far counts more. Codes that have hubs, as
+    features of pretrained encoders do, are compared by direction; see `find_geometry`.
 
     Parameters
     ----------
     n_candidates : int, default=20000
         Unlabelled rows drawn at random to find the centres, at least ten a cluster; the rows nearest to the
-        centres are sought in the whole pool.
+        centres are sought in the whole pool, or among these rows where directions are compared.
 
     Examples
     --------
@@ -64,9 +65,13 @@ class KMeansStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, 10 * n))
         n = min(n, len(snapshot.unlabeled))
-        return near_centres(
-            snapshot, cluster(snapshot.latent.codes()[some], n, snapshot.random_state).cluster_centers_, n
-        )
+        codes = snapshot.latent.compared(some)
+        centres = cluster(codes, n, snapshot.random_state).cluster_centers_
+        if not snapshot.latent.by_direction():
+            return near_centres(snapshot, *snapshot.latent.nearest(centres, _N_NEIGHBORS), n)
+        # The index of the whole pool has the codes as they are.
+        near, gaps = nearest_codes(codes, centres, _N_NEIGHBORS, device=snapshot.device)
+        return near_centres(snapshot, some[near], gaps, n)
 
 
 class TypicalStrategy(BaseStrategy):
@@ -267,9 +272,11 @@ def cluster(
         return KMeans(n, n_init=1, max_iter=50, random_state=seed).fit(codes, sample_weight=weight)
 
 
-def near_centres(snapshot: Snapshot, centres: np.ndarray, n: int) -> Candidates:
-    """Choose for each centre, in turn, the nearest row that may be asked and was not chosen yet."""
-    rows, distances = snapshot.latent.nearest(centres, _N_NEIGHBORS)
+def near_centres(snapshot: Snapshot, rows: np.ndarray, distances: np.ndarray, n: int) -> Candidates:
+    """Choose for each centre, in turn, the nearest row that was not chosen yet.
+
+    `rows` and `distances`, arrays of shape (n_centres, n_neighbors), are the nearest rows that may be asked.
+    """
     picked: dict[int, float] = {}
     for near, gaps in zip(rows.tolist(), distances.tolist(), strict=True):
         for row, gap in zip(near, gaps, strict=True):

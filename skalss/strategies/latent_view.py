@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..latent import BaseLatentModel, can_decode, no_decoder
+from ..latent import BaseLatentModel, Geometry, can_decode, find_geometry, no_decoder
 from ..neighbors import BaseIndex, make_index, nearest_by_chance
 from ..utils.bounds import Bounds, range_of
 from ..utils.checks import checked_codes
@@ -36,6 +36,7 @@ class Encoded:
     def __init__(self, model: BaseLatentModel | None, codes: np.ndarray, device: torch.device | str = "cpu"):
         self.model, self.codes, self.device = model, checked_codes("codes", codes), resolve_device(device)
         self._index: BaseIndex | None = None
+        self._geometry: Geometry | None = None
 
     def decoder(self) -> BaseLatentModel:
         """Return the latent model, which can decode.
@@ -59,9 +60,15 @@ class Encoded:
             self._index = make_index(self.codes, device=self.device)
         return self._index
 
+    def geometry(self) -> Geometry:
+        """Return how the codes are compared, found at the first call."""
+        if self._geometry is None:
+            self._geometry = find_geometry(self.codes)
+        return self._geometry
+
     def __getstate__(self) -> dict[str, object]:
-        """Pickle all but the index, which is built again."""
-        return {**vars(self), "_index": None}
+        """Pickle all but the index and the geometry, which are found again."""
+        return {**vars(self), "_index": None, "_geometry": None}
 
 
 class LatentView:
@@ -115,6 +122,29 @@ class LatentView:
         """Return the codes of what is labelled, made points too: one line for each of `y_labeled`."""
         codes = self.codes()[self._labeled]
         return codes if self._made is None or len(self._made) == 0 else np.concatenate([codes, self._made])
+
+    def compared(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return codes of which distances are to be compared, by direction where that has fewer hubs.
+
+        Parameters
+        ----------
+        rows : int array of shape (n,), default=None
+            None: the whole pool.
+
+        Returns
+        -------
+        Z : float32 array of shape (n, n_components)
+        """
+        encoded = self._encode()
+        return encoded.geometry()(encoded.codes if rows is None else encoded.codes[rows])
+
+    def by_direction(self) -> bool:
+        """Whether codes are compared by direction."""
+        return self._encode().geometry().middle is not None
+
+    def compared_labeled(self) -> np.ndarray:
+        """Return what `labeled_codes` does, as `compared` has codes."""
+        return self._encode().geometry()(self.labeled_codes())
 
     def refused_codes(self) -> np.ndarray:
         """Return the codes of points that the oracle refused since the last query: float32 array (n, d)."""

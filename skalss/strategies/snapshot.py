@@ -148,7 +148,7 @@ class Snapshot:
         spreader, rng = LabelSpreader(), copy.deepcopy(self.random_state)  # no draw of a query is used up
         rows = self.unlabeled
         rows = rng.choice(rows, size=min(spreader.n_rows, len(rows)), replace=False)
-        codes, labeled = self.latent.codes()[np.sort(rows)], self.latent.labeled_codes()
+        codes, labeled = self.latent.compared(np.sort(rows)), self.latent.compared_labeled()
         spread = spreader.spread(labeled, self.y_labeled, codes, random_state=rng, device=self.device)
         return spread.structure
 

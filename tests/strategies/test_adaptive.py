@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from skalss import AdaptiveLatentSampler, Campaign
-from skalss.latent import LinearLatent
+from skalss.latent import LinearLatent, find_geometry
 from skalss.nets import net_classifier
-from skalss.strategies import AdaptiveStrategy, Encoded, LargestClusterStrategy, make_snapshot
+from skalss.strategies import AdaptiveStrategy, Encoded, KMeansStrategy, make_snapshot
+from skalss.strategies.herding import herd
 from skalss.targets import Classes
 
 from .conftest import DIGITS, DIGITS_Y
@@ -89,16 +90,58 @@ def test_a_model_without_features_is_always_clustered(world_of):
 
 def test_where_codes_keep_no_classes_apart_rows_cover_the_features(world):
     noise = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
-    snapshot = world.snapshot(latent=lambda: Encoded(world.latent_model, noise), known_structure=lambda: 0.04)
-    candidates = AdaptiveStrategy(n_candidates=60).query(snapshot, 10)
-    same = LargestClusterStrategy(n_candidates=60).query(world.snapshot(), 10)
-    assert candidates.rows.tolist() == same.rows.tolist()
-    assert snapshot.network.n_rows == 60 + len(world.labeled)
+
+    def ask(codes, structure, **params):
+        snapshot = world.snapshot(
+            latent=lambda: Encoded(world.latent_model, codes), known_structure=lambda: structure
+        )
+        rows = AdaptiveStrategy(n_candidates=60, **params).query(snapshot, 10).rows
+        return rows.tolist(), snapshot.network.n_rows
+
+    by_features = ask(noise, 0.04)
+    assert by_features == ask(noise[::-1].copy(), 0.04)  # whatever the codes are
+    assert by_features[1] == 60 + len(world.labeled)
     for params, structure in (({"min_structure": 0.0}, 0.04), ({}, 0.05)):
-        snapshot = world.snapshot(known_structure=lambda: structure)  # noqa: B023
-        clustered = AdaptiveStrategy(n_candidates=60, **params).query(snapshot, 10)
-        assert clustered.rows.tolist() != same.rows.tolist()
-        assert snapshot.network.n_rows == 60
+        rows, n_rows = ask(noise, structure, **params)
+        assert rows != by_features[0]
+        assert rows != ask(noise[::-1].copy(), structure, **params)[0]
+        assert n_rows == 60
+
+
+def test_codes_with_hubs_are_compared_by_direction():
+    """Lengths that say nothing, as of features of an encoder, must not decide what is covered."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(600, 100)) + 0.6 * np.repeat(rng.normal(size=(6, 100)), 100, axis=0)
+    codes = (directions * rng.lognormal(sigma=0.3, size=(600, 1))).astype(np.float32)
+    geometry = find_geometry(codes)
+    assert geometry.middle is not None
+    np.testing.assert_allclose(np.linalg.norm(geometry(codes), axis=1), 1, rtol=1e-5)
+    snapshot = make_snapshot(
+        codes, [], np.array([]), latent=lambda: Encoded(None, codes), network=lambda: Logits()
+    )
+    groups = KMeansStrategy().query(snapshot, 6).rows // 100
+    assert len(set(groups.tolist())) == 6
+
+
+def test_herding_is_the_greedy_choice_and_ties_are_drawn():
+    rng = np.random.default_rng(0)
+    points, weight, known = rng.normal(size=(80, 3)), rng.random(80), rng.normal(size=(5, 3))
+    chosen = herd(points, weight, known, 12, np.random.RandomState(0), closeness=0.5)
+    gaps = np.linalg.norm(known[:, None] - known, axis=-1) + np.diag(np.full(5, np.inf))
+    width = np.quantile(gaps.min(axis=0), 0.5)
+    kernel = np.exp(-((np.linalg.norm(points[:, None] - points, axis=-1) / width) ** 2))
+    covered = np.exp(-((np.linalg.norm(points[:, None] - known, axis=-1) / width) ** 2)).max(axis=1)
+    expected = []
+    for _ in range(12):
+        gain = np.maximum(kernel - covered, 0) @ weight
+        gain[expected] = -1
+        expected.append(int(gain.argmax()))
+        covered = np.maximum(covered, kernel[expected[-1]])
+    assert chosen.tolist() == expected
+    copies = np.zeros((30, 2))
+    drawn = {int(herd(copies, np.ones(30), copies[:0], 1, np.random.RandomState(s), closeness=0.3)[0])
+             for s in range(10)}  # fmt: skip
+    assert len(drawn) > 3
 
 
 def test_a_campaign_hands_on_the_structure_of_its_training(world, monkeypatch):
@@ -124,7 +167,7 @@ def test_a_campaign_hands_on_the_structure_of_its_training(world, monkeypatch):
 def test_more_rows_than_candidates_are_wanted(world):
     snapshot = world.snapshot()
     assert len(set(AdaptiveStrategy(n_candidates=5).query(snapshot, 30).rows)) == 30
-    assert snapshot.network.n_rows == 30
+    assert snapshot.network.n_rows == len(snapshot.unlabeled)  # four for each wanted, if there are
 
 
 def test_copies_leave_no_gap(scene):
