@@ -60,8 +60,8 @@ def state_of(sampler: BaseEstimator) -> dict[str, Any]:
     if getattr(sampler, "vectorizer_", None) is not None:
         raise TypeError(
             f"The vectorizer {type(sampler.vectorizer_).__name__} cannot be saved without pickle. Pickle "
-            "the sampler with joblib.dump, if you trust where it is read; or pass numbers as X and what they were "
-            "made of as show=."
+            "the sampler with joblib.dump, if you trust where it is read; or pass numbers as X and what "
+            "they were made of as show=."
         )
     model = sampler.latent_model_
     if isinstance(model, FrozenEstimator):

@@ -84,6 +84,8 @@ def vectorize(vectorizer: Any, X: Any, name: str = "X") -> Any:
     TypeError, ValueError
         If what comes back is not a row of finite numbers for each row.
     """
+    if isinstance(X, str | bytes):
+        raise ValueError(f"{name} must hold rows, got the text {show(X)}. Pass [text].")
     n = _num_samples(X)
     if not callable_only(vectorizer):
         return _checked(vectorizer, vectorizer.transform(X), n, name)
@@ -113,7 +115,7 @@ def seen_of(X: Any) -> dict[str, Any]:
     """Return what scikit-learn's estimators note of the rows: `n_features_in_` and `feature_names_in_`."""
     noted = BaseEstimator()
     _check_feature_names(noted, X, reset=True)
-    shape = getattr(X, "shape", ())
+    shape: tuple[int, ...] = getattr(X, "shape", ())
     return {**vars(noted), **({"n_features_in_": int(shape[1])} if len(shape) > 1 else {})}
 
 
@@ -125,7 +127,8 @@ def check_seen(estimator: BaseEstimator, X: Any) -> None:
     ValueError
     """
     _check_feature_names(estimator, X, reset=False)
-    shape, width = getattr(X, "shape", ()), getattr(estimator, "n_features_in_", None)
+    shape: tuple[int, ...] = getattr(X, "shape", ())
+    width = getattr(estimator, "n_features_in_", None)
     if width is not None and len(shape) > 1 and shape[1] != width:
         raise ValueError(
             f"X has {shape[1]} features, but the sampler is expecting {width} features as input."

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from ..campaign import Campaign
 from ..campaign.scoring import Scorer
+from ..campaign.vectorizer import make_vectorizer, vectorize
 from ..latent import default_latent_model
 from ..network import check_task_model, make_task_model
 from ..sampler import AdaptiveLatentSampler
@@ -298,9 +299,11 @@ def _campaign(
 
 
 def _fit_latent(sampler: AdaptiveLatentSampler, X: ArrayLike) -> Any:
-    """Fit the latent model once, for all arms and seeds; a call repeated fits the same."""
+    """Fit the latent model once, for all arms and seeds; a repeated call fits the same. None: not shared."""
     if isinstance(sampler.latent_model, FrozenEstimator):
         return sampler.latent_model
+    if make_vectorizer(sampler.vectorizer, to_host(X)) is not None:
+        return None  # an arm may turn the rows into other numbers
     given = sampler.latent_model
     model = clone(default_latent_model(np.ndim(X)) if given is None else given)
     if model.get_params(deep=False).get("random_state", 0) is None:
@@ -328,6 +331,8 @@ def _run(
     sampler.set_params(random_state=named["seed"])
     campaign = _campaign(sampler, X, y, codes)
     scorer = Scorer(sampler.scoring, campaign.pool.target)
+    if campaign.pool.vectorizer is not None:
+        X_test = vectorize(campaign.pool.vectorizer, X_test, "X_test")
     lines, seconds_before = [], pd.Series(0.0, index=SECONDS)
     for _ in campaign.rounds():
         asked = campaign.history.iloc[-1]

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_array, column_or_1d
 
+from ..campaign.vectorizer import vectorize
 from ..oracles.base import LABELED
 from ..utils.checks import (
     check_count,
@@ -26,6 +28,7 @@ from ..utils.checks import (
     show,
 )
 from ..utils.columns import to_column
+from ..utils.sparse_rows import SparseRows
 from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import to_host
 from .pyplot import check_drawing, pyplot
@@ -162,7 +165,8 @@ class LatentSpaceDisplay:
         asked = shown.loc[last & (shown["kind"] == "pool"), "position"].to_numpy(dtype=np.intp)
         given = np.setdiff1d(sampler.labeled_indices_, queries["position"])  # their labels are not kept
         labeled = np.concatenate([given, rows["position"]]).astype(np.intp)
-        X = _indexable(X)
+        vectorizer = getattr(sampler, "vectorizer_", None)
+        X = _indexable(X if vectorizer is None else vectorize(vectorizer, to_host(X)))
         if np.ndim(X) < 2:
             raise ValueError(f"X must be the pool that the sampler was fitted on, got shape {np.shape(X)}.")
         needed = np.union1d(labeled, asked)
@@ -414,6 +418,8 @@ def _draw(n_rows: int, n_pool: int | None, random_state: int | np.random.RandomS
 
 def _indexable(X: object) -> Any:
     X = to_host(X)
+    if issparse(X):
+        return SparseRows(X.tocsr())
     if hasattr(X, "iloc") or isinstance(X, np.ndarray):
         return X
     try:

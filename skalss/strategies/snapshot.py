@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -218,8 +218,8 @@ def make_snapshot(
     if (
         not isinstance(X, np.ndarray | SparseRows) or X.ndim < 2
     ):  # the pool of a campaign is, and was checked when it came in
-        X = check_array(to_host(X), allow_nd=True, accept_sparse="csr", input_name="X")
-        X = SparseRows(X) if issparse(X) else np.asarray(X)
+        found: Any = check_array(to_host(X), allow_nd=True, accept_sparse="csr", input_name="X")
+        X = cast("np.ndarray", SparseRows(found)) if issparse(found) else np.asarray(found)
     device, labeled = resolve_device(device), to_host(labeled)
     if isinstance(labeled, np.ndarray) and labeled.dtype == bool:
         labeled = np.flatnonzero(checked_mask("labeled", labeled, len(X)))

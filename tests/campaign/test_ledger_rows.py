@@ -6,6 +6,7 @@ import pytest
 
 from skalss import Campaign, Ledger, LedgerMismatchError
 from skalss.campaign.ledger_rows import check_same_rows
+from skalss.campaign.pool import Pool as WholePool
 from skalss.latent import LinearLatent
 from skalss.ledger.lock import WriterLock
 from skalss.ledger.store import Store
@@ -68,6 +69,7 @@ def test_only_rows_that_the_ledger_knows_are_read(path, tmp_path):
 
     class Pool:
         X, sample_id, ids = np.load(tmp_path / "X.npy", mmap_mode="r").view(Watched), None, np.arange(120)
+        vectorizer, contents = None, WholePool.contents
 
         def __len__(self):
             return 120

@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skalss import AdaptiveLatentSampler, Campaign, TaskNet
+from skalss.compare import compare_strategies
+from skalss.display import LatentSpaceDisplay
 from skalss.latent import LinearLatent
 
 TOPICS = {
@@ -81,6 +83,8 @@ def test_texts_are_learned_and_the_oracle_reads_them(as_pool):
     assert fitted.score(pool, Y) > 0.9
     assert all(text in TEXTS for batch in oracle.seen for text in batch)
     assert fitted.predict_proba(["a ship at sea"]).shape == (1, 2)
+    with pytest.raises(ValueError, match=r"Pass \[text\]"):
+        fitted.predict("a ship at sea")
 
 
 def test_a_table_is_learned_and_the_oracle_sees_it():
@@ -158,8 +162,8 @@ def test_a_ledger_knows_the_rows_again_whatever_the_vectorizer(rows, tmp_path):
     other = (lambda r: np.ones((len(r), 2))) if isinstance(rows, list) else (lambda r: r[["size"]].fillna(0))
     fitted = make_sampler(oracle=oracle, ledger=tmp_path / "l", vectorizer=other, strategy="random").fit(rows)
     assert sum(map(len, oracle.seen)) == 30 - fitted.queries_["reused"].sum()
+    turned = rows[::-1] if isinstance(rows, list) else rows.iloc[::-1]
     with pytest.raises(ValueError, match="another row"):
-        turned = rows[::-1] if isinstance(rows, list) else rows.iloc[::-1]
         make_sampler(oracle=oracle, ledger=tmp_path / "l").fit(turned)
 
 
@@ -198,3 +202,12 @@ def test_a_sparse_pool_asks_the_same_rows_as_a_dense_one():
         dense = make_sampler(**settings).fit(X.toarray(), labels)
         assert sparse.labeled_indices_.tolist() == dense.labeled_indices_.tolist()
         np.testing.assert_allclose(sparse.predict_proba(pool), dense.predict_proba(X.toarray()), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [TEXTS, make_table(), TfidfVectorizer().fit_transform(TEXTS)])
+def test_strategies_are_compared_and_codes_shown(rows):
+    sampler = make_sampler(latent_model=LinearLatent(4))
+    runs = compare_strategies(sampler, rows, Y, ["coreset"], X_test=rows, y_test=Y, seeds=1)
+    assert runs["score"].max() > 0.8
+    fitted = sampler.set_params(strategy="coreset").fit(rows, Y)
+    assert len(LatentSpaceDisplay.from_estimator(fitted, rows).pool) == 80
