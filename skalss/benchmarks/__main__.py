@@ -8,6 +8,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     "acquisition": "choosing rows of a large pool on disk against scoring the whole pool",
+    "augment": "augmentation of images in a training step of ResNet8 against none",
     "badge": "BADGE's choice of rows against scikit-activeml's",
     "behaviour": "what fixed seeds do, to hold a change against the state before it",
     "campaign-rounds": "training of a round against a torch loop written by hand",

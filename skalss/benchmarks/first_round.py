@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import AdaptiveLatentSampler, Campaign
+from ..campaign import Campaign
 from ..nets import net_classifier
+from ..sampler import AdaptiveLatentSampler
 from ..utils.tensors import chunks
 from .common import conditions, in_turn, make_parser, markdown_table, middle, timed
 
