@@ -114,12 +114,13 @@ def test_pooling_has_a_gradient():
     assert torch.equal(X.grad, other.grad)
 
 
-def test_resnet8_has_eight_layers_on_its_main_path():
-    net = ResNet8()
+@pytest.mark.parametrize("width", [3, 16])
+def test_resnet8_has_eight_layers_on_its_main_path(width):
+    net = ResNet8() if width == 16 else ResNet8(width=width)
     shortcuts = {id(m) for name, m in net.named_modules() if "shortcut" in name}
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear) and id(m) not in shortcuts]
     assert len(layers) == 8
-    assert [m.out_channels for m in layers[:-1]] == [16, 16, 16, 32, 32, 64, 64]
+    assert [m.out_channels for m in layers[:-1]] == [width * k for k in (1, 1, 1, 2, 2, 4, 4)]
     projections = [m for m in net.modules() if isinstance(m, nn.Conv2d) and id(m) in shortcuts]
     assert [tuple(m.kernel_size) for m in projections] == [(1, 1), (1, 1)]
 

@@ -8,10 +8,12 @@ from importlib import import_module
 
 BENCHMARKS = {
     "acquisition": "choosing rows of a large pool on disk against scoring the whole pool",
+    "augment": "augmentation of images in a training step of ResNet8 against none",
     "badge": "BADGE's choice of rows against scikit-activeml's",
     "behaviour": "what fixed seeds do, to hold a change against the state before it",
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "csv-edits": "CSV files of ledgers as people and spreadsheet programs edit them: answers lost",
+    "first-round": "seconds before the first question: a pool of a million rows against a tenth of it",
     "fuzz": "calls with wrong values: how many end unclear, hang or crash",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",
     "ledger": "durable answers a second, and what a ledger costs a campaign",

@@ -65,7 +65,7 @@ class ControlRows:
         self.pool, self.records, self.scorer, self.seed = pool, records, scorer, seed
         self.share = share
         self._choice: tuple[TaskModel, HistoryLine] | None = None
-        askable = np.setdiff1d(np.arange(len(pool)), pool.given)
+        askable = np.delete(np.arange(len(pool)), pool.given)
         n_first = min(max(n_initial - len(pool.given), 0), budget, len(askable))
         n_reserved = min(math.floor(self.share * (budget - n_first) + 0.5), len(askable) - n_first)
         rng: Any = np.random.RandomState(derive_seed(seed, "control"))

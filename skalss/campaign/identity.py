@@ -17,7 +17,13 @@ OUTSIDE = ("oracle", "ledger", "random_state", "device", "verbose", "n_jobs")
 STOPPING = ("max_labels", "stop")
 
 # Parameters of parts that came later than the first files and ledgers, and their value without effect.
-LATER: dict[str, object] = {"augment": None, "class_weight": None, "rare_share": 0.0, "vectorizer": "auto"}
+LATER: dict[str, object] = {
+    "augment": None,
+    "class_weight": None,
+    "max_steps": None,
+    "rare_share": 0.0,
+    "vectorizer": "auto",
+}
 _STOPPING_BEFORE = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")
 
 

@@ -44,6 +44,7 @@ class BaseVAE(BaseLatentModel):
     beta: float
     lr: float
     max_epochs: int
+    max_steps: int | None
     batch_size: int
     early_stopping: bool
     dtype: str
@@ -87,6 +88,7 @@ class BaseVAE(BaseLatentModel):
                 beta=float(self.beta),
                 lr=float(self.lr),
                 max_epochs=int(self.max_epochs),
+                max_steps=None if self.max_steps is None else int(self.max_steps),
                 batch_size=int(self.batch_size),
                 early_stopping=self.early_stopping,
                 verbose=self.verbose,
@@ -200,6 +202,8 @@ class BaseVAE(BaseLatentModel):
     def _check_parameters(self) -> None:
         check_positive_int("n_components", self.n_components, most=LARGEST_WIDTH)
         check_positive_int("max_epochs", self.max_epochs)
+        if self.max_steps is not None:
+            check_positive_int("max_steps", self.max_steps, also="None")
         check_positive_int("batch_size", self.batch_size)
         check_number("lr", self.lr)
         check_number("beta", self.beta, zero=True)

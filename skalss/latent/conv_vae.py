@@ -30,7 +30,9 @@ class ConvVAE(BaseVAE):
         How to read flat rows; `decode` then gives flat rows back. None takes the shape of X if that is 4-D,
         and reads flat rows as images one pixel high, (1, 1, n_features): right for signals, so pass the
         shape for flattened images.
-    likelihood, beta, lr, max_epochs, batch_size, early_stopping, dtype, device, random_state, verbose
+    likelihood, beta, lr, max_epochs, max_steps, batch_size, early_stopping, dtype : optional
+        As in `VAE`.
+    device, random_state, verbose : optional
         As in `VAE`.
 
     Attributes
@@ -62,6 +64,7 @@ class ConvVAE(BaseVAE):
         beta: float = 1.0,
         lr: float = 1e-3,
         max_epochs: int = 50,
+        max_steps: int | None = None,
         batch_size: int = 256,
         early_stopping: bool = True,
         dtype: str = "auto",
@@ -76,6 +79,7 @@ class ConvVAE(BaseVAE):
         self.beta = beta
         self.lr = lr
         self.max_epochs = max_epochs
+        self.max_steps = max_steps
         self.batch_size = batch_size
         self.early_stopping = early_stopping
         self.dtype = dtype

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..utils.progress import progress_bar
 from ..utils.seeds import own_generator
-from .rows import Rows
+from .rows import FULL_ROWS, Rows
 
 MIN_VARIANCE = math.exp(-12)  # of scaled rows; sigma-VAE's clamp, log sigma >= -6
 PATIENCE = 5
@@ -81,7 +81,7 @@ class Trainer:
     net : VaeNet
         Trained in place.
     rows : Rows
-    n_components, likelihood, beta, lr, max_epochs, batch_size, early_stopping, verbose
+    n_components, likelihood, beta, lr, max_epochs, batch_size, early_stopping, verbose, max_steps
         As in `VAE`.
     compute : torch.dtype
         What layers run in; parameters and the optimiser's state are float32.
@@ -100,6 +100,7 @@ class Trainer:
     verbose: int
     compute: torch.dtype
     device: torch.device
+    max_steps: int | None = None
 
     def run(self) -> list[dict[str, float]]:
         """Train, leave the best weights in the network, and return one record per epoch."""
@@ -110,9 +111,11 @@ class Trainer:
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.lr, fused=fused)
         history: list[dict[str, float]] = []
         best, best_epoch, best_weights = math.inf, 0, self._weights()
-        with progress_bar("VAE", total=self.max_epochs, unit="epoch", verbose=self.verbose) as bar:
-            for epoch in range(1, self.max_epochs + 1):
-                record = {"epoch": epoch, **self._train_epoch(train, optimizer)}
+        n_epochs, n_steps = self._lengths()
+        drawn = _drawn(train, n_steps * self.batch_size)
+        with progress_bar("VAE", total=n_epochs, unit="epoch", verbose=self.verbose) as bar:
+            for epoch in range(1, n_epochs + 1):
+                record = {"epoch": epoch, **self._train_epoch(next(drawn), optimizer)}
                 record["valid_loss"] = self._validate(valid, valid_noise) if len(valid) else math.nan
                 history.append(record)
                 bar.set_postfix(loss=record["loss"], valid_loss=record["valid_loss"])
@@ -133,16 +136,21 @@ class Trainer:
             )
         return history
 
+    def _lengths(self) -> tuple[int, int]:
+        """Return the number of epochs, and that of the steps of one, at most."""
+        if self.max_steps is None:
+            return self.max_epochs, -(-FULL_ROWS // self.batch_size)
+        n_epochs = min(self.max_epochs, self.max_steps)
+        return n_epochs, self.max_steps // n_epochs
+
     def _split(self) -> tuple[Tensor, Tensor]:
         order = torch.randperm(len(self.rows), generator=own_generator(), device="cpu")
         n_valid = min(len(order) // 10, 2000) if self.early_stopping and len(order) >= 20 else 0
         return order[n_valid:], order[:n_valid]
 
     def _train_epoch(self, ids: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-        sums = torch.zeros(3, device=self.device)
-        order = torch.randperm(len(ids), generator=own_generator(), device="cpu")
-        for batch in ids[order].split(self.batch_size):
-            x, chance = self.rows.take(batch), own_generator(self.device)
+        sums, chance = torch.zeros(3, device=self.device), own_generator(self.device)
+        for x in self.rows.batches(ids, self.batch_size):
             noise = torch.randn(len(x), self.n_components, generator=chance, device=self.device)
             terms = elbo(self.net, x, noise, self.likelihood, self.beta, self.compute)
             optimizer.zero_grad()
@@ -170,6 +178,17 @@ class Trainer:
                 f"The loss is {loss} after epoch {epoch} with lr={self.lr}; it must be finite. "
                 "Lower lr or beta, or scale X."
             )
+
+
+def _drawn(ids: Tensor, n: int) -> Iterator[Tensor]:
+    """Yield the rows of epoch after epoch, at most `n`: none comes twice before all have come."""
+    waiting, n = ids[:0], min(n, len(ids))
+    while True:
+        if len(waiting) < n:
+            order = torch.randperm(len(ids), generator=own_generator(), device="cpu")
+            waiting = torch.cat([waiting, ids[order]])
+        yield waiting[:n]
+        waiting = waiting[n:]
 
 
 def widths(*sizes: int) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ from ..utils.sparse_rows import SparseRows
 from ..utils.surroundings import usual_sklearn
 from ..utils.tensors import as_tensor
 from .base import BaseLatentModel
-from .rows import is_memory_mapped
+from .rows import FULL_ROWS, is_memory_mapped
 
 # What PCA and IncrementalPCA set when they are fitted.
 _PCA_LEARNED = (
@@ -31,9 +31,9 @@ _PCA_LEARNED = (
 class LinearLatent(BaseLatentModel):
     """Principal component analysis with a differentiable linear decoder.
 
-    Fitted by scikit-learn's `PCA`, or batch by batch with `IncrementalPCA` for a memory map; a sparse
-    matrix is never made dense as a whole. Rows are centred but not scaled and codes are not whitened, so
-    codes have the units of X. Images are flattened.
+    Fitted by scikit-learn's `PCA`, or batch by batch with `IncrementalPCA` for a memory map, of which at
+    most 100,000 rows are drawn; a sparse matrix is never made dense as a whole. Rows are centred but not
+    scaled and codes are not whitened, so codes have the units of X. Images are flattened.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class LinearLatent(BaseLatentModel):
     device : str or torch.device, default="auto"
         Where rows are encoded and decoded; "auto" is the accelerator if there is one.
     random_state : int, RandomState instance or None, default=None
-        Seeds the randomised solver PCA takes for large X.
+        Seeds the randomised solver PCA takes for large X, and which rows of a memory map are drawn.
 
     Attributes
     ----------
@@ -82,10 +82,11 @@ class LinearLatent(BaseLatentModel):
         n_components = min(self.n_components, *rows.shape)
         if is_memory_mapped(X):
             self.pca_ = IncrementalPCA(n_components)
+            ids = self._fitted_rows(len(rows))
             size = self._batch_rows(rows.shape[1])
-            pieces = list(gen_batches(len(rows), size, min_batch_size=n_components))
+            pieces = list(gen_batches(len(ids), size, min_batch_size=n_components))
             for piece in track(pieces, "fit principal components", unit="batch"):
-                self.pca_.partial_fit(rows[piece])
+                self.pca_.partial_fit(rows[ids[piece]])
         else:
             if isinstance(
                 X, SparseRows
@@ -96,6 +97,13 @@ class LinearLatent(BaseLatentModel):
                 self.pca_ = PCA(n_components, random_state=seed).fit(rows)
         self.n_components_ = self._n_features_out = n_components
         self._take_components()
+
+    def _fitted_rows(self, n_rows: int) -> np.ndarray:
+        """Return the rows of a memory map that are read: all, or as many as say the same."""
+        if n_rows <= FULL_ROWS:
+            return np.arange(n_rows)
+        rng = checked_random_state(self.random_state)
+        return np.sort(rng.choice(n_rows, FULL_ROWS, replace=False))
 
     def _take_components(self) -> None:
         self._mean = as_tensor(self.pca_.mean_).double()

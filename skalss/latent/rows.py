@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from ..utils.scaling import Scaling
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 
 RESIDENT_BYTES = 2**30
+FULL_ROWS = 100_000  # of a pass over X, at most: what a latent model is fitted to need not grow with X
+BLOCK_VALUES = 2**24  # read at a time: 64 MiB as float32
 
 
 def is_memory_mapped(X: np.ndarray) -> bool:
@@ -27,8 +31,8 @@ def is_memory_mapped(X: np.ndarray) -> bool:
 class Rows:
     """Rows to draw batches from.
 
-    Arrays below `max_bytes` are put on the device once: uint8 as it is, others scaled to float32. Larger
-    arrays and memory maps are read a batch at a time.
+    Arrays below `max_bytes` are put on the device once: uint8 as it is, others scaled to float32. Of larger
+    arrays and memory maps only the rows drawn are read, those of many batches at a time.
 
     Parameters
     ----------
@@ -56,6 +60,16 @@ class Rows:
             return self._scale(as_tensor(self._X[as_numpy(ids)])).to(self._device)
         rows = self._resident.index_select(0, ids.to(self._device))
         return rows if self._resident.dtype == torch.float32 else self._scale(rows)
+
+    def batches(self, ids: Tensor, size: int) -> Iterator[Tensor]:
+        """Yield the rows `ids`, `size` at a time, each batch as `take` returns it."""
+        if self._resident is not None:
+            yield from map(self.take, ids.split(size))
+            return
+        n_batches = max(1, BLOCK_VALUES // (size * math.prod(self._X.shape[1:])))
+        for block in ids.split(n_batches * size):
+            rows, places = self.take(block), block.argsort().argsort()
+            yield from (rows.index_select(0, p.sort().values.to(rows.device)) for p in places.split(size))
 
     def _load(self) -> Tensor:
         if self._X.dtype == np.uint8:

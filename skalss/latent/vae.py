@@ -35,7 +35,10 @@ class VAE(BaseVAE):
     lr : float, default=1e-3
         Learning rate of Adam.
     max_epochs : int, default=50
-        Passes over X.
+        Passes over X, or over as many of its rows as `max_steps` allows.
+    max_steps : int, default=None
+        Steps of training at most, however many rows X has: if `max_epochs` passes take more, an epoch takes
+        fewer rows, drawn anew until all have come. None: so many that an epoch has up to 100,000 rows.
     batch_size : int, default=256
         Rows per step.
     early_stopping : bool, default=True
@@ -101,6 +104,7 @@ class VAE(BaseVAE):
         beta: float = 1.0,
         lr: float = 1e-3,
         max_epochs: int = 50,
+        max_steps: int | None = None,
         batch_size: int = 256,
         early_stopping: bool = True,
         dtype: str = "auto",
@@ -114,6 +118,7 @@ class VAE(BaseVAE):
         self.beta = beta
         self.lr = lr
         self.max_epochs = max_epochs
+        self.max_steps = max_steps
         self.batch_size = batch_size
         self.early_stopping = early_stopping
         self.dtype = dtype

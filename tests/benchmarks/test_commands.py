@@ -9,9 +9,11 @@ from skalss.benchmarks.__main__ import BENCHMARKS, main
 
 TINY = {
     "acquisition": ["--rows", "3000", "--labeled", "50", "--queries", "10", "--repeats", "1"],
+    "augment": ["--rows", "20", "--batch-sizes", "10", "--repeats", "1"],
     "badge": ["--rows", "500", "--features", "8", "--queries", "10", "--repeats", "1"],
     "campaign-rounds": ["--data", "random", "--labels", "40", "--epochs", "2", "--repeats", "1"],
     "csv-edits": ["--files", "10"],
+    "first-round": ["--rows", "300", "600", "--features", "6", "--repeats", "1"],
     "label-efficiency": [
         *("--data", "digits", "--net", "mlp", "--latent", "pca", "--seeds", "2", "--max-epochs", "2"),
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),
