@@ -20,8 +20,12 @@ STOPPING = ("max_labels", "stop")
 LATER: dict[str, object] = {
     "augment": None,
     "class_weight": None,
+    "closeness": 0.3,
+    "init_from_latent": False,
+    "max_hubness": 1.0,
     "max_steps": None,
     "rare_share": 0.0,
+    "temperature": 4.0,
     "vectorizer": "auto",
 }
 _STOPPING_BEFORE = ("max_labels", "max_cost", "n_rounds", "target_score", "stop_at_agreement", "max_failures")

@@ -114,8 +114,10 @@ class Models:
         with noticing_ctrl_c():
             return self.template.rehearse(X, y, self.pool.target, pseudo=pseudo)
 
-    def rehearse_latent(self, *, used: bool, decoding: BaseStrategy | None = None) -> None:
-        """Fit a copy of the latent model to a few rows, where the codes of the pool will be used.
+    def rehearse_latent(
+        self, *, used: bool, decoding: BaseStrategy | None = None, network: TaskModel | None = None
+    ) -> None:
+        """Fit a copy of the latent model to a few rows, where it will be used.
 
         Parameters
         ----------
@@ -123,24 +125,50 @@ class Models:
             Whether a strategy looks at them.
         decoding : BaseStrategy, default=None
             One that decodes.
+        network : TaskModel, default=None
+            From `rehearse`; it is tried whether it can start from the encoder, where it will.
         """
         given = self.given_latent_model
         if given is not None:
             self._check_latent_model(given)
         model = default_latent_model(self.pool.X.ndim) if given is None else given
         self._check_decoder(None if self.pool.codes is not None else model, decoding)
-        used = used or self.spreader is not None or self.train_on != "original"
+        if self._starts_from_latent and not self._has_encoder(model):
+            got = "codes=" if self.pool.codes is not None else repr(model)
+            raise ValueError(
+                f"init_from_latent=True starts the network from the latent model's encoder, and {got} has "
+                "none. Use a latent model with an encoder_, such as ContrastiveLatent, or leave it out."
+            )
+        used = used or self.spreader is not None or self.train_on != "original" or self._starts_from_latent
         if not used or isinstance(model, FrozenEstimator) or self.pool.codes is not None:
             return
         trial = _seeded(clone(model), 0)
         if isinstance(model, BaseLatentModel):
             trial.rehearse(np.asarray(self.pool.X[:LATENT_ROWS]))
+            if self._starts_from_latent and network is not None:
+                network.start_from(trial.encoder_)  # trained already: refused if they do not fit
             return
         rows = self.pool.user_rows(np.arange(min(LATENT_ROWS, len(self.pool))))
         try:
             _codes_of(trial.fit(rows, None), rows)
         except Exception:  # it may want more rows than these: all of them, before the first question
             self.latent()
+
+    @property
+    def _starts_from_latent(self) -> bool:
+        return bool(getattr(self.template, "init_from_latent", False))
+
+    def _has_encoder(self, model: BaseEstimator) -> bool:
+        inner = model.estimator if isinstance(model, FrozenEstimator) else model
+        return self.pool.codes is None and bool(getattr(inner, "has_encoder", False))
+
+    def _started(self, network: TaskModel) -> TaskModel:
+        """Let a fresh network start from the encoder, where it is to."""
+        if self._starts_from_latent and not (self.interrupted and self.encoded is None):
+            model: Any = self.latent().model
+            inner = model.estimator if isinstance(model, FrozenEstimator) else model
+            network.start_from(inner.encoder_)
+        return network
 
     def _check_decoder(self, model: BaseEstimator | None, decoding: BaseStrategy | None) -> None:
         """Refuse what decodes, where nothing can."""
@@ -239,13 +267,14 @@ class Models:
 
     def member(self, number: int) -> TaskModel:
         """Return a fresh network trained on as many rows as are labelled, drawn with replacement."""
-        if self.train_on != "original":
+        if self.train_on != "original" or self._starts_from_latent:
             self.latent()
         with self.history.timing("fit_seconds"), noticing_ctrl_c():
             X, y = self._training_rows(self.records.positions(), self._labels())
             rng = np.random.RandomState(derive_seed(self.seed, f"committee {number}", self.records.round))
             rows = rng.randint(len(y), size=len(y))
-            network = clone(self.template).set_params(random_state=int(rng.randint(2**31 - 1)))
+            network = self._started(clone(self.template))
+            network.set_params(random_state=int(rng.randint(2**31 - 1)))
             # Every member has an output for each class, even for one that its rows miss.
             target = self.pool.target.fitted(y)
             return network.fit_rows(X[rows], y[rows], target=target, scaling=self.pool.scaling)
@@ -271,12 +300,13 @@ class Models:
 
     def _train(self, positions: np.ndarray, y: np.ndarray) -> tuple[TaskModel, int, str]:
         """Train on these rows; return the network, how many pseudo-labels it got, and why."""
-        if not self.interrupted and (self.spreader is not None or self.train_on != "original"):
+        encoding = self.spreader is not None or self.train_on != "original" or self._starts_from_latent
+        if not self.interrupted and encoding:
             self.latent()  # ahead of the training, so that the seconds are told apart
         with self.history.timing("fit_seconds"), noticing_ctrl_c():
             fresh = self._accepted is None or self._has_new_class(y)
             with usual_numerics(keep_dtype=True):  # a copy made in inference mode could not be trained
-                network = clone(self.template) if fresh else copy.deepcopy(self._accepted)
+                network = self._started(clone(self.template)) if fresh else copy.deepcopy(self._accepted)
             assert network is not None
             network.set_params(random_state=derive_seed(self.seed, "network", self.records.round))
             pseudo, reason = self._pseudo(positions, y)

@@ -54,6 +54,7 @@ def rehearse(
     models.rehearse_latent(
         used=any(strategy.uses_codes(trial.abilities) for strategy in choosers),
         decoding=next((strategy for strategy in choosers if strategy.decodes), None),
+        network=trial,
     )
     judge.rehearse(trial, X, y)
     budget.rehearse()

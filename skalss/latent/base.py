@@ -76,6 +76,11 @@ class BaseLatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     _known_scaling: Scaling | None = None
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether a fit leaves a module, `encoder_`, that a network may start from; False by default."""
+        return False
+
+    @property
     def has_decoder(self) -> bool:
         """Whether codes can be turned into rows; here where the class writes `_decode`."""
         return type(self)._decode is not BaseLatentModel._decode

@@ -123,6 +123,11 @@ class BaseVAE(BaseLatentModel):
         self._net = net.eval().requires_grad_(False)
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether there is a module that a network may start from."""
+        return True
+
+    @property
     def encoder_(self) -> torch.nn.Module:
         """The trained encoder; it takes scaled rows."""
         return self._net.encoder

@@ -101,6 +101,8 @@ class ContrastiveLatent(BaseLatentModel):
     (1797, 100)
     """
 
+    encoder_: nn.Module
+
     def __init__(
         self,
         module: Callable[..., nn.Module] | None = None,
@@ -129,6 +131,11 @@ class ContrastiveLatent(BaseLatentModel):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether there is a module that a network may start from."""
+        return True
 
     def _check_parameters(self) -> None:
         for name in ("max_epochs", "max_steps", "batch_size"):
@@ -260,7 +267,7 @@ class ContrastiveLatent(BaseLatentModel):
         check_weights_fit(self._build, state["encoder"])
         self._device = resolve_device(self.device)
         with seeded(0, self._device):
-            encoder = self._build().to(self._device)
+            encoder = _channels_last(self._build().to(self._device))
         load_module_state(encoder, state["encoder"])
         self.encoder_ = encoder.eval().requires_grad_(False)
 

@@ -150,6 +150,11 @@ class PretrainedLatent(BaseLatentModel):
             )
         return Z
 
+    @property
+    def has_encoder(self) -> bool:
+        """Whether there is a module that a network may start from."""
+        return isinstance(self.encoder, nn.Module)
+
     def _fit(self, X: np.ndarray) -> None:
         check_verbose(self.verbose)
         self._prepare = make_image_input(self.encoder, X, size=self.image_size, mean=self.mean, std=self.std)

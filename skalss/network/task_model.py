@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..targets import BaseTarget
 from ..utils.scaling import Scaling
@@ -102,6 +102,9 @@ class TaskModel(Protocol):
         self, decode: Callable[[Tensor], Tensor], Z: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradient of each row's loss with respect to its code, and what is predicted there."""
+
+    def start_from(self, encoder: nn.Module) -> Any:
+        """Let the next fresh network start from an encoder; only where `init_from_latent` is set."""
 
     def forward(self, rows: Tensor) -> Tensor:
         """Predict, differentiably with respect to the rows."""

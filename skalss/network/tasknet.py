@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from skorch import NeuralNet
 from skorch.dataset import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
@@ -68,6 +69,7 @@ from .skorch_net import (
     probabilities,
     run_plain,
 )
+from .starting import start_module, start_weights
 from .tags import copy_task_tags
 from .torch_module import ScaledModule
 
@@ -114,6 +116,10 @@ class TaskNet(BaseEstimator):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the fit before, where there was one. In a campaign: whether
         each round goes on from the last round's network instead of a fresh one.
+    init_from_latent : bool, default=False
+        In a campaign: whether a fresh network starts from the weights of the latent model's encoder, as far
+        as layers have the same names and shapes, as those of ``ContrastiveLatent(module)`` and a net of the
+        same module have. Outside of a campaign see `start_from`.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the order of rows and dropout.
 
@@ -146,6 +152,7 @@ class TaskNet(BaseEstimator):
         min_epoch_rows=None,
         class_weight=None,
         augment=None,
+        init_from_latent=False,
         warm_start=False,
         device="auto",
         random_state=None,
@@ -154,11 +161,13 @@ class TaskNet(BaseEstimator):
         self.min_epoch_rows = min_epoch_rows
         self.class_weight = class_weight
         self.augment = augment
+        self.init_from_latent = init_from_latent
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
 
     takes_pseudo_labels = True
+    _start: dict[str, Tensor] | None = None
 
     def __sklearn_tags__(self) -> Tags:
         """Tell which checks apply, by delegation to the net."""
@@ -174,6 +183,7 @@ class TaskNet(BaseEstimator):
         if self.estimator is not None:
             check_net(self.estimator)
         check_flag("warm_start", self.warm_start)
+        check_flag("init_from_latent", self.init_from_latent)
         if self.augment is not None:
             check_callable("augment", self.augment, also="None")
         if self.min_epoch_rows is not None:
@@ -226,6 +236,30 @@ class TaskNet(BaseEstimator):
             target = make_target(self)
             target.know(classes)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
+
+    def start_from(self, encoder: nn.Module) -> Self:
+        """Let the next fresh network start from the weights of an encoder.
+
+        Parameters
+        ----------
+        encoder : nn.Module
+            Parameters and buffers with the name and shape of one of the net's module are taken, such as all
+            but the head of ``ContrastiveLatent(ResNet8).fit(X).encoder_`` for a net of `ResNet8`.
+
+        Returns
+        -------
+        self : TaskNet
+
+        Raises
+        ------
+        ValueError
+            If no parameter can be taken: at once where the net was fitted before, otherwise in `fit`.
+        """
+        weights = start_weights(encoder)
+        if hasattr(self, "net_"):
+            start_module(copy.deepcopy(plain_module(self.net_)), weights)
+        self._start = weights
+        return self
 
     @usual_numerics()
     def fit_rows(
@@ -405,6 +439,9 @@ class TaskNet(BaseEstimator):
             # A module that was made under another default dtype computes in float32, too.
             module = plain_module(self.net_).float().eval()
             self.net_.criterion_.float()
+            if self._start is not None:
+                start_module(module, self._start)
+                del self._start  # of a fitted model nobody needs them any more
             with explaining(f"The module cannot take rows of shape {shape}"):
                 output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
         self._output_shape = output.shape[1:]

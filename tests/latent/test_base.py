@@ -14,7 +14,15 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from torch import nn
 
-from skalss.latent import VAE, BaseLatentModel, ConvVAE, LevelSetLatent, LinearLatent, PretrainedLatent
+from skalss.latent import (
+    VAE,
+    BaseLatentModel,
+    ContrastiveLatent,
+    ConvVAE,
+    LevelSetLatent,
+    LinearLatent,
+    PretrainedLatent,
+)
 from skalss.latent.rows import is_memory_mapped
 
 IMAGES = load_digits().images[:200, None]  # (n, 1, 8, 8), values 0 to 16
@@ -39,6 +47,7 @@ CHECKED_MODELS = [
     LevelSetLatent(),
     PretrainedLatent(nn.Identity(), nn.Identity()),
     PretrainedLatent(nn.Identity()),
+    ContrastiveLatent(max_epochs=2),
 ]
 
 
