@@ -294,6 +294,9 @@ class Models:
             return None, "interrupted before there were codes"
         encoded = self.latent()
         compared, codes = encoded.geometry(), encoded.codes
+        if compared.hubness > self.spreader.max_hubness:  # known before a graph is built
+            self.structure = None
+            return None, f"some codes are neighbours of nearly all: hubness {compared.hubness:.2f}"
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", self.records.round))
         # Nor on control rows, in any way: they stand for rows that no network has seen.
         control = [q.position for q in self.records.questions if q.control]

@@ -416,8 +416,8 @@ def _draw(n_rows: int, n_pool: int | None, random_state: int | np.random.RandomS
     return np.sort(rng.choice(n_rows, size=min(n_pool, n_rows), replace=False))
 
 
-def _indexable(X: object) -> Any:
-    X = to_host(X)
+def _indexable(rows: object) -> Any:
+    X = to_host(rows)
     if issparse(X):
         return SparseRows(X.tocsr())
     if hasattr(X, "iloc") or isinstance(X, np.ndarray):

@@ -6,7 +6,7 @@ from ..utils.checks import check_positive_int
 from .base import BaseLatentModel, can_decode, no_decoder
 from .contrastive import ContrastiveLatent
 from .conv_vae import ConvVAE
-from .hubs import Geometry, find_geometry
+from .hubs import MANY_HUBS, Geometry, find_geometry
 from .level_set import LevelSetLatent
 from .linear import LinearLatent
 from .pretrained import PretrainedLatent
@@ -15,6 +15,7 @@ from .vae import VAE
 from .views import CorruptedViews, ImageViews
 
 __all__ = [
+    "MANY_HUBS",
     "VAE",
     "BaseLatentModel",
     "ContrastiveLatent",

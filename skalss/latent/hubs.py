@@ -82,19 +82,7 @@ def hubness(Z: np.ndarray) -> float:
     if k < 1:
         return 0.0
     near = nearest_codes(Z, Z, k + 1)[0][:, 1:]  # the nearest is the row itself, or its copy
-    return skewness_of_neighbors(near, len(Z))
-
-
-def skewness_of_neighbors(near: np.ndarray, n_rows: int) -> float:
-    """Return the skewness of how often each row is named.
-
-    Parameters
-    ----------
-    near : int array of shape (n_rows, n_neighbors)
-        Positions of the neighbours of each row.
-    n_rows : int
-    """
-    found = float(skew(np.bincount(near.ravel(), minlength=n_rows))) if near.size else 0.0
+    found = float(skew(np.bincount(near.ravel(), minlength=len(Z))))
     return found if np.isfinite(found) else 0.0
 
 

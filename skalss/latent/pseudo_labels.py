@@ -33,7 +33,6 @@ from ..utils.columns import to_column
 from ..utils.surroundings import ignoring, usual_numerics, usual_sklearn
 from ..utils.tensors import to_host
 from ..utils.ties import ranked
-from .hubs import skewness_of_neighbors
 
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
 _BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
@@ -97,8 +96,9 @@ class LabelSpreader(BaseEstimator):
     only_if_not_worse : bool, default=True
         Whether there are pseudo-labels only where spreading is not clearly worse than a logistic regression.
     max_hubness : float, default=1.0
-        Largest skewness of how many neighbours each row is of: with hubs, which are neighbours of nearly all,
-        the edges say little of classes. Features of pretrained encoders have hubs, codes of a VAE few.
+        Largest `Geometry.hubness` of the codes at which a campaign spreads labels: where some rows are
+        neighbours of nearly all, the edges say little of classes. Features of pretrained encoders have such
+        hubs, codes of a VAE few. `spread` itself does not look at it.
 
     References
     ----------
@@ -210,15 +210,12 @@ class LabelSpreader(BaseEstimator):
         n_classes, numbers = len(encoder.classes_), encoder.transform(y)
         if n_classes < 2 or len(codes) == 0:
             return _none(y, 0.0, "no unlabelled rows" if n_classes > 1 else "one class among the labels")
-        graph, hubs = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
+        graph = self._graph(np.concatenate([codes_labeled, codes]).astype(np.float32), rng, device)
         reach = self._reach(graph, numbers, n_classes)[n_labeled:]
         structure = _structure(_balance(reach, numbers, 1.0))
         if structure < float(self.min_structure):
             fault = f"structure {structure:.3f} < {float(self.min_structure):g}"
             return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
-        if hubs > float(self.max_hubness):
-            fault = f"hubness {hubs:.2f} > {float(self.max_hubness):g}"
-            return _none(y, structure, f"some codes are neighbours of nearly all: {fault}")
         folds = _deal(numbers)
         balance, right = self._choose_balance(graph, numbers, n_classes, folds)
         if self.only_if_not_worse and rows_labeled is not None:
@@ -262,10 +259,8 @@ class LabelSpreader(BaseEstimator):
         best = max(_BALANCES, key=lambda balance: (right[balance].sum(), balance))
         return best, right[best]
 
-    def _graph(
-        self, codes: np.ndarray, rng: np.random.RandomState, device: torch.device | str
-    ) -> tuple[csr_matrix, float]:
-        """Return the symmetric weights of the edges, and the skewness of how many neighbours each is of."""
+    def _graph(self, codes: np.ndarray, rng: np.random.RandomState, device: torch.device | str) -> csr_matrix:
+        """Return the symmetric weights of the edges."""
         n, k = len(codes), min(self.n_neighbors, len(codes) - 1)
         # One more: a row finds itself, or a copy of itself, first.
         order = rng.permutation(n)  # of more copies than edges the first ones are not everybody's neighbours
@@ -277,7 +272,7 @@ class LabelSpreader(BaseEstimator):
         rows = np.repeat(np.arange(n), k)
         graph = csr_matrix((weights.ravel(), (rows, ids.ravel())), shape=(n, n))
         graph.setdiag(0.0)
-        return graph.maximum(graph.T), skewness_of_neighbors(ids, n)
+        return graph.maximum(graph.T)
 
 
 def _deal(numbers: np.ndarray) -> np.ndarray:

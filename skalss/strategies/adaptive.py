@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..latent import MANY_HUBS
 from ..utils.checks import check_between, check_number, check_positive_int, check_share
 from ..utils.tensors import as_numpy, as_tensor
 from .base import BaseStrategy, Candidates
@@ -25,8 +26,9 @@ class AdaptiveStrategy(BaseStrategy):
     of many. With more labels each reaches less far, and doubt decides more and more. No two of the rows
     asked are near copies.
 
-    Codes that have hubs, as features of pretrained encoders do, are compared by direction; see `Geometry`.
-    Where the codes do not keep the classes apart, rows are covered in the network's features instead.
+    Codes that have hubs, as features of pretrained encoders do, are compared by direction where that has
+    fewer; see `find_geometry`. Where codes without hubs do not keep the classes apart, rows are covered in
+    the network's features instead.
 
     A round looks at `n_candidates` rows with the network, or four times as many as are wanted, and there at
     up to 2,000 labelled ones, too, however large the pool.
@@ -121,7 +123,7 @@ class AdaptiveStrategy(BaseStrategy):
         # Above 0: where the network is sure of all rows, they count alike.
         doubt = 1 + as_numpy(snapshot.target.doubt(calm), dtype=torch.float64)
         weight = doubt.clip(1e-6) ** float(self.power)
-        if features is not None and self.min_structure and snapshot.structure() < self.min_structure:
+        if features is not None and self._codes_say_little(snapshot):
             labeled, points = network.labeled_features(), features
         else:
             labeled, points = snapshot.latent.compared_labeled(), snapshot.latent.compared(some)
@@ -151,6 +153,12 @@ class AdaptiveStrategy(BaseStrategy):
                 rest = choose(np.setdiff1d(every, first), n - n_rare, first)
                 chosen = np.concatenate([first, rest])
         return Candidates(rows=some[chosen], scores=gaps[chosen])
+
+    def _codes_say_little(self, snapshot: Snapshot) -> bool:
+        """Whether the codes do not keep the classes apart; with hubs, the graph that would tell does not."""
+        if not self.min_structure or snapshot.latent.hubness() > MANY_HUBS:
+            return False
+        return snapshot.structure() < self.min_structure
 
 
 def _are_rare(snapshot: Snapshot, beliefs: torch.Tensor) -> np.ndarray:

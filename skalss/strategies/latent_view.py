@@ -142,6 +142,10 @@ class LatentView:
         """Whether codes are compared by direction."""
         return self._encode().geometry().middle is not None
 
+    def hubness(self) -> float:
+        """Return `Geometry.hubness` of the codes as they are compared."""
+        return self._encode().geometry().hubness
+
     def compared_labeled(self) -> np.ndarray:
         """Return what `labeled_codes` does, as `compared` has codes."""
         return self._encode().geometry()(self.labeled_codes())

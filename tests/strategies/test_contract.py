@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 
 from skalss.strategies import (
+    AdaptiveStrategy,
     BaseStrategy,
     Candidates,
     CommitteeStrategy,
@@ -25,7 +26,7 @@ from skalss.strategies import (
 from .cases import PLAIN_CLIMB, STRATEGIES, each_point_strategy, each_pool_strategy, each_strategy
 
 # Of all rows they choose the same ones whatever the seed.
-SURE = (CoreSetStrategy, CommitteeStrategy, LargestClusterStrategy, UncertaintyStrategy)
+SURE = (AdaptiveStrategy, CoreSetStrategy, CommitteeStrategy, LargestClusterStrategy, UncertaintyStrategy)
 
 
 def check_scores_and_starts(candidates, n, n_labeled):
