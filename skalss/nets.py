@@ -224,6 +224,12 @@ def net_classifier(module: Callable[..., nn.Module] = MLP, **params: Any) -> Neu
     net : NeuralNetClassifier
         Not fitted.
 
+    Notes
+    -----
+    Images take longer trainings, with SGD (Nesterov momentum, weight decay), `skalss.schedules.CosineLR` and
+    ``TaskNet(net, augment=skalss.augment.ImageAugment())``; the user guide has settings ("Train well before
+    you choose").
+
     Examples
     --------
     >>> from skalss.nets import LeNet, net_classifier

@@ -69,7 +69,7 @@ class BaseSchedule(Callback):
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Put the learning rates back, so that a further training starts where this one did."""
         for group in self._groups(net):
-            group["lr"] = group.pop(_MEMORY)[1]
+            group["lr"] = group.pop(_MEMORY, (None, group["lr"]))[1]  # a second schedule finds it gone
 
     @staticmethod
     def _groups(net: NeuralNet) -> list[dict[str, Any]]:

@@ -141,6 +141,13 @@ def test_selective_nets(selector):
     np.testing.assert_allclose(rates, cosine(18), rtol=1e-6)
 
 
+def test_the_later_of_two_schedules_wins():
+    net = make_net(callbacks=[("other", CosineLR(0.5))])
+    model = TaskNet(net, warm_start=True).fit(X, Y).fit(X, Y)
+    for rates in trainings(model):
+        np.testing.assert_allclose(rates[9:], cosine(9), rtol=1e-6)
+
+
 def test_settings():
     assert clone(CosineLR(0.3)).get_params() == {"warmup": 0.3}
     with pytest.raises(ValueError, match=r"warmup must lie in \[0, 1\], got 2"):

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from ... import latent as latents
-from ... import network, selective
+from ... import network, schedules, selective
 from ...campaign import StoppingRule
 from ...latent import BaseLatentModel
 from ...neighbors import BaseIndex
@@ -138,5 +138,5 @@ def _estimators() -> Iterator[Subject]:
         cls = partial(getattr(selective, name), MLP)
         subject = of_function(f"skalss.selective.{name}", cls)
         yield subject._replace(call=partial(s.use_selective_net, cls))
-    for callback in (selective.EarlyDropLR, selective.MarginMonitor):
-        yield of_class(f"skalss.selective.{callback.__name__}", callback, s.use_callback)
+    for callback in (selective.EarlyDropLR, selective.MarginMonitor, schedules.CosineLR):
+        yield of_class(f"{callback.__module__}.{callback.__name__}", callback, s.use_callback)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ... import compare, datasets, display, nets, network, oracles, scores, simulation, targets
+from ... import augment, compare, datasets, display, nets, network, oracles, scores, simulation, targets
 from ... import latent as latents
 from ... import neighbors as nearby
 from ... import strategies as ways
@@ -289,6 +289,9 @@ def tensors() -> Iterator[Subject]:
     pixels = {"input_shape": (1, 8, 8), "rows": lambda: torch.zeros(3, 1, 8, 8)}
     for module in (nets.LeNet, nets.ResNet8):
         yield of_class(f"skalss.nets.{module.__name__}", module, s.use_module, **pixels)
+    for made in (augment.Flip, augment.ShiftCrop, augment.Cutout, augment.ImageAugment):
+        batch = {"batch": lambda: torch.zeros(3, 1, 8, 8)}
+        yield of_class(f"skalss.augment.{made.__name__}", made, s.use_augment, **batch)
     image = {"image": lambda: world.vessels()[0]}
     yield method(simulation.VesselStress, "simulate", simulation.VesselStress, **image)
     encoded = {"model": world.fitted_linear, "codes": lambda: world.rows(width=2).astype(np.float32)}

@@ -33,7 +33,7 @@ from . import world
 Good = Callable[[], Any]
 ROOMS = (
     *("", "latent", "strategies", "selective", "oracles", "ledger", "neighbors", "compare", "display"),
-    *("datasets", "nets", "scores", "targets", "campaign", "simulation", "network"),
+    *("datasets", "nets", "scores", "targets", "campaign", "simulation", "network", "augment", "schedules"),
 )
 
 
@@ -233,6 +233,11 @@ def use_campaign(campaign: Campaign, answers: Any) -> Any:
 def use_module(module: torch.nn.Module, rows: Any) -> Any:
     """Pass rows through it."""
     return module.eval()(rows)
+
+
+def use_augment(augment: Callable[[Any], Any], batch: Any) -> Any:
+    """Let it change a batch."""
+    return augment(batch)
 
 
 def use_index(index: Any, Z: Any, k: Any, allowed: Any) -> Any:
