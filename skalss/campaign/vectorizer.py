@@ -205,6 +205,8 @@ def _is_numeric(table: pd.DataFrame) -> bool:
 
 def _is_text(X: Any) -> bool:
     """Whether X is a text for each row, some of them missing perhaps."""
+    if isinstance(X, np.ndarray) and X.ndim == 0:
+        return False
     if not isinstance(X, list | tuple | pd.Series | pd.Index | np.ndarray) or len(X) == 0:
         return False
     if isinstance(X, np.ndarray) and (X.ndim != 1 or X.dtype.kind not in "OUT"):

@@ -56,7 +56,7 @@ USES = {"VesselStress": s.use_simulator, "AnswerKey": s.use_answer_key}
 # Names that are no subjects of their own.
 LEFT_OUT = {
     **dict.fromkeys(
-        ["Candidates", "MadePoints", "PseudoLabels", "Selection", "Batch", "Progress"], "a record"
+        ["Candidates", "MadePoints", "PseudoLabels", "Selection", "Batch", "Progress", "Geometry"], "a record"
     ),
     **dict.fromkeys(["LedgerError", "LedgerLockedError", "LedgerMismatchError"], "an error"),
     **dict.fromkeys(["OracleError", "OracleAnswerError"], "an error"),
@@ -73,8 +73,10 @@ LEFT_OUT = {
             "can_fuse",
             "check_needs",
             "describe_net",
+            "find_geometry",
             "nearest_by_chance",
             "no_decoder",
+            "sized_module",
             "warn_if_outside",
         ],
         "called by the package alone",
