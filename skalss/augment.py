@@ -10,7 +10,18 @@ import torch.nn.functional as F
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from .utils.checks import check_count, check_flag, check_positive_int, check_tensor
+from .utils.checks import (
+    check_between,
+    check_count,
+    check_flag,
+    check_positive_int,
+    check_share,
+    check_tensor,
+)
+
+_LEAST_AREA = 0.01  # of a view: less than a pixel of most images
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
+_GREY_SHARE = 0.2  # as in SimCLR
 
 
 class BaseAugment(BaseEstimator):
@@ -200,6 +211,120 @@ class ImageAugment(BaseAugment):
         return Cutout(self.cutout)(X) if self.cutout else X
 
 
+class ImageViews(BaseAugment):
+    """Take a part of each image, bring it to full size, perhaps mirror it, and change its colours.
+
+    Stronger than `ImageAugment`: for `ContrastiveLatent`, which learns what two views of an image share.
+
+    Parameters
+    ----------
+    least_area : float, default=0.25
+        Of the part, as a share of the image; its sides differ by up to a third.
+    flip : bool, default=True
+        Whether half of the images are mirrored left to right. Wrong for writing.
+    colour : float, default=0.4
+        By how much, at most, brightness, contrast and, of three channels, saturation change, as a share; a
+        fifth of images with three channels turn grey. 0: colours stay.
+
+    References
+    ----------
+    Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", arXiv:2002.05709.
+    """
+
+    def __init__(self, least_area: float = 0.25, flip: bool = True, colour: float = 0.4):
+        self.least_area = least_area
+        self.flip = flip
+        self.colour = colour
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Return a view of each image.
+
+        Parameters
+        ----------
+        X : tensor of shape (n_samples, n_channels, height, width)
+
+        Returns
+        -------
+        X : tensor of the same shape
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` is no batch of images, or a parameter is wrong.
+        """
+        check_between("least_area", self.least_area, _LEAST_AREA, 1)
+        check_flag("flip", self.flip)
+        check_share("colour", self.colour)
+        _check_images(self, X)
+        return self._recolour(self._crop(X))
+
+    def _crop(self, X: Tensor) -> Tensor:
+        area = float(self.least_area) + (1 - float(self.least_area)) * _uniform(X, 1)
+        ratio = torch.exp((2 * _uniform(X, 1) - 1) * 0.2877)  # 3/4 to 4/3, as in SimCLR
+        size = torch.sqrt(torch.cat([area * ratio, area / ratio], dim=1)).clamp_max(1)  # of the sides
+        shift = (2 * _uniform(X, 2) - 1) * (1 - size)
+        theta = torch.zeros(len(X), 2, 3, device=X.device)
+        mirrored = torch.where(_uniform(X, 1) < 0.5 * bool(self.flip), -1.0, 1.0)[:, 0]
+        theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = size[:, 0] * mirrored, size[:, 1], shift
+        grid = F.affine_grid(theta, list(X.shape), align_corners=False)
+        return F.grid_sample(X, grid, align_corners=False, padding_mode="reflection")
+
+    def _recolour(self, X: Tensor) -> Tensor:
+        if not self.colour:
+            return X
+        factors = 1 + float(self.colour) * (2 * _uniform(X, 3)[:, :, None, None, None] - 1)
+        X = X * factors[:, 0]  # brightness
+        mean = X.mean(dim=(1, 2, 3), keepdim=True)
+        X = mean + (X - mean) * factors[:, 1]  # contrast
+        if X.shape[1] != 3:
+            return X
+        grey = (X * X.new_tensor(_LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+        saturation = torch.where(_uniform(X, 1)[..., None, None] < _GREY_SHARE, 0.0, factors[:, 2])
+        return grey + (X - grey) * saturation
+
+
+class CorruptedViews(BaseAugment):
+    """Set some features of each row to the values of other rows of the batch, as a view of a table's row.
+
+    Parameters
+    ----------
+    share : float, default=0.3
+        Of the features.
+
+    References
+    ----------
+    Bahri et al., "SCARF: Self-Supervised Contrastive Learning using Random Feature Corruption",
+    arXiv:2106.15259; there one of two views is left as it is, with a share of 0.6.
+    """
+
+    def __init__(self, share: float = 0.3):
+        self.share = share
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Return a view of each row.
+
+        Parameters
+        ----------
+        X : tensor of shape (n_samples, ...)
+
+        Returns
+        -------
+        X : tensor of the same shape
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `share` is out of range, or `X` holds no rows.
+        """
+        check_share("share", self.share)
+        check_tensor("X", X, floating=True)
+        if X.ndim < 2:
+            raise ValueError(f"CorruptedViews takes rows of shape (n_samples, ...), got {tuple(X.shape)}.")
+        rows = X.flatten(1)
+        others = rows.gather(0, _uniform(rows, rows.shape[1]).argsort(dim=0))
+        return torch.where(_uniform(rows, rows.shape[1]) < float(self.share), others, rows).reshape(X.shape)
+
+
 def _check_images(augment: BaseAugment, X: Tensor) -> None:
     check_tensor("X", X, floating=True)
     if X.ndim != 4:
@@ -207,3 +332,8 @@ def _check_images(augment: BaseAugment, X: Tensor) -> None:
             f"{type(augment).__name__} takes images of shape (n_samples, n_channels, height, width), got "
             f"{tuple(X.shape)}. Reshape the rows of X to (n_channels, height, width)."
         )
+
+
+def _uniform(X: Tensor, n: int) -> Tensor:
+    """Draw n numbers in [0, 1) for each row."""
+    return torch.rand(len(X), n, device=X.device)

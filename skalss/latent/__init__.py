@@ -12,7 +12,6 @@ from .linear import LinearLatent
 from .pretrained import PretrainedLatent
 from .pseudo_labels import LabelSpreader, PseudoLabels
 from .vae import VAE
-from .views import CorruptedViews, ImageViews
 
 __all__ = [
     "MANY_HUBS",
@@ -20,9 +19,7 @@ __all__ = [
     "BaseLatentModel",
     "ContrastiveLatent",
     "ConvVAE",
-    "CorruptedViews",
     "Geometry",
-    "ImageViews",
     "LabelSpreader",
     "LevelSetLatent",
     "LinearLatent",

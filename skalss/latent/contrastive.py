@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..augment import CorruptedViews, ImageViews
 from ..nets import MLP, ResNet8, sized_module
 from ..utils.checks import (
     LARGEST_WIDTH,
@@ -28,7 +29,6 @@ from ..utils.seeds import drawing_own, own_generator, seeded
 from ..utils.tensors import check_weights_fit, load_module_state, module_state
 from .base import BaseLatentModel
 from .rows import Rows
-from .views import CorruptedViews, ImageViews
 
 _SAVED = ("_scaling", "history_")
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -50,8 +50,8 @@ class ContrastiveLatent(BaseLatentModel):
         A layer named `head` is left out: codes are what enters it. None: `ResNet8` for images, an `MLP` for
         other rows.
     views : callable, default=None
-        Changes a batch of scaled rows by chance and returns one of the same shape. None: `ImageViews()` for
-        images, `CorruptedViews()` for other rows.
+        Changes a batch of scaled rows by chance and returns one of the same shape. `skalss.augment` has ready
+        ones; None: `ImageViews()` for images, `CorruptedViews()` for other rows.
     n_projected : int, default=64
         Width in which views are compared, behind two more layers that only training has.
     temperature : float, default=0.2
@@ -149,9 +149,6 @@ class ContrastiveLatent(BaseLatentModel):
                 check_callable(name, getattr(self, name), classes=name == "module")
         if self.batch_size < 2:
             raise ValueError("batch_size must be at least 2, got 1: a row is told apart from others.")
-        check = getattr(self.views, "check", None)
-        if check is not None:
-            check()
 
     def rehearse(self, X: np.ndarray) -> None:
         """Train for one step on a few rows."""
@@ -189,7 +186,8 @@ class ContrastiveLatent(BaseLatentModel):
 
     def _try(self, encoder: nn.Module, rows: Tensor) -> int:
         """Return the width of the codes, and refuse views and encoders that do not fit the rows."""
-        views = self._views()(rows)
+        with torch.no_grad(), drawing_own():
+            views = self._views()(rows)
         if not isinstance(views, Tensor) or views.shape != rows.shape:
             raise ValueError(f"views must return a tensor of shape {tuple(rows.shape)}, got {_shown(views)}.")
         with torch.no_grad(), explaining(f"The encoder cannot take rows of shape {self._row_shape}"):
@@ -227,7 +225,9 @@ class ContrastiveLatent(BaseLatentModel):
                     if step == n_steps:
                         break
                     x = rows.take(batch)
-                    loss, right = self._step(encoder, projector, views(x), views(x), compute)
+                    with torch.no_grad(), drawing_own():
+                        pair = views(x), views(x)
+                    loss, right = self._step(encoder, projector, *pair, compute)
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                     optimizer.step()

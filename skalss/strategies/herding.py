@@ -67,7 +67,7 @@ def herd(
     counts = as_tensor(np.asarray(weight, dtype=np.float32), device)
     width = _width(rows, known, closeness)
     kernel = torch.exp(-((torch.cdist(rows, rows) / width) ** 2))
-    covered = torch.zeros(len(rows), device=rows.device)
+    covered = torch.zeros(len(rows), dtype=rows.dtype, device=rows.device)
     for piece in known.split(max(1, _BLOCK_CELLS // max(1, len(rows)))) if len(known) else ():
         near = torch.exp(-((torch.cdist(rows, piece).amin(dim=1) / width) ** 2))
         covered = torch.maximum(covered, near)

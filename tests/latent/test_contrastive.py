@@ -11,7 +11,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from skalss import AdaptiveLatentSampler, TaskNet
-from skalss.latent import VAE, ContrastiveLatent, CorruptedViews, ImageViews, LinearLatent
+from skalss.augment import CorruptedViews, ImageViews
+from skalss.latent import VAE, ContrastiveLatent, LinearLatent
 from skalss.nets import MLP, LeNet, ResNet8, net_classifier
 
 DIGITS = load_digits()

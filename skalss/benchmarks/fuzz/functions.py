@@ -289,7 +289,8 @@ def tensors() -> Iterator[Subject]:
     pixels = {"input_shape": (1, 8, 8), "rows": lambda: torch.zeros(3, 1, 8, 8)}
     for module in (nets.LeNet, nets.ResNet8):
         yield of_class(f"skalss.nets.{module.__name__}", module, s.use_module, **pixels)
-    for made in (augment.Flip, augment.ShiftCrop, augment.Cutout, augment.ImageAugment):
+    ready = (augment.Flip, augment.ShiftCrop, augment.Cutout, augment.ImageAugment)
+    for made in (*ready, augment.ImageViews, augment.CorruptedViews):
         batch = {"batch": lambda: torch.zeros(3, 1, 8, 8)}
         yield of_class(f"skalss.augment.{made.__name__}", made, s.use_augment, **batch)
     image = {"image": lambda: world.vessels()[0]}

@@ -160,8 +160,10 @@ def _call(function: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def use_latent_model(model: BaseLatentModel, X: Any) -> list[Any]:
-    """Fit it, encode and decode."""
+    """Fit it, encode, and decode where it does."""
     Z = model.fit(X).transform(X)
+    if not model.has_decoder:
+        return [Z]
     return [Z, model.inverse_transform(Z), model.reconstruction_error_]
 
 
