@@ -55,7 +55,8 @@ def test_pseudo_labels_are_never_counted_as_bought():
 
 
 def test_a_large_pool_gives_a_part_of_its_rows():
-    history = fit(make_sampler(pseudo_labels=LabelSpreader(n_rows=60, keep=0.5, min_structure=0.0))).history_
+    spreader = LabelSpreader(n_rows=60, keep=0.5, min_structure=0.0, only_if_not_worse=False)
+    history = fit(make_sampler(pseudo_labels=spreader)).history_
     assert history["n_pseudo"].tolist() == [0, 30, 30, 30]
 
 
