@@ -14,7 +14,8 @@ from .herding import herd
 from .snapshot import Snapshot
 
 _LEAST = 0.5  # doubt of a row that is asked, as a share of the usual doubt of the candidates
-_PER_ROW = 4  # candidates for each row wanted, at least: fewer leave nothing to choose
+_PER_ROW = 4  # candidates for each row wanted: fewer leave little to choose
+_MOST = 10_000  # candidates for that reason; their distances take 400 MB
 
 
 class AdaptiveStrategy(BaseStrategy):
@@ -30,8 +31,8 @@ class AdaptiveStrategy(BaseStrategy):
     fewer; see `find_geometry`. Where codes without hubs do not keep the classes apart, rows are covered in
     the network's features instead.
 
-    A round looks at `n_candidates` rows with the network, or four times as many as are wanted, and there at
-    up to 2,000 labelled ones, too, however large the pool.
+    A round looks at `n_candidates` rows with the network, or, up to 10,000, at four times as many as are
+    wanted, and there at up to 2,000 labelled ones, too, however large the pool.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ class AdaptiveStrategy(BaseStrategy):
         candidates : Candidates
             Its `scores` are gaps of the two highest probabilities, small for hard rows.
         """
-        some = draw(snapshot, max(self.n_candidates, _PER_ROW * n))
+        some = draw(snapshot, max(self.n_candidates, n, min(_PER_ROW * n, _MOST)))
         n = min(n, len(some))
         network = snapshot.network
         both = network.can("features")

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..neighbors import nearest_codes
 from ..utils.tensors import as_tensor
 from ..utils.ties import one_of_largest
 
 _BLOCK_CELLS = 2**22  # of the kernel that are looked at at a time: 16 MiB
+_N_LABELED = 2000  # labelled points whose nearest is looked for
 _N_FRESH = 32  # gains computed anew at a time
 
 
@@ -63,14 +65,15 @@ def herd(
     >>> herd(points, np.ones(4), points[:0], 2, np.random.RandomState(0), closeness=0.3).tolist()
     [1, 3]
     """
-    rows, known = (as_tensor(np.asarray(part, dtype=np.float32), device) for part in (points, labeled))
-    counts = as_tensor(np.asarray(weight, dtype=np.float32), device)
-    width = _width(rows, known, closeness)
+    rows = as_tensor(np.asarray(points, dtype=np.float32), device)
+    # What the network says NaN of counts nothing.
+    counts = torch.nan_to_num(as_tensor(np.asarray(weight, dtype=np.float32), device))
+    width = _width(rows, labeled, closeness, random_state)
     kernel = torch.exp(-((torch.cdist(rows, rows) / width) ** 2))
     covered = torch.zeros(len(rows), dtype=rows.dtype, device=rows.device)
-    for piece in known.split(max(1, _BLOCK_CELLS // max(1, len(rows)))) if len(known) else ():
-        near = torch.exp(-((torch.cdist(rows, piece).amin(dim=1) / width) ** 2))
-        covered = torch.maximum(covered, near)
+    if len(labeled) and len(rows):
+        gaps = nearest_codes(labeled, points, device=device)[1][:, 0]
+        covered = torch.exp(-((as_tensor(gaps, device) / width) ** 2))
     usual = counts.square().sum() / counts.sum().clamp_min(torch.finfo(counts.dtype).tiny)
     allowed = counts >= (1 - 1e-6) * least * usual
     first = min(n, int(allowed.sum()))
@@ -82,14 +85,17 @@ def herd(
     return np.concatenate([chosen, _greedy(kernel, counts, covered, allowed, n - first, random_state)])
 
 
-def _width(rows: Tensor, known: Tensor, closeness: float) -> float:
+def _width(rows: Tensor, labeled: np.ndarray, closeness: float, random_state: np.random.RandomState) -> float:
     """Return how far a label reaches: never farther than rows lie from their middle."""
-    scale = float((rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt()) or 1.0
-    if len(known) < 2:
-        return scale
-    gaps = torch.cdist(known, known).fill_diagonal_(torch.inf).amin(dim=1)
+    scale = float((rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt()) if len(rows) else 1.0
+    if len(labeled) < 2:
+        return scale or 1.0
+    some = labeled
+    if len(labeled) > _N_LABELED:  # so many tell the quantile
+        some = labeled[random_state.choice(len(labeled), size=_N_LABELED, replace=False)]
+    gaps = nearest_codes(labeled, some, 2, device=rows.device)[1][:, 1]  # the first is the row itself
     apart = gaps[gaps > 1e-6 * scale]  # copies say nothing
-    return min(scale, float(torch.quantile(apart, closeness))) if len(apart) else scale
+    return min(scale, float(np.quantile(apart, closeness))) if len(apart) and scale else scale or 1.0
 
 
 def _greedy(
