@@ -5,7 +5,8 @@ training with or without pseudo-labels; a strategy alone starts and trains as th
 Strategies of scikit-activeml are ``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust`` and
 ``sk-probcover``; ``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between
 the published procedure, random rows and ``snn``. All arms share the network, the optimiser and the number
-of rows trained on. Labels that are real numbers are learned by a regressor, and scores are R². The runs are
+of rows trained on; ``--sgd``, ``--cosine`` and ``--augment`` train as the guide advises for photographs.
+Labels that are real numbers are learned by a regressor, and scores are R². The runs are
 kept in a CSV file; the command, called again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
@@ -25,12 +26,14 @@ from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LinearLR
 
+from ..augment import ImageAugment
 from ..compare import compare_strategies, summarize_comparison
 from ..latent import VAE, ConvVAE, LinearLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
 from ..network.epochs import MIN_ROWS
 from ..network.tasknet import TaskNet
 from ..sampler import AdaptiveLatentSampler
+from ..schedules import CosineLR
 from ..selective import SelectiveNetClassifier
 from .arms import named_strategy
 from .common import conditions, load_data, markdown_table
@@ -55,7 +58,12 @@ def make_net(options: argparse.Namespace, regression: bool = False) -> NeuralNet
     """Build the network that all arms train."""
     epochs = options.max_epochs
     params: dict[str, Any] = {"max_epochs": epochs, "batch_size": options.batch_size, "lr": options.lr}
-    if options.lr_decay:
+    if options.sgd:
+        params |= {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "optimizer__nesterov": True}
+        params |= {"optimizer__weight_decay": 5e-4}
+    if options.cosine:
+        params["callbacks"] = [("lr", CosineLR())]
+    elif options.lr_decay:
         params["callbacks"] = [LRScheduler(LinearLR, start_factor=1.0, end_factor=0.0, total_iters=epochs)]
     if regression:
         return net_regressor(NETS[options.net], **params)
@@ -130,7 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--dtype", choices=("float32", "auto"), default="float32", help="auto: what trains fastest here"
     )
-    parser.add_argument("--lr", type=float, default=0.002, help="of Adam")
+    parser.add_argument("--lr", type=float, default=0.002, help="of Adam, or of SGD")
+    parser.add_argument("--sgd", action="store_true", help="with Nesterov momentum and weight decay 5e-4")
+    parser.add_argument("--cosine", action="store_true", help="the learning rate falls to 0 by a cosine")
+    parser.add_argument("--augment", action="store_true", help="flip and shift training images")
     parser.add_argument("--lr-decay", action="store_true", help="to zero by the last epoch, linearly")
     parser.add_argument("--n-jobs", type=int, default=None, help="campaigns at a time")
     parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
@@ -141,7 +152,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     regression = y.dtype.kind == "f"
     sampler = AdaptiveLatentSampler(
         # As many rows in each training of each arm, and enough of them when there are few labels.
-        TaskNet(make_net(options, regression), min_epoch_rows=MIN_ROWS),
+        TaskNet(
+            make_net(options, regression),
+            min_epoch_rows=MIN_ROWS,
+            augment=ImageAugment() if options.augment else None,
+        ),
         LATENT[options.latent](),
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
