@@ -13,6 +13,7 @@ BENCHMARKS = {
     "behaviour": "what fixed seeds do, to hold a change against the state before it",
     "campaign-rounds": "training of a round against a torch loop written by hand",
     "csv-edits": "CSV files of ledgers as people and spreadsheet programs edit them: answers lost",
+    "encoded": "pools of codes from pretrained encoders, as files that label-efficiency reads",
     "first-round": "seconds before the first question: a pool of a million rows against a tenth of it",
     "fuzz": "calls with wrong values: how many end unclear, hang or crash",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",

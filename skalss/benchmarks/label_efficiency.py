@@ -28,7 +28,7 @@ from torch.optim.lr_scheduler import LinearLR
 
 from ..augment import ImageAugment
 from ..compare import compare_strategies, summarize_comparison
-from ..latent import VAE, ConvVAE, LinearLatent
+from ..latent import VAE, ConvVAE, LinearLatent, PretrainedLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
 from ..network.epochs import MIN_ROWS
 from ..network.tasknet import TaskNet
@@ -43,6 +43,7 @@ LATENT = {
     "vae": lambda: VAE(16, hidden_layer_sizes=(512, 256), max_epochs=20, random_state=0),
     "conv_vae": lambda: ConvVAE(random_state=0),
     "pca": lambda: LinearLatent(16, random_state=0),
+    "rows": PretrainedLatent,
 }
 PSEUDO = {"pseudo": "spread", "plain": None}
 
@@ -127,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pool", type=int, default=None, help="take only so many rows")
     parser.add_argument("--net", choices=tuple(NETS), default="lenet")
     parser.add_argument("--latent", choices=tuple(LATENT), default="vae")
+    parser.add_argument("--scoring", default=None, help="such as f1_macro; else accuracy or R²")
     parser.add_argument("--strategies", nargs="+", default=["auto", "mms", "kmeans/mms"])
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -161,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
         max_labels=options.n_initial + options.rounds * options.n_per_round,
+        scoring=options.scoring,
     )
     results = compare_strategies(
         sampler,
@@ -176,7 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{options.net} on {options.data}, pool of {len(X)}, {conditions('wall')}.\n")
     print(table_of(summarize_comparison(results)))
     curves = 100 * results.pivot_table(index="n_labels", columns="arm", values="score", sort=False)
-    print(f"\n{'R²' if regression else 'Accuracy'} in %, mean over seeds:\n")
+    score = options.scoring or ("R²" if regression else "Accuracy")
+    print(f"\n{score} in %, mean over seeds:\n")
     print(markdown_table(["labels", *curves.columns], [[n, *line.round(2)] for n, line in curves.iterrows()]))
 
 

@@ -75,6 +75,11 @@ def test_a_run_of_wrong_calls_goes_on_where_it_stopped(tmp_path, capsys):
     assert len(path.read_text().splitlines()) >= 3
 
 
+def test_encoded_pools_say_what_is_missing(tmp_path):
+    with pytest.raises(SystemExit, match="art.*encoded.py says what it needs"):
+        main(["encoded", "texts", "--fortunes", str(tmp_path), "--folder", str(tmp_path)])
+
+
 def test_the_list_of_benchmarks(capsys):
     main([])
     printed = capsys.readouterr().out
