@@ -84,9 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             images = name == "images"
             arrays = encode_images(options.pool) if images else encode_texts(options.fortunes)
         except (ImportError, OSError) as error:
-            sys.exit(
-                f"{error}. See python -m skalss.benchmarks encoded --help and its module for what it needs."
-            )
+            sys.exit(f"{error}. The text at the top of {Path(__file__).name} says what it needs.")
         options.folder.mkdir(parents=True, exist_ok=True)
         path = options.folder / f"{name}.npz"
         np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
