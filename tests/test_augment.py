@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from skalss.augment import Cutout, Flip, ImageAugment, ShiftCrop
+from skalss.augment import CorruptedViews, Cutout, Flip, ImageAugment, ImageViews, ShiftCrop
 
 ALL = [Flip(), ShiftCrop(2), Cutout(3), ImageAugment(cutout=3)]
 every = pytest.mark.parametrize("augment", ALL, ids=str)
@@ -60,7 +60,7 @@ def test_nothing_to_do_changes_nothing():
     assert torch.equal(ImageAugment(flip=False, shift=0)(IMAGES), IMAGES)
 
 
-@every
+@pytest.mark.parametrize("augment", [*ALL, ImageViews(colour=0.2), CorruptedViews(0.4)], ids=str)
 def test_settings(augment):
     copies = [clone(augment), pickle.loads(pickle.dumps(augment)), eval(repr(augment))]
     assert [augment, augment, augment] == copies
@@ -81,6 +81,8 @@ def test_settings(augment):
         (ShiftCrop(0), IMAGES, "padding must be a whole number of at least 1, got 0"),
         (Cutout(-1), IMAGES, "size must be a whole number of at least 1, got -1"),
         (ImageAugment(shift=-1), IMAGES, "shift must be a whole number of at least 0, got -1"),
+        (CorruptedViews(2), IMAGES, "share must be .* got 2"),
+        (ImageViews(), torch.zeros(4, 64), "ImageViews takes images"),
         (ImageAugment(flip="yes"), IMAGES, "flip must be True or False, got 'yes'"),
     ],
     ids=str,
@@ -91,7 +93,7 @@ def test_wrong_rows_and_settings_are_refused(augment, X, text):
 
 
 @pytest.mark.gpu
-@every
+@pytest.mark.parametrize("augment", [*ALL, ImageViews(), CorruptedViews()], ids=str)
 def test_on_an_accelerator(augment):
     device = torch.accelerator.current_accelerator()
     assert augment(IMAGES.to(device)).device.type == device.type
