@@ -81,7 +81,7 @@ def test_settings(augment):
         (ShiftCrop(0), IMAGES, "padding must be a whole number of at least 1, got 0"),
         (Cutout(-1), IMAGES, "size must be a whole number of at least 1, got -1"),
         (ImageAugment(shift=-1), IMAGES, "shift must be a whole number of at least 0, got -1"),
-        (CorruptedViews(2), IMAGES, "share must be .* got 2"),
+        (CorruptedViews(2), IMAGES, "share must .*2"),
         (ImageViews(), torch.zeros(4, 64), "ImageViews takes images"),
         (ImageAugment(flip="yes"), IMAGES, "flip must be True or False, got 'yes'"),
     ],
