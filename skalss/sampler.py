@@ -323,8 +323,10 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...), or Box
-            The pool. A memory map is read in chunks. In a :class:`~skalss.simulation.Box`, the bounds of a
-            simulator's parameters, rows are drawn from `random_state`.
+            The pool. A sparse matrix, a table with categories or gaps, or texts are taken, too, and whatever
+            `vectorizer` turns into numbers; so are the rows of `predict`. A memory map is read in chunks. In
+            a :class:`~skalss.simulation.Box`, the bounds of a simulator's parameters, rows are drawn from
+            `random_state`.
         y : array-like of shape (n_samples,), default=None
             Without an oracle: the answer key, of which only bought labels are used. With one: labels that
             are known already; missing ones are None, NaN or pandas' NA.

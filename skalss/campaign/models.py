@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..strategies import BaseStrategy, Encoded
 from ..utils.checks import checked_codes
 from ..utils.devices import resolve_device
 from ..utils.interrupt import noticing_ctrl_c
-from ..utils.seeds import derive_seed
+from ..utils.seeds import derive_seed, seed_parts
 from ..utils.surroundings import usual_numerics
 from ..utils.tensors import as_numpy, as_tensor, to_host
 from .cache import Cache, NoCache, keep_latent, recall_latent
@@ -324,7 +325,8 @@ class Models:
             return None, "interrupted before there were codes"
         encoded = self.latent()
         compared, codes = encoded.geometry(), encoded.codes
-        if compared.hubness > self.spreader.max_hubness:  # known before a graph is built
+        # Known before a graph is built. A spreader of a user's own may have no such limit.
+        if compared.hubness > getattr(self.spreader, "max_hubness", math.inf):
             self.structure = None
             return None, f"some codes are neighbours of nearly all: hubness {compared.hubness:.2f}"
         rng = np.random.RandomState(derive_seed(self.seed, "pseudo-labels", self.records.round))
@@ -378,11 +380,9 @@ def _takes_checked_rows(model: BaseEstimator) -> bool:
 
 def _seeded(model: BaseEstimator, seed: int) -> BaseEstimator:
     """Seed a latent model, and what a Pipeline of them leaves to chance; a frozen model keeps its own."""
-    nested = {name: value for name, value in model.get_params().items() if name.endswith("__random_state")}
-    seeds = {name: seed for name, value in nested.items() if value is None}
     if "random_state" in model.get_params(deep=False):
-        seeds["random_state"] = seed
-    return model.set_params(**seeds) if seeds else model
+        model.set_params(random_state=seed)
+    return seed_parts(model, seed)
 
 
 def _codes_of(model: BaseEstimator, rows: Any) -> np.ndarray:

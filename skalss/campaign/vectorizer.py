@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_feature_names, _num_samples
 
 from ..utils.checks import checked_rows, is_word, show
 from ..utils.progress import track_chunks
+from ..utils.seeds import seed_parts
 from ..utils.settings import describe
 from ..utils.tensors import to_host
 
@@ -58,7 +59,8 @@ def make_vectorizer(given: Any, X: Any) -> Any:
             f"vectorizer must be 'auto', None, a transformer of scikit-learn or a callable that turns rows "
             f"into numbers, got {show(given)}. Pass an instance, such as TfidfVectorizer()."
         )
-    return _with_seeds(clone(given)) if is_transformer else given
+    # With a seed, so that a restart finds the same numbers.
+    return seed_parts(clone(given), 0) if is_transformer else given
 
 
 def fit_vectorizer(vectorizer: Any, X: Any) -> Any:
@@ -174,15 +176,6 @@ def _checked(vectorizer: Any, found: Any, n_rows: int, name: str) -> Any:
         )
     rows = checked_rows(f"What the vectorizer returned for {name}", numbers)
     return to_host(rows)
-
-
-def _with_seeds(vectorizer: Any) -> Any:
-    """Give each part without a seed one, so that a restart finds the same numbers."""
-    if not hasattr(vectorizer, "get_params"):
-        return vectorizer
-    params = vectorizer.get_params()
-    unset = [k for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None]
-    return vectorizer.set_params(**dict.fromkeys(unset, 0)) if unset else vectorizer
 
 
 # -- "auto" ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..augment import CorruptedViews, ImageViews
 from ..nets import MLP, ResNet8, sized_module
+from ..schedules import CosineLR
 from ..utils.checks import (
     LARGEST_WIDTH,
     check_callable,
@@ -214,17 +215,16 @@ class ContrastiveLatent(BaseLatentModel):
         fused = True if self._device.type in ("cpu", "cuda") else None
         both = nn.ModuleList([encoder, projector]).train()
         optimizer = torch.optim.AdamW(both.parameters(), lr=self.lr, weight_decay=WEIGHT_DECAY, fused=fused)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
+        rate = CosineLR(WARM_UP).scale
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / n_steps))
         views = self._views()
         history: list[dict[str, float]] = []
         sums, n_seen, step = torch.zeros(2, device=self._device), 0, 0
         with progress_bar("contrastive", total=n_steps, unit="step", verbose=self.verbose) as bar:
             while step < n_steps:
                 order = torch.randperm(len(rows), generator=own_generator(), device="cpu")
-                for batch in order.split(size)[:per_epoch]:
-                    if step == n_steps:
-                        break
-                    x = rows.take(batch)
+                n_wanted = size * min(per_epoch, n_steps - step)
+                for x in rows.batches(order[:n_wanted], size):
                     with torch.no_grad(), drawing_own():
                         pair = views(x), views(x)
                     loss, right = self._step(encoder, projector, *pair, compute)
@@ -299,14 +299,6 @@ def _projector(n_in: int, n_out: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(n_in, n_in, bias=False), nn.BatchNorm1d(n_in), nn.ReLU(), nn.Linear(n_in, n_out)
     )
-
-
-def _rate(step: int, n_steps: int) -> float:
-    """Return the share of the learning rate at a step: it rises, then falls to 0 by a cosine."""
-    rising = max(1, round(WARM_UP * n_steps))
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, n_steps - rising)))
 
 
 def _channels_last(module: nn.Module) -> nn.Module:

@@ -95,6 +95,26 @@ class _Drawing(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+def seed_parts(estimator: Any, seed: int) -> Any:
+    """Seed what an estimator, and its parts, leave to chance; what has a seed keeps it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Changed in place. One without `get_params` comes back as it is.
+    seed : int
+
+    Returns
+    -------
+    estimator : estimator
+    """
+    if not hasattr(estimator, "get_params"):
+        return estimator
+    params = estimator.get_params()
+    unset = [k for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None]
+    return estimator.set_params(**dict.fromkeys(unset, seed)) if unset else estimator
+
+
 def branch(random_state: np.random.RandomState) -> np.random.RandomState:
     """Return a generator seeded by the next number of another one, which stays where it is."""
     ahead = np.random.RandomState()
