@@ -6,6 +6,7 @@ and the user has not set them.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -292,14 +293,16 @@ def sized_module(module: Callable[..., nn.Module], row_shape: Sequence[int]) -> 
 
     Parameters
     ----------
-    module : module class or factory
-        Gets `input_dim` and `input_shape` where it takes them by name.
+    module : module class, factory or nn.Module
+        Gets `input_dim` and `input_shape` where it takes them by name; an instance is copied.
     row_shape : sequence of int
 
     Returns
     -------
     module : nn.Module
     """
+    if isinstance(module, nn.Module):
+        return copy.deepcopy(module)
     sizes = {"input_dim": math.prod(row_shape), "input_shape": tuple(row_shape)}
     given = getattr(module, "keywords", {})  # of a functools.partial
     try:

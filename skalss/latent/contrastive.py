@@ -48,8 +48,8 @@ class ContrastiveLatent(BaseLatentModel):
     ----------
     module : module class or factory, default=None
         Builds the encoder; sized by the data as modules of `TaskNet` are, with `input_shape` or `input_dim`.
-        A layer named `head` is left out: codes are what enters it. None: `ResNet8` for images, an `MLP` for
-        other rows.
+        An instance is copied, and training starts from its weights. A layer named `head` is left out: codes
+        are what enters it. None: `ResNet8` for images, an `MLP` for other rows.
     views : callable, default=None
         Changes a batch of scaled rows by chance and returns one of the same shape. `skalss.augment` has ready
         ones; None: `ImageViews()` for images, `CorruptedViews()` for other rows.

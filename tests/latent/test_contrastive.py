@@ -58,6 +58,16 @@ def test_it_has_no_decoder_and_comes_back_from_pickle_and_state():
     np.testing.assert_array_equal(other.transform(IMAGES), model.transform(IMAGES))
 
 
+def test_a_module_instance_is_copied_and_trained_on():
+    module = LeNet(input_shape=(1, 8, 8))
+    before = module.body[0].weight.detach().clone()
+    model = clone(SMALL).set_params(module=module, max_steps=1, lr=1e-9).fit(IMAGES)
+    assert isinstance(module.head, nn.Linear)
+    assert module.body[0].weight.requires_grad
+    assert torch.equal(module.body[0].weight, before)
+    assert torch.allclose(model.encoder_.body[0].weight, before, atol=1e-6)
+
+
 def test_steps_are_bounded():
     model = clone(SMALL).set_params(max_epochs=100, max_steps=11).fit(IMAGES)
     assert [line["epoch"] for line in model.history_] == [1, 2]  # nine steps make an epoch
