@@ -154,8 +154,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         (paid so far), `val_score`, `n_asked`, `latent_seconds`, `fit_seconds`, `query_seconds`,
         `network_rows` (those that passed the network to choose; one with a gradient counts as three),
         `n_pseudo` (rows with pseudo-labels in the training), `pseudo_reason` (why there were some, or none;
-        empty where no network was trained). With `control_share`: `n_control` (labels of control rows so
-        far), `control_score` on them with its 95 % interval from `control_low` to
+        empty where no network was trained), `outlook` (whether choosing these rows is likely to gain over
+        random ones, and why; empty where nothing is known). With `control_share`: `n_control` (labels of
+        control rows so far), `control_score` on them with its 95 % interval from `control_low` to
         `control_high` (Wilson's for an accuracy, otherwise a percentile bootstrap), and `asked_score` of the
         same network on the rows that the strategy chose by it, before it trained on them; NaN where there are
         fewer than two control rows, none of the strategy's, or too few classes among them for the scorer. The

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "oracle-jobs": "a simulator asked by two worker processes against one",
     "rare-classes": "imbalanced pools: macro-F1 by number of labels, with and without a share of rare rows",
     "restart": "a restart with a ledger against one that computes nothing again",
+    "rivals": "the default against published strategies on many sets, with intervals",
     "selective": "selective training: steps and seconds to a target accuracy",
     "selective-overhead": "SelectiveNetClassifier without a selector against plain skorch",
     "simulation": "a simulator as the labeller: error of a surrogate by number of simulations",

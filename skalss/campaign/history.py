@@ -29,6 +29,7 @@ class HistoryLine:
     network_rows: int = 0
     n_pseudo: int = 0
     pseudo_reason: str = ""
+    outlook: str = ""
     n_control: int = 0
     control_score: float = np.nan
     control_low: float = np.nan

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,21 @@ from .models import Models
 from .pool import Pool
 from .records import Records
 from .scoring import Scorer
+
+MOST_UNSEEN = 1000  # rows of a validation set that are looked at besides its score
+
+
+class Unseen(NamedTuple):
+    """Rows that a network was not trained on.
+
+    Attributes
+    ----------
+    y : array of shape (n,)
+    predicted : array of shape (n,)
+    """
+
+    y: np.ndarray
+    predicted: np.ndarray
 
 
 class Judge:
@@ -79,6 +95,19 @@ class Judge:
             agreement = self.agreement.look(self.models.network(), len(self.records.labels()))
             if not np.isnan(agreement):
                 self.history.now().agreement = agreement
+
+    def unseen(self, network: TaskModel) -> Unseen | None:
+        """Return labels and predictions of validation rows, or of control rows; None where there are none."""
+        if self.pool.X_val is not None and self.pool.y_val is not None:
+            y = np.asarray(self.pool.y_val)
+            every = np.arange(0, len(y), math.ceil(len(y) / MOST_UNSEEN))
+            held_out: Any = self.pool.X_val
+            X, y = held_out[every], y[every]
+        elif self.records.held_out():
+            X, y = self.control.rows()
+        else:
+            return None
+        return Unseen(y, np.asarray(network.predict(X)))
 
     def get_state(self) -> dict[str, Any] | None:
         """Return what the next network is compared with; None where nobody compares."""

@@ -17,6 +17,7 @@ from .history import History
 from .journal import Journal, NoJournal
 from .judge import Judge
 from .models import Models
+from .outlook import outlook_of, say_if_new
 from .pool import Pool
 from .questions import GENERATED, Question, annotate, as_candidates, check_candidates, make_questions
 from .records import Records
@@ -183,6 +184,7 @@ class Rounds:
         line.n_asked = len(questions)
         line.query_seconds = time.perf_counter() - start - fitting
         line.network_rows = snapshot.network.n_rows
+        line.outlook = "" if self.is_first_set() else self.outlook(snapshot)
         if questions:
             self.judge.control.choose_by(None if self.is_first_set() else self.models.trained, line)
         return questions
@@ -233,6 +235,13 @@ class Rounds:
             candidates = as_candidates(strategy.query(snapshot, n), strategy)
         self.records.pass_on_refused()
         return candidates
+
+    def outlook(self, snapshot: Snapshot) -> str:
+        """Return whether what was chosen is likely to gain."""
+        share = 0.0 if self.budget.unlimited else self.budget.total() / max(1, len(self.pool))
+        found = outlook_of(snapshot, self.chooser(), models=self.models, judge=self.judge, share=share)
+        say_if_new(found, next((line.outlook for line in self.history.lines[::-1] if line.outlook), ""))
+        return found
 
     def questions(self, candidates: Candidates, snapshot: Snapshot, n: int) -> list[Question]:
         """Turn candidates into questions."""

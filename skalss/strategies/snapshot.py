@@ -103,6 +103,7 @@ class Snapshot:
         self.random_state, self.device = random_state, device
         self._made, self._known_structure = made, known_structure
         self.points_asked, self.as_user_rows = points_asked, as_user_rows
+        self._structure: float | None = None
 
     @cached_property
     def unlabeled(self) -> np.ndarray:
@@ -146,9 +147,12 @@ class Snapshot:
 
     def structure(self) -> float:
         """Return how clearly the codes keep classes apart, 0 to 1: `PseudoLabels.structure` of all labels."""
-        found = self._known_structure()
-        if found is not None:
-            return found
+        if self._structure is None:
+            found = self._known_structure()
+            self._structure = self._find_structure() if found is None else found
+        return self._structure
+
+    def _find_structure(self) -> float:
         spreader, rng = (
             LabelSpreader(n_rows=STRUCTURE_ROWS),
             copy.deepcopy(self.random_state),
