@@ -52,7 +52,7 @@ sphinx_gallery_conf = {
         ]
     ),
     "filename_pattern": r"plot_",
-    "within_subsection_order": ExplicitOrder(["plot_digits.py", "*"]),
+    "within_subsection_order": ExplicitOrder(["plot_digits.py", "plot_sentences.py", "*"]),
     "doc_module": ("skalss",),
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,

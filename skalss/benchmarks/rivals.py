@@ -87,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(SETS)}; else all")
     parser.add_argument("--folder", type=Path, default=Path("docs/results"), help="of the CSV files")
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
+    parser.add_argument("--max-epochs", type=int, default=60)
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.sets) - set(SETS))
     if unknown:
@@ -95,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.sets or SETS:
         csv = options.folder / f"rivals_{name}.csv"
         given = [*SETS[name].options.split(), "--seeds", str(options.seeds), "--csv", str(csv)]
+        given += ["--max-epochs", str(options.max_epochs)]
         try:
             results = label_efficiency.run(label_efficiency.parse([*given, "--strategies", *ARMS.values()]))
         except SystemExit as missing:

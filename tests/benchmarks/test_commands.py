@@ -89,3 +89,25 @@ def test_the_list_of_benchmarks(capsys):
 def test_an_unknown_benchmark():
     with pytest.raises(SystemExit, match="no benchmark 'speed'"):
         main(["speed"])
+
+
+@pytest.mark.slow  # ten arms, and a VAE
+def test_rivals_print_what_a_later_call_reads(tmp_path, capsys):
+    pytest.importorskip("skactiveml")
+    options = ["rivals", "digits", "vowel", "--seeds", "2", "--max-epochs", "1", "--folder", str(tmp_path)]
+    main(options)
+    first = capsys.readouterr().out
+    assert "vowel is left out: There is no file vowel.npz" in first
+    rows = [line for line in first.splitlines() if line.startswith("| digits (VAE), 20 to 260 |")]
+    assert len(rows) == 2  # as soon as it is known, and in the table of all sets
+    assert rows[0].count("(") == 10  # the name, and nine intervals
+    written = (tmp_path / "rivals_digits.csv").read_bytes()
+    main(options)
+    assert capsys.readouterr().out == first
+    assert (tmp_path / "rivals_digits.csv").read_bytes() == written
+
+
+def test_rivals_know_their_sets(capsys):
+    with pytest.raises(SystemExit):
+        main(["rivals", "mnits"])
+    assert "there is no set mnits; there are mnist, digits, " in capsys.readouterr().err
