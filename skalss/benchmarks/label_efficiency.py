@@ -1,16 +1,15 @@
 """Label efficiency: strategies against random rows over paired seeds, accuracy by number of labels.
 
 An arm is written ``initial/strategy``, such as ``kmeans/mms``. ``/pseudo`` or ``/plain`` after it are for
-training with or without pseudo-labels, ``/start`` is for a network that starts from the weights of the latent
-model; a strategy alone starts and trains as the sampler does by default. Strategies of scikit-activeml are
+training with or without pseudo-labels; with ``/learned`` codes and first weights of the network come from a
+`ContrastiveLatent`, fitted to the pool once and kept in ``--learned``. A strategy alone starts and trains as the sampler does by default. Strategies of scikit-activeml are
 ``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust``, ``sk-probcover``, ``sk-maxherding`` and
 ``sk-dropquery``. ``uherding``, its start ``maxherding``, and ``refine`` are published rivals of the default.
 ``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between the published
 procedure, random rows and ``snn``.
 
 All arms share the network, the optimiser and the number of rows trained on; ``--sgd``, ``--cosine`` and
-``--augment`` train as the guide advises for photographs. ``--latent-file`` keeps the fitted latent model, for
-it to be fitted once. Labels that are real numbers are learned by a regressor, and scores are R². The runs are
+``--augment`` train as the guide advises for photographs. Labels that are real numbers are learned by a regressor, and scores are R². The runs are
 kept in a CSV file; the command, called again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
@@ -19,6 +18,7 @@ Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ LATENT = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "pseudo": {"pseudo_labels": "spread"},
     "plain": {"pseudo_labels": None},
-    "start": {"estimator__init_from_latent": True},
 }
 
 
@@ -88,25 +87,45 @@ def make_net(options: argparse.Namespace, regression: bool = False) -> NeuralNet
     return SelectiveNetClassifier(**{**net.get_params(deep=False), **fast})
 
 
-def arm_of(name: str) -> dict[str, Any]:
+def arm_of(name: str, X: np.ndarray, learned: Path | None) -> dict[str, Any]:
     """Read ``initial/strategy/setting`` into parameters of the sampler."""
     parts = name.split("/")
-    *initial, strategy = [part for part in parts if part not in SETTINGS]
+    *initial, strategy = [part for part in parts if part not in (*SETTINGS, "learned")]
     arm: dict[str, Any] = {"strategy": named_strategy(strategy)}
     if initial:
         arm["initial"] = named_strategy(initial[0])
+    if "learned" in parts:
+        arm |= {"latent_model": learned_model(X, learned), "estimator__init_from_latent": True}
     for part in parts:
         arm |= SETTINGS.get(part, {})
     return arm
 
 
-def make_latent(name: str, X: np.ndarray, file: Path | None) -> Any:
-    """Build the latent model that all arms share; with a file, read the fitted one, or fit and keep it."""
+def learned_model(X: np.ndarray, file: Path | None) -> FrozenEstimator:
+    """Read the contrastive model of the pool; fit and keep it where there is none yet."""
     if file is None:
-        return LATENT[name]()
+        sys.exit("An arm with /learned needs a file for what is learned: --learned cifar10.joblib")
     if not file.exists():
-        joblib.dump(LATENT[name]().fit(X), file)
+        joblib.dump(LATENT["contrastive"]().fit(X), file)
     return FrozenEstimator(joblib.load(file))
+
+
+def make_sampler(options: argparse.Namespace, X: np.ndarray, y: np.ndarray) -> AdaptiveLatentSampler:
+    """Build what all arms share."""
+    # As many rows in each training of each arm, and enough of them when there are few labels.
+    net = TaskNet(
+        make_net(options, y.dtype.kind == "f"),
+        min_epoch_rows=MIN_ROWS,
+        augment=ImageAugment() if options.augment else None,
+    )
+    return AdaptiveLatentSampler(
+        net,
+        LATENT[options.latent](),
+        n_initial=options.n_initial,
+        n_per_round=options.n_per_round,
+        max_labels=options.n_initial + options.rounds * options.n_per_round,
+        scoring=options.scoring,
+    )
 
 
 def table_of(summary: pd.DataFrame) -> str:
@@ -150,7 +169,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pool", type=int, default=None, help="take only so many rows")
     parser.add_argument("--net", choices=tuple(NETS), default="lenet")
     parser.add_argument("--latent", choices=tuple(LATENT), default="vae")
-    parser.add_argument("--latent-file", type=Path, default=None, help="where it is kept, and read from")
+    parser.add_argument("--learned", type=Path, default=None, help="file of the model of arms with /learned")
     parser.add_argument("--scoring", default=None, help="such as f1_macro; else accuracy or R²")
     parser.add_argument("--strategies", nargs="+", default=["auto", "mms", "kmeans/mms"])
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
@@ -177,25 +196,11 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
     """Run what is missing; return what `compare_strategies` does, with the size of the pool in its attrs."""
     torch.set_num_threads(1)
     X, y, X_test, y_test = load(options.data, options.pool)
-    regression = y.dtype.kind == "f"
-    sampler = AdaptiveLatentSampler(
-        # As many rows in each training of each arm, and enough of them when there are few labels.
-        TaskNet(
-            make_net(options, regression),
-            min_epoch_rows=MIN_ROWS,
-            augment=ImageAugment() if options.augment else None,
-        ),
-        make_latent(options.latent, X, options.latent_file),
-        n_initial=options.n_initial,
-        n_per_round=options.n_per_round,
-        max_labels=options.n_initial + options.rounds * options.n_per_round,
-        scoring=options.scoring,
-    )
     results = compare_strategies(
-        sampler,
+        make_sampler(options, X, y),
         X,
         y,
-        {name: arm_of(name) for name in options.strategies},
+        {name: arm_of(name, X, options.learned) for name in options.strategies},
         X_test=X_test,
         y_test=y_test,
         seeds=range(options.first_seed, options.first_seed + options.seeds),

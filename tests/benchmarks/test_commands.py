@@ -100,7 +100,8 @@ def test_rivals_print_what_a_later_call_reads(tmp_path, capsys):
     assert "vowel is left out: There is no file vowel.npz" in first
     rows = [line for line in first.splitlines() if line.startswith("| digits (VAE), 20 to 260 |")]
     assert len(rows) == 2  # as soon as it is known, and in the table of all sets
-    assert rows[0].count("(") == 10  # the name, and nine intervals
+    assert rows[0].count(" (") == 11  # the name, nine intervals, and the structure of the outlook
+    assert "| likely: near codes are of one class (structure 0." in rows[0]
     written = (tmp_path / "rivals_digits.csv").read_bytes()
     main(options)
     assert capsys.readouterr().out == first
