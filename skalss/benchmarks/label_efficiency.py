@@ -2,15 +2,16 @@
 
 An arm is written ``initial/strategy``, such as ``kmeans/mms``. ``/pseudo`` or ``/plain`` after it are for
 training with or without pseudo-labels; with ``/learned`` codes and first weights of the network come from a
-`ContrastiveLatent`, fitted to the pool once and kept in ``--learned``. A strategy alone starts and trains as the sampler does by default. Strategies of scikit-activeml are
-``sk-margin``, ``sk-badge``, ``sk-coreset``, ``sk-typiclust``, ``sk-probcover``, ``sk-maxherding`` and
-``sk-dropquery``. ``uherding``, its start ``maxherding``, and ``refine`` are published rivals of the default.
-``snn-one-step``, ``snn-climb``, ``snn-one-step-once-far`` and ``random-far`` stand between the published
-procedure, random rows and ``snn``.
+`ContrastiveLatent`, fitted to the pool once and kept in ``--learned``. A strategy alone starts and trains as
+the sampler does by default. Strategies of scikit-activeml are ``sk-margin``, ``sk-badge``, ``sk-coreset``,
+``sk-typiclust``, ``sk-probcover``, ``sk-maxherding`` and ``sk-dropquery``. ``uherding``, its start
+``maxherding``, and ``refine`` are published rivals of the default. ``snn-one-step``, ``snn-climb``,
+``snn-one-step-once-far`` and ``random-far`` stand between the published procedure, random rows and ``snn``.
 
 All arms share the network, the optimiser and the number of rows trained on; ``--sgd``, ``--cosine`` and
-``--augment`` train as the guide advises for photographs. Labels that are real numbers are learned by a regressor, and scores are R². The runs are
-kept in a CSV file; the command, called again, goes on where it stopped.
+``--augment`` train as the guide advises for photographs. Labels that are real numbers are learned by a
+regressor, and scores are R². The runs are kept in a CSV file; the command, called again, goes on where it
+stopped.
 
 Example: ``python -m skalss.benchmarks label-efficiency --data mnist --net lenet --strategies mms kmeans/mms``
 """

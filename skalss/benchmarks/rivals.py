@@ -5,9 +5,9 @@ score, with a 95 % interval over paired seeds. The last column is what a campaig
 chance to gain, before it asks for its second set of rows. Runs are kept in a CSV file for each set in the
 folder; the command, called again, goes on where it stopped.
 
-MNIST is read as `label-efficiency` reads it; `tables` and `encoded` write the files of most other sets. Vowel,
-Vehicle and Shuttle are those of the R package mlbench, with three quarters of each class in the pool. Sets
-whose file is missing are left out.
+MNIST is read as `label-efficiency` reads it; `tables` and `encoded` write the files of most other sets.
+Vowel, Vehicle and Shuttle are those of the R package mlbench, with three quarters of each class in the pool.
+Sets whose file is missing are left out.
 
 Example: ``python -m skalss.benchmarks rivals satellite letter --folder docs/results``
 """
