@@ -24,6 +24,7 @@ LATER: dict[str, object] = {
     "init_from_latent": False,
     "max_hubness": 1.0,
     "max_steps": None,
+    "min_right": 0.33,
     "rare_share": 0.0,
     "temperature": 4.0,
     "vectorizer": "auto",

@@ -37,6 +37,7 @@ from ..utils.ties import ranked
 _SCALE_NEIGHBOR = 7  # its distance is the scale around a row
 _BALANCES = (0.0, 0.5, 1.0)  # powers of the number of labels of a class that what it spreads is divided by
 _N_FOLDS = 5
+_FEWEST = 10  # held-out labels, to say that few are guessed right
 _N_COMPONENTS = 50  # of the labelled rows, for a logistic regression that takes a fraction of a second
 
 
@@ -75,8 +76,8 @@ class LabelSpreader(BaseEstimator):
     Where the codes do not keep classes apart, all labels reach all rows, none stands out, and there are no
     pseudo-labels. Nor are there any where spreading is worse than a logistic regression on the
     labelled rows, by labels held out in five-fold cross-validation: then the codes lose what tells classes
-    apart. Whether a class with many labels counts as much as one with few, or by their number, is chosen over
-    the same folds.
+    apart. Nor are there any where it guesses few of them right: then most pseudo-labels are wrong. Whether a
+    class with many labels counts as much as one with few, or by their number, is chosen over the same folds.
 
     Parameters
     ----------
@@ -95,6 +96,9 @@ class LabelSpreader(BaseEstimator):
         Least `PseudoLabels.structure` at which there are pseudo-labels.
     only_if_not_worse : bool, default=True
         Whether there are pseudo-labels only where spreading is no worse than a logistic regression.
+    min_right : float, default=0.33
+        Of the held-out labels that the commonest class does not guess, how many more spreading must get right
+        than that guess does: 0 none, 1 all.
     max_hubness : float, default=1.0
         Largest `Geometry.hubness` of the codes at which a campaign spreads labels: where some rows are
         neighbours of nearly all, the edges say little of classes. Features of pretrained encoders have such
@@ -128,6 +132,7 @@ class LabelSpreader(BaseEstimator):
         min_structure: float = 0.05,
         only_if_not_worse: bool = True,
         max_hubness: float = 1.0,
+        min_right: float = 0.33,
     ):
         self.n_rows = n_rows
         self.n_neighbors = n_neighbors
@@ -137,6 +142,7 @@ class LabelSpreader(BaseEstimator):
         self.min_structure = min_structure
         self.only_if_not_worse = only_if_not_worse
         self.max_hubness = max_hubness
+        self.min_right = min_right
 
     def check(self) -> None:
         """Refuse wrong parameters before anything is trained.
@@ -147,7 +153,7 @@ class LabelSpreader(BaseEstimator):
         """
         for name in ("n_rows", "n_neighbors"):
             check_positive_int(name, getattr(self, name))
-        for name in ("alpha", "keep", "until", "min_structure"):
+        for name in ("alpha", "keep", "until", "min_structure", "min_right"):
             check_share(name, getattr(self, name))
         check_flag("only_if_not_worse", self.only_if_not_worse)
         check_number("max_hubness", self.max_hubness, zero=True)
@@ -188,7 +194,8 @@ class LabelSpreader(BaseEstimator):
         -------
         pseudo_labels : PseudoLabels
             The most confident rows; none that no label reached, and none at all where there is one class,
-            less structure than `min_structure`, or a logistic regression is better.
+            less structure than `min_structure`, held-out labels are guessed badly, or a logistic regression
+            is better.
         """
         rng = checked_random_state(random_state)
         codes_labeled, codes = checked_codes("codes_labeled", codes_labeled), checked_codes("codes", codes)
@@ -218,6 +225,10 @@ class LabelSpreader(BaseEstimator):
             return _none(y, structure, f"the codes do not keep the classes apart: {fault}")
         folds = _deal(numbers)
         balance, right = self._choose_balance(graph, numbers, n_classes, folds)
+        beyond = _beyond_the_commonest(right, numbers)
+        if beyond < float(self.min_right):
+            fault = f"{beyond:.2f} < {float(self.min_right):g} beyond the commonest class"
+            return _none(y, structure, f"held-out labels are guessed badly: {fault}")
         if self.only_if_not_worse and rows_labeled is not None:
             theirs = _right_by_regression(rows_labeled, numbers, folds)
             # In doubt none: a network that started on wrong labels loses more than it gains from right ones.
@@ -309,6 +320,19 @@ def _right_by_regression(rows: Any, numbers: np.ndarray, folds: np.ndarray) -> n
             guess = model.predict(found[out])
         right[out] = guess == numbers[out]
     return right
+
+
+def _beyond_the_commonest(right: np.ndarray, numbers: np.ndarray) -> float:
+    """Return how far guesses close the gap between naming the commonest class and being always right.
+
+    A class with one label cannot be guessed where that is held out. With few other labels nothing is known.
+    """
+    counts = np.bincount(numbers)
+    asked = counts[numbers] > 1
+    n, commonest = int(asked.sum()), int(counts.max())
+    if n < _FEWEST or n == commonest:
+        return 1.0
+    return (int(right[asked].sum()) - commonest) / (n - commonest)
 
 
 def _balance(reach: np.ndarray, numbers: np.ndarray, power: float) -> np.ndarray:
