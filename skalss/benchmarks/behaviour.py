@@ -219,7 +219,7 @@ def decoded_rows() -> Report:
 def text_labels() -> Report:
     """Take text labels and named rows of a table, with pseudo-labels."""
     columns = [f"pixel {i}" for i in range(X.shape[1])]
-    spreader = LabelSpreader(only_if_not_worse=False, min_structure=0.0)
+    spreader = LabelSpreader(only_if_not_worse=False, min_structure=0.0, min_right=0.0)
     sampler = make(strategy="margin", pseudo_labels=spreader, max_labels=120)
     names = np.array([f"class {i}" for i in range(10)])[Y]
     sampler.fit(pd.DataFrame(X, columns=columns), names, sample_id=[f"row {i}" for i in range(len(X))])

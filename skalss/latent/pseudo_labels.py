@@ -97,8 +97,8 @@ class LabelSpreader(BaseEstimator):
     only_if_not_worse : bool, default=True
         Whether there are pseudo-labels only where spreading is no worse than a logistic regression.
     min_right : float, default=0.33
-        Of the held-out labels that the commonest class does not guess, how many more spreading must get right
-        than that guess does: 0 none, 1 all.
+        How far spreading must close the gap between naming the commonest class and guessing every held-out
+        label; it is not looked at with 0, or with fewer than ten labels.
     max_hubness : float, default=1.0
         Largest `Geometry.hubness` of the codes at which a campaign spreads labels: where some rows are
         neighbours of nearly all, the edges say little of classes. Features of pretrained encoders have such
@@ -226,7 +226,7 @@ class LabelSpreader(BaseEstimator):
         folds = _deal(numbers)
         balance, right = self._choose_balance(graph, numbers, n_classes, folds)
         beyond = _beyond_the_commonest(right, numbers)
-        if beyond < float(self.min_right):
+        if self.min_right and beyond < float(self.min_right):
             fault = f"{beyond:.2f} < {float(self.min_right):g} beyond the commonest class"
             return _none(y, structure, f"held-out labels are guessed badly: {fault}")
         if self.only_if_not_worse and rows_labeled is not None:

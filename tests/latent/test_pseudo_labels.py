@@ -149,6 +149,23 @@ def test_min_structure_decides():
         assert found.structure == pytest.approx(structure)
 
 
+def test_labels_that_are_guessed_badly_are_not_spread():
+    """Two clear clusters, of which the second holds five classes."""
+    Z, y = blobs((0, 0), (6, 0))
+    y[1::2] = np.random.default_rng(0).integers(1, 6, size=100)
+    labelled = np.concatenate([np.arange(0, 20, 2), np.arange(1, 61, 2)])
+    found, _ = spread(Z, y, labelled)
+    assert len(found.rows) == 0
+    assert found.reason.startswith("held-out labels are guessed badly: ")
+    assert len(spread(Z, y, labelled, LabelSpreader(min_right=0.0))[0].rows) > 0
+
+
+def test_few_labels_are_spread_without_a_look_at_how_well():
+    Z, y = blobs((0, 0), (4, 0))
+    y[:9] = np.arange(9) // 2  # pairs, and one alone: nothing that is held out can be guessed
+    assert "guessed badly" not in spread(Z, y, np.arange(9))[0].reason
+
+
 def test_one_class_alone_says_nothing():
     Z, _ = blobs((0, 0), (4, 0))
     found = LabelSpreader().spread(Z[:3], np.array(["a"] * 3), Z[3:])

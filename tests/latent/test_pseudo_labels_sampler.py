@@ -131,7 +131,7 @@ def test_a_campaign_compares_with_its_rows():
 
     sampler = make_sampler(latent_model=Noise(8, random_state=0), max_labels=80, n_per_round=30)
     assert fit(sampler).history_["n_pseudo"].tolist() == [0, 0, 0, 0]
-    sampler.set_params(pseudo_labels=LabelSpreader(only_if_not_worse=False))
+    sampler.set_params(pseudo_labels=LabelSpreader(only_if_not_worse=False, min_right=0.0))
     assert (fit(sampler).history_["n_pseudo"].iloc[1:] > 0).all()
 
 
