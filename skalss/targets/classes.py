@@ -159,7 +159,13 @@ class Classes(BaseTarget):
             if len({isinstance(label, str) for label in y.tolist()}) > 1:
                 raise ValueError("y must hold labels that are all text or all numbers, got both.")
             y = np.array(y.tolist())
-        check_classification_targets(y)
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} To learn values, pass a regressor as estimator, such as "
+                "skalss.nets.net_regressor(); to learn classes, give labels that are text or whole numbers."
+            ) from error
 
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return labels as an array of the classes' dtype, where it is known."""
