@@ -12,6 +12,7 @@ BENCHMARKS = {
     "badge": "BADGE's choice of rows against scikit-activeml's",
     "behaviour": "what fixed seeds do, to hold a change against the state before it",
     "campaign-rounds": "training of a round against a torch loop written by hand",
+    "codes": "what codes of latent models know of classes: a linear probe on few labels",
     "csv-edits": "CSV files of ledgers as people and spreadsheet programs edit them: answers lost",
     "encoded": "pools of codes from pretrained encoders, as files that label-efficiency reads",
     "first-round": "seconds before the first question: a pool of a million rows against a tenth of it",

@@ -12,6 +12,7 @@ TINY = {
     "augment": ["--rows", "20", "--batch-sizes", "10", "--repeats", "1"],
     "badge": ["--rows", "500", "--features", "8", "--queries", "10", "--repeats", "1"],
     "campaign-rounds": ["--data", "random", "--labels", "40", "--epochs", "2", "--repeats", "1"],
+    "codes": ["--models", "pca", "--labels", "30", "60", "--seeds", "2"],
     "csv-edits": ["--files", "10"],
     "first-round": ["--rows", "300", "600", "--features", "6", "--repeats", "1"],
     "label-efficiency": [
