@@ -53,7 +53,7 @@ LATENT = {
     "pca": lambda: LinearLatent(16, random_state=0),
     "rows": PretrainedLatent,
     "scaled": StandardScaler,
-    "contrastive": lambda: ContrastiveLatent(max_epochs=60, max_steps=100_000, random_state=0, verbose=1),
+    "contrastive": lambda: ContrastiveLatent(max_epochs=60, max_steps=100_000, random_state=0),
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "pseudo": {"pseudo_labels": "spread"},

@@ -162,13 +162,21 @@ def _checked(vectorizer: Any, found: Any, n_rows: int, name: str) -> Any:
         )
     if isinstance(found, pd.DataFrame):
         found = _as_floats(found)
-    numbers = check_array(
-        to_host(found),
-        accept_sparse="csr",
-        allow_nd=True,
-        input_name=f"What the vectorizer returned for {name}",
-        estimator=type(vectorizer).__name__,
-    )
+    try:
+        numbers = check_array(
+            to_host(found),
+            accept_sparse="csr",
+            allow_nd=True,
+            input_name=f"What the vectorizer returned for {name}",
+            estimator=type(vectorizer).__name__,
+        )
+    except ValueError as error:
+        if "NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"{str(error).splitlines()[0]} Let it return finite numbers; behind a transformer SimpleImputer() "
+            "fills the gaps: vectorizer=make_pipeline(transformer, SimpleImputer())."
+        ) from error
     if numbers.shape[0] != n_rows:
         raise ValueError(
             f"The vectorizer returned {numbers.shape[0]} rows for {n_rows} of {name}; it must return one "

@@ -132,7 +132,7 @@ def test_a_callable_is_shared_and_gets_the_rows():
     [
         (lambda rows: np.zeros(len(rows)), "Expected 2D"),
         (lambda rows: np.zeros((len(rows) - 1, 2)), "must return one for each"),
-        (lambda rows: np.full((len(rows), 2), np.nan), "What the vectorizer returned for X"),
+        (lambda rows: np.full((len(rows), 2), np.nan), "What the vectorizer returned for X .*SimpleImputer"),
         (lambda rows: None, "must return an array"),
         (TfidfVectorizer, "Pass an instance"),
         ("tfidf", "must be 'auto'"),
