@@ -174,8 +174,8 @@ def _checked(vectorizer: Any, found: Any, n_rows: int, name: str) -> Any:
         if "NaN" not in str(error):
             raise
         raise ValueError(
-            f"{str(error).splitlines()[0]} Let it return finite numbers; behind a transformer SimpleImputer() "
-            "fills the gaps: vectorizer=make_pipeline(transformer, SimpleImputer())."
+            f"{str(error).splitlines()[0]} Let it return finite numbers; behind a transformer "
+            "SimpleImputer() fills gaps: vectorizer=make_pipeline(transformer, SimpleImputer())."
         ) from error
     if numbers.shape[0] != n_rows:
         raise ValueError(
