@@ -43,11 +43,14 @@ def first_sentences(part):
         ):
             continue
         paragraphs = [" ".join(text.split()) for text in documented.split("\n\n")]
-        found.update([text for text in paragraphs[:2] if " " in text and "(" not in text.split(" ")[0]][:1])
+        # The first one may be the signature.
+        sentences = [text for text in paragraphs[:2] if "(" not in text.split(" ")[0]]
+        found.update(text for text in sentences[:1] if " " in text)
     return sorted(found)
 
 
-parts = ["stats", "special", "signal", "linalg", "optimize", "ndimage", "sparse", "interpolate", "spatial"]
+parts = ["stats", "special", "signal", "linalg", "optimize"]
+parts += ["ndimage", "sparse", "interpolate", "spatial"]
 sentences = {part: first_sentences(part) for part in parts}
 texts = np.array([text for part in parts for text in sentences[part]])
 topics = np.array([part for part in parts for _ in sentences[part]])
