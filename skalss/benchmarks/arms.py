@@ -29,12 +29,8 @@ SKACTIVEML: dict[str, tuple[str, dict[str, Any], str, int | None]] = {
     "sk-coreset": ("CoreSet", {}, "features", 10_000),
     "sk-typiclust": ("TypiClust", {}, "codes", 10_000),
     "sk-probcover": ("ProbCover", {}, "codes", 10_000),
-    "sk-maxherding": (
-        "MaxHerding",
-        {"metric_dict": {"gamma": 1.0}},
-        "codes",
-        4000,
-    ),  # a width of 1, as published
+    # A width of 1, as published.
+    "sk-maxherding": ("MaxHerding", {"metric_dict": {"gamma": 1.0}}, "codes", 4000),
     "sk-dropquery": ("DropQuery", {}, "codes", 10_000),
 }
 _ONE_STEP = {"step": 1.0, "n_steps": 1, "stop_at_flip": False}

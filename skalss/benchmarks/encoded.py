@@ -28,6 +28,7 @@ from sklearn.model_selection import train_test_split
 
 from ..latent import PretrainedLatent
 from .common import load_data
+from .tables import write_table
 
 TOPICS = (
     *("art", "computers", "definitions", "food", "law"),
@@ -107,10 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 arrays = split(encode_texts(texts) if name == "texts" else count_words(texts), y)
         except (ImportError, OSError) as error:
             sys.exit(f"{error}. The text at the top of {Path(__file__).name} says what it needs.")
-        options.folder.mkdir(parents=True, exist_ok=True)
-        path = options.folder / f"{name}.npz"
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-        print(f"{path}: pool of {arrays['X_train'].shape}, test set of {arrays['X_test'].shape}")
+        write_table(options.folder, name, arrays)
 
 
 if __name__ == "__main__":

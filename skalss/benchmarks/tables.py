@@ -157,6 +157,14 @@ def _texts(data) -> list[str]:
     return [name for name in data if data[name].dtype.kind not in "iufb"]
 
 
+def write_table(folder: Path, name: str, arrays: dict[str, np.ndarray]) -> None:
+    """Write the file of a table, in a folder that is made where it is missing, and say so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.npz"
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    print(f"{path}: pool of {arrays['X_train'].shape}, test set of {arrays['X_test'].shape}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """List the tables, or write the files of those that are named."""
     parser = argparse.ArgumentParser(
@@ -182,10 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             arrays = make_table(name)
         except OSError as error:
             sys.exit(str(error))
-        options.folder.mkdir(parents=True, exist_ok=True)
-        path = options.folder / f"{name}.npz"
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-        print(f"{path}: pool of {arrays['X_train'].shape}, test set of {arrays['X_test'].shape}")
+        write_table(options.folder, name, arrays)
 
 
 if __name__ == "__main__":
