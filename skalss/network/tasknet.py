@@ -19,7 +19,7 @@ from skorch.dataset import Dataset
 from torch import Tensor, nn
 
 from ..nets import net_classifier
-from ..targets import TARGETS, BaseTarget, check_target, make_target, target_of_task
+from ..targets import TARGETS, BaseTarget, check_target, make_target, output_kind, target_of_task
 from ..utils.batchnorm import single_rows
 from ..utils.checks import (
     check_callable,
@@ -70,6 +70,8 @@ from .skorch_net import (
     prepare_net,
     probabilities,
     run_plain,
+    trains_each_output,
+    tried_output,
 )
 from .starting import start_module, start_weights
 from .tags import copy_task_tags
@@ -345,7 +347,7 @@ class TaskNet(BaseEstimator):
             converted_split(self.net_, self._held_out),
             single_rows(plain_module(self.net_)),
             drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
-            augmenting(self.net_, self.augment, self.device_),
+            augmenting(self.net_, self.augment, self.device_, maps=self.target_.is_map),
         ):
             self.net_.partial_fit(*drawn, **fit_params)
 
@@ -401,6 +403,26 @@ class TaskNet(BaseEstimator):
                     trial._train(X, y, pseudo, weights, epochs=1)
                 trial.predict(X[:2])
         return trial
+
+    def suggested_target(self, row_shape: tuple[int, ...]) -> BaseTarget | None:
+        """Return the kind of y that the module's output suits, where nobody says and there are no labels yet.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+
+        Returns
+        -------
+        target : BaseTarget or None
+            None where the module cannot be tried.
+        """
+        net = net_classifier() if self.estimator is None else self.estimator
+        shape, given = tried_output(net, row_shape)
+        if shape is None:
+            return None
+        target = output_kind(shape, values=make_target(self).numeric, independent=trains_each_output(net))
+        # A width that was tried, and not given, says nothing.
+        return target if target.is_map or target.independent or given else None
 
     @property
     def abilities(self) -> frozenset[str]:
