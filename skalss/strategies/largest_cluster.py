@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..utils.checks import check_choice, check_positive_int
 from ..utils.tensors import as_tensor
@@ -12,7 +15,8 @@ from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
 
-SPACES = ("auto", "features", "codes")
+SPACES = ("auto", "gradients", "features", "codes")
+WIDE = 128  # columns
 
 
 class LargestClusterStrategy(BaseStrategy):
@@ -52,10 +56,10 @@ class LargestClusterStrategy(BaseStrategy):
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
-        """Only the network's features need labels."""
+        """Codes alone need no labels."""
         if self.space == "codes":
             return frozenset()
-        return frozenset({"labels", "features"} if self.space == "features" else {"labels"})
+        return frozenset({"labels"} if self.space == "auto" else {"labels", self.space})
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
@@ -64,7 +68,13 @@ class LargestClusterStrategy(BaseStrategy):
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Whether distances are taken between codes."""
-        return self.space == "codes" or (self.space == "auto" and "features" not in abilities)
+        return self._where(abilities.__contains__) == "codes"
+
+    def _where(self, can: Callable[[str], bool]) -> str:
+        """Return the space that distances are taken in."""
+        if self.space != "auto":
+            return self.space
+        return next((space for space in ("gradients", "features") if can(space)), "codes")
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows.
@@ -81,10 +91,13 @@ class LargestClusterStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        if self.space == "codes" or (self.space == "auto" and not snapshot.network.can("features")):
+        space = self.space if self.space == "codes" else self._where(snapshot.network.can)
+        if space == "codes":
             points, centres = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
-        else:
+        elif space == "features":
             points, centres = snapshot.network.features(some), snapshot.network.labeled_features()
+        else:
+            points, centres = snapshot.network.gradients(some), snapshot.network.labeled_gradients()
         chosen, gaps = farthest_of_largest(points, centres, n, snapshot.random_state, device=snapshot.device)
         return Candidates(rows=some[chosen], scores=gaps)
 
@@ -114,34 +127,53 @@ def farthest_of_largest(
     gaps : float array of shape (n,)
         Distance of each from its centre when it was chosen.
     """
-    # Not every accelerator has float64.
-    dtype = torch.float64 if torch.device(device).type == "cpu" else torch.float32
-    rows, middles = (as_tensor(np.asarray(part), device).to(dtype) for part in (points, centres))
+    rows, middles = _centred(points, centres, device)
+    norms = rows.square().sum(dim=1)
+    # Of a squared distance: what is below it is that of two copies.
+    rounding = ROUNDING**2 if rows.dtype == torch.float64 else ROUNDING
+
+    def squares_to(row: Tensor, norm: Tensor) -> Tensor:
+        both = norms + norm
+        found = torch.addmv(both, rows, row, alpha=-2)
+        return found.masked_fill_(found < rounding * both, 0.0)
+
     if len(middles):
         gaps, own = torch.cdist(rows, middles).min(dim=1)
         squares = gaps.square()
+        squares.masked_fill_(squares < rounding * norms, 0.0)
     else:
         own = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         squares = torch.full((len(rows),), torch.inf, dtype=rows.dtype, device=rows.device)
     n_centres = max(1, len(middles))
-    # Of the squared distance of two copies.
-    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
+    tie = float(rounding * norms.max()) if n else 0.0
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
-        if torch.isinf(squares[0]):
-            from_mean = (rows - rows.mean(dim=0)).square().sum(dim=1)
-            far = one_of_largest(-from_mean, random_state, rounding=rounding)
+        if i == 0 and not len(middles):
+            far = one_of_largest(-norms, random_state, rounding=tie)  # rows are centred at their mean
         else:
             # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
             sizes = torch.zeros(n_centres + i, dtype=rows.dtype, device=rows.device)
             sizes.index_add_(0, own, squares)
             inside = (own == one_of_largest(sizes, random_state)) & free & (squares > 0)
             allowed = torch.where(inside if inside.any() else free, squares, -torch.inf)
-            far = one_of_largest(allowed, random_state, rounding=rounding)
+            far = one_of_largest(allowed, random_state, rounding=tie)
         chosen[i], found[i] = far, float(squares[far].sqrt())
         free[far] = False
-        new = (rows - rows[far]).square().sum(dim=1)
+        new = squares_to(rows[far], norms[far])
         nearer = new < squares
         squares, own = torch.where(nearer, new, squares), torch.where(nearer, n_centres + i, own)
     return chosen, found
+
+
+def _centred(points: np.ndarray, centres: np.ndarray, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Return points and centres less the mean of the points, which spares their distances digits.
+
+    Wide float32 points stay float32; the few columns of others cost nothing in float64, where there is that.
+    """
+    rows, middles = (as_tensor(np.asarray(part), device) for part in (points, centres))
+    exact = rows.shape[1] < WIDE or rows.dtype != torch.float32
+    dtype = torch.float64 if exact and torch.device(device).type == "cpu" else torch.float32
+    rows, middles = rows.to(dtype), middles.to(dtype)
+    mean = rows.mean(dim=0)
+    return rows - mean, middles - mean
