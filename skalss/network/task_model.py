@@ -100,9 +100,7 @@ class TaskModel(Protocol):
     def head_weight(self) -> np.ndarray:
         """Return the weights of the last linear layer."""
 
-    def gradients(
-        self, X: ArrayLike, n_components: int = 512, *, random_state: Any = 0
-    ) -> np.ndarray:
+    def gradients(self, X: ArrayLike, n_components: int = 512, *, random_state: Any = 0) -> np.ndarray:
         """Return sketched gradients of the output with respect to the weights."""
 
     def loss_gradient(

@@ -389,7 +389,7 @@ class TaskNet(BaseEstimator):
 
     @property
     def abilities(self) -> frozenset[str]:
-        """What a strategy may ask: "logits", "gradient", "features" of the last layer, sketched "gradients"."""
+        """What a strategy may ask for: see `TaskModel`."""
         found = {"logits", "gradient"} | ({"features"} if self.head_name_ is not None else set())
         return frozenset(found | ({"gradients"} if self._has_gradients() else set()))
 

@@ -129,38 +129,33 @@ def farthest_of_largest(
     """
     rows, middles = _centred(points, centres, device)
     norms = rows.square().sum(dim=1)
-    # Of a squared distance: what is below it is that of two copies.
-    rounding = ROUNDING**2 if rows.dtype == torch.float64 else ROUNDING
-
-    def squares_to(row: Tensor, norm: Tensor) -> Tensor:
-        both = norms + norm
-        found = torch.addmv(both, rows, row, alpha=-2)
-        return found.masked_fill_(found < rounding * both, 0.0)
-
+    # A squared distance below it is that of a copy.
+    copies = 2 * (ROUNDING**2 if rows.dtype == torch.float64 else ROUNDING) * norms
     if len(middles):
         gaps, own = torch.cdist(rows, middles).min(dim=1)
         squares = gaps.square()
-        squares.masked_fill_(squares < rounding * norms, 0.0)
+        squares.masked_fill_(squares < copies, 0.0)
     else:
         own = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         squares = torch.full((len(rows),), torch.inf, dtype=rows.dtype, device=rows.device)
     n_centres = max(1, len(middles))
-    tie = float(rounding * norms.max()) if n else 0.0
+    rounding = float(copies.max()) if n else 0.0
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
         if i == 0 and not len(middles):
-            far = one_of_largest(-norms, random_state, rounding=tie)  # rows are centred at their mean
+            far = one_of_largest(-norms, random_state, rounding=rounding)  # nearest to the mean
         else:
-            # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
             sizes = torch.zeros(n_centres + i, dtype=rows.dtype, device=rows.device)
             sizes.index_add_(0, own, squares)
-            inside = (own == one_of_largest(sizes, random_state)) & free & (squares > 0)
-            allowed = torch.where(inside if inside.any() else free, squares, -torch.inf)
-            far = one_of_largest(allowed, random_state, rounding=tie)
+            largest = one_of_largest(sizes, random_state)
+            # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
+            inside = (own == largest) & (squares > 0) if sizes[largest] > 0 else free
+            far = one_of_largest(torch.where(inside, squares, -torch.inf), random_state, rounding=rounding)
         chosen[i], found[i] = far, float(squares[far].sqrt())
         free[far] = False
-        new = squares_to(rows[far], norms[far])
+        new = torch.addmv(norms + norms[far], rows, rows[far], alpha=-2)
+        new.masked_fill_(new < copies, 0.0)
         nearer = new < squares
         squares, own = torch.where(nearer, new, squares), torch.where(nearer, n_centres + i, own)
     return chosen, found

@@ -62,9 +62,8 @@ class NetworkView:
         self._seed: int | None = None  # of the projections of gradients
         self.n_rows = 0
 
-    @property
     def model(self) -> TaskModel:
-        """The trained model itself. What a strategy has it do is not counted in `n_rows`."""
+        """Return the trained model itself; what a strategy has it do is not counted in `n_rows`."""
         return self._train()
 
     def can(self, ability: str) -> bool:
