@@ -133,12 +133,12 @@ def _recording(module: nn.Module) -> Iterator[list[_Call]]:
     here, calls = threading.get_ident(), list[_Call]()
 
     def hook_of(name: str) -> Callable[..., Tensor | None]:
-        def hook(layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor | None:
-            if threading.get_ident() != here:
+        # Keywords are left out: torch would look them up once more while another thread takes its hook away.
+        def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            if threading.get_ident() != here or not inputs:
                 return None
-            inputs = args[0] if args else kwargs["input"]
             probe = torch.zeros_like(output, requires_grad=True)
-            calls.append(_Call(name, layer, inputs.detach(), probe))
+            calls.append(_Call(name, layer, inputs[0].detach(), probe))
             return output + probe
 
         return hook
@@ -146,7 +146,7 @@ def _recording(module: nn.Module) -> Iterator[list[_Call]]:
     with ExitStack() as stack:
         for name, layer in module.named_modules():
             if isinstance(layer, _LAYERS) and layer.weight.requires_grad:
-                stack.callback(layer.register_forward_hook(hook_of(name), with_kwargs=True).remove)
+                stack.callback(layer.register_forward_hook(hook_of(name)).remove)
         yield calls
 
 
