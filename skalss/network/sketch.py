@@ -2,12 +2,12 @@
 
 Of a layer with inputs x and signals s (the gradient of the output with respect to what the layer returns) the
 gradient with respect to its weights is the sum of the outer products of s and x over the positions where the
-layer runs, such as the pixels of an image; that of its biases is the sum of s. The sketch of an outer product
-is (x · R1) ⊙ (s · R2), where R1 and R2 are drawn at random: its inner products are those of the gradients in
-the mean over draws. Here R1 and R2 are count sketches in the frequency domain (TensorSketch), which a fast
-Fourier transform multiplies by in a fraction of the time that Gaussian ones take. Where the gradient of a
-layer is small, it is summed up over positions as it is, and count-sketched. Each layer has draws of its own,
-so the sum of the sketches of all layers is a sketch of all gradients.
+layer runs, such as the pixels of an image; biases have an input that is always 1. The sketch of an outer
+product is (x · R1) ⊙ (s · R2), where R1 and R2 are drawn at random: its inner products are those of the
+gradients in the mean over draws. Here R1 and R2 are count sketches in the frequency domain (TensorSketch),
+which a fast Fourier transform multiplies by in a fraction of the time that Gaussian ones take. Where the
+gradient of a layer is small, it is summed up over positions as it is, and count-sketched. Each layer has draws
+of its own, so the sum of the sketches of all layers is a sketch of all gradients.
 
 An output of several numbers is multiplied by random signs v first, the same for all rows: with the Jacobians
 J and J' of two rows, the mean of the product of vᵀ J and vᵀ J' over signs is the sum of the inner products of
@@ -242,8 +242,13 @@ class _Hash:
         self._signs = _signs(width, random_state).to(device)
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Sketch rows: (n, width) to (n, n_bins)."""
-        return values.new_zeros(len(values), self.n_bins).index_add_(1, self._bins, values * self._signs)
+        """Sketch rows: (n, width) to (n, n_bins); where the last column is missing, it is 1."""
+        given = values.shape[1]
+        found = values.new_zeros(len(values), self.n_bins)
+        found.index_add_(1, self._bins[:given], values * self._signs[:given])
+        if given < len(self._bins):
+            found[:, self._bins[-1]] += self._signs[-1]
+        return found
 
 
 def _signs(n: int, random_state: np.random.RandomState) -> Tensor:
@@ -259,8 +264,8 @@ def _sketched(
         flat = output.reshape(len(rows), -1).float()
         return (flat @ draws.signs(flat.shape[1], flat.device)).sum()
 
-    plain: Tensor | float = 0.0
-    spectrum: Tensor | float = 0.0
+    plain = torch.zeros(len(rows), draws.n_components, device=rows.device)
+    spectrum: Tensor | None = None
     times = dict.fromkeys(layouts, 0)
     for call, signal in _signals(net, rows, total):
         if call.name not in layouts or times[call.name] >= len(layouts[call.name]):
@@ -271,12 +276,12 @@ def _sketched(
             continue
         inputs, signal = (_by_row(part.float(), len(rows), layout) for part in (call.inputs, signal))
         formed, product = _sketch_layer(call.layer, inputs, signal, numbers[call.name], draws)
-        plain = plain + formed
-        spectrum = spectrum + product
-    if isinstance(spectrum, Tensor):
-        plain = plain + torch.fft.irfft(spectrum, draws.n_components)
-    if not isinstance(plain, Tensor):  # no signal
-        return np.zeros((len(rows), draws.n_components), dtype=np.float32)
+        if formed is not None:
+            plain += formed
+        if product is not None:
+            spectrum = product if spectrum is None else spectrum.add_(product)
+    if spectrum is not None:
+        plain += torch.fft.irfft(spectrum, draws.n_components)
     return as_numpy(plain)
 
 
@@ -291,12 +296,12 @@ def _by_row(values: Tensor, n_rows: int, layout: str) -> Tensor:
 
 def _sketch_layer(
     layer: Any, inputs: Tensor, signals: Tensor, number: int, draws: _Draws
-) -> tuple[Tensor | float, Tensor | float]:
+) -> tuple[Tensor | None, Tensor | None]:
     """Return the sketch of a layer's gradient: a part as it is, and a part in the frequency domain."""
     linear, m = isinstance(layer, nn.Linear), draws.n_components
     n_groups = 1 if linear else layer.groups
     n_out = (layer.out_features if linear else layer.out_channels) // n_groups
-    n_in = layer.weight[0].numel()
+    n_in, biased = layer.weight[0].numel(), layer.bias is not None
     n_positions = signals[0].numel() // (n_out * n_groups)
     form = n_groups > 1 or n_out * n_in <= m * (_FORMED_OF_MANY if n_positions > 1 else _FORMED)
     if form:
@@ -313,21 +318,29 @@ def _sketch_layer(
         # Now (n_runs, width, n_positions), where a row may have several runs.
         if form:
             x, s = (part.reshape(len(x) * n_groups, -1, part.shape[2]) for part in (x, s))
-            gradients = torch.bmm(s, x.transpose(1, 2)).view(n_rows, -1, n_groups * n_out * n_in).sum(dim=1)
+            # For a single position products are faster one by one.
+            gradients = torch.bmm(s, x.mT) if n_positions > 1 else s * x.mT
+            gradients = _summed(gradients.view(n_rows, -1, n_groups * n_out * n_in))
             found.append(draws.hash(number, "weight", gradients.shape[1], x.device)(gradients))
         else:
             of_x, of_s = (
-                torch.fft.rfft(draws.hash(number, role, width, x.device)(part.mT.reshape(-1, width)))
-                for role, width, part in (("inputs", n_in, x), ("signals", n_out, s))
+                torch.fft.rfft(draws.hash(number, role, width, x.device)(part.mT.reshape(-1, part.shape[1])))
+                for role, width, part in (("inputs", n_in + biased, x), ("signals", n_out, s))
             )
-            found.append((of_x * of_s).view(n_rows, -1, m // 2 + 1).sum(dim=1))
-    sketch, nothing = torch.cat(found), 0.0
-    biases: Tensor | float = nothing
-    if layer.bias is not None:
-        axis = -1 if linear else 2
-        sums = signals.movedim(axis, 1).flatten(2).sum(dim=2)
-        biases = draws.hash(number, "bias", sums.shape[1], sums.device)(sums)
-    return (sketch + biases, nothing) if form else (biases, sketch)
+            found.append(_summed((of_x * of_s).view(n_rows, -1, m // 2 + 1)))
+    sketch = found[0] if len(found) == 1 else torch.cat(found)
+    if not form:
+        return None, sketch
+    if biased:
+        sums = signals.movedim(-1 if linear else 2, 1).flatten(2)
+        sums = sums[..., 0] if sums.shape[2] == 1 else sums.sum(dim=2)
+        sketch = sketch + draws.hash(number, "bias", sums.shape[1], sums.device)(sums)
+    return sketch, None
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Add up the parts of each row: (n, n_parts, width) to (n, width)."""
+    return values[:, 0] if values.shape[1] == 1 else values.sum(dim=1)
 
 
 def _windows(layer: Any, images: Tensor) -> Tensor:
