@@ -6,8 +6,8 @@ layer runs, such as the pixels of an image; biases have an input that is always 
 product is (x · R1) ⊙ (s · R2), where R1 and R2 are drawn at random: its inner products are those of the
 gradients in the mean over draws. Here R1 and R2 are count sketches in the frequency domain (TensorSketch),
 which a fast Fourier transform multiplies by in a fraction of the time that Gaussian ones take. Where the
-gradient of a layer is small, it is summed up over positions as it is, and count-sketched. Each layer has draws
-of its own, so the sum of the sketches of all layers is a sketch of all gradients.
+gradient of a layer is small, it is summed up over positions as it is, and count-sketched. Each layer has
+draws of its own, so the sum of the sketches of all layers is a sketch of all gradients.
 
 An output of several numbers is multiplied by random signs v first, the same for all rows: with the Jacobians
 J and J' of two rows, the mean of the product of vᵀ J and vᵀ J' over signs is the sum of the inner products of
