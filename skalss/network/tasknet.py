@@ -22,6 +22,7 @@ from ..nets import net_classifier
 from ..targets import BaseTarget, make_target
 from ..utils.batchnorm import single_rows
 from ..utils.checks import (
+    LARGEST_WIDTH,
     check_callable,
     check_flag,
     check_positive_int,
@@ -619,7 +620,7 @@ class TaskNet(BaseEstimator):
         Holzmüller et al., arXiv:2203.09410.
         """
         X = self._check_rows(X)
-        check_positive_int("n_components", n_components)
+        check_positive_int("n_components", n_components, most=LARGEST_WIDTH)
         seed = int(checked_random_state(random_state).randint(2**31 - 1))
         pieces = chunks(len(X), chunk_rows(self._row_shape))
         batches = (rows for piece in pieces for rows in self._scaled(X[piece]).split(FORWARD_ROWS))
