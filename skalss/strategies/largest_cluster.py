@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.preprocessing import normalize
 from torch import Tensor
 
 from ..utils.checks import check_choice, check_positive_int
@@ -13,7 +14,7 @@ from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
 
-SPACES = ("auto", "gradients", "features", "codes")
+SPACES = ("auto", "gradients", "directions", "features", "codes")
 WIDE = 128  # columns
 
 
@@ -32,11 +33,13 @@ class LargestClusterStrategy(BaseStrategy):
     ----------
     n_candidates : int, default=2000
         Unlabelled rows drawn at random to choose from.
-    space : {"auto", "gradients", "features", "codes"}, default="auto"
+    space : {"auto", "gradients", "directions", "features", "codes"}, default="auto"
         Where distances are taken. ``"gradients"``: between sketched gradients of the network's output with
-        respect to the weights of all its layers, as published; see `TaskNet.gradients`. ``"features"``:
-        between inputs of its last linear layer. ``"codes"``: in the latent space, which needs no network.
-        ``"auto"``: gradients for values, features for classes; what the network has of the two, else codes.
+        respect to the weights of all its layers, as published; see `TaskNet.gradients`. ``"directions"``:
+        the same, each of length 1. ``"features"``: between inputs of its last linear layer. ``"codes"``: in
+        the latent space, which needs no network. ``"auto"``: for values, gradients, and directions where rows
+        have several axes, such as images; for classes, features. A network that lacks these serves with what
+        it has of gradients and features, else codes are compared.
 
     References
     ----------
@@ -59,7 +62,9 @@ class LargestClusterStrategy(BaseStrategy):
         """Codes alone need no labels."""
         if self.space == "codes":
             return frozenset()
-        return frozenset({"labels"} if self.space == "auto" else {"labels", self.space})
+        if self.space == "auto":
+            return frozenset({"labels"})
+        return frozenset({"labels", "features" if self.space == "features" else "gradients"})
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
@@ -92,6 +97,8 @@ class LargestClusterStrategy(BaseStrategy):
             points, centres = snapshot.network.features(some), snapshot.network.labeled_features()
         else:
             points, centres = snapshot.network.gradients(some), snapshot.network.labeled_gradients()
+            if space == "directions":
+                points, centres = normalize(points), normalize(centres)
         chosen, gaps = farthest_of_largest(points, centres, n, snapshot.random_state, device=snapshot.device)
         return Candidates(rows=some[chosen], scores=gaps)
 
@@ -101,7 +108,10 @@ class LargestClusterStrategy(BaseStrategy):
             return self.space
         # Class scores have a gradient each; of these a sketch has one random sum, and less than the features.
         order = ("features", "gradients") if snapshot.target.has_probabilities else ("gradients", "features")
-        return next((space for space in order if snapshot.network.can(space)), "codes")
+        found = next((space for space in order if snapshot.network.can(space)), "codes")
+        # A convolution adds up gradients over positions: they are long where an image is full, not where it
+        # is new.
+        return "directions" if found == "gradients" and snapshot.X.ndim > 2 else found
 
 
 def farthest_of_largest(

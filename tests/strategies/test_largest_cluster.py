@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
+from sklearn.preprocessing import normalize
 
 from skalss import AdaptiveLatentSampler, Campaign
 from skalss.nets import net_regressor
@@ -62,6 +63,7 @@ def test_without_a_label_the_middle_comes_first():
         ("classification", "auto", "features"),
         ("regression", "auto", "gradients"),
         ("classification", "gradients", "gradients"),
+        ("regression", "directions", "directions"),
         ("regression", "features", "features"),
         ("classification", "codes", "codes"),
     ],
@@ -76,7 +78,8 @@ def test_distances_are_taken_in_the_space(task, space, where, world_of):
         "features": lambda: tuple(world.network.features(world.X[i]) for i in (rows, labeled)),
         "gradients": lambda: (snapshot.network.gradients(rows), snapshot.network.labeled_gradients()),
     }
-    passes = {"codes": 0, "features": 1, "gradients": 3}[where]
+    points["directions"] = lambda: tuple(map(normalize, points["gradients"]()))
+    passes = {"codes": 0, "features": 1}.get(where, 3)
     assert snapshot.network.n_rows == passes * (len(rows) + len(labeled))
     assert candidates.rows.tolist() == rows[in_a_loop(*points[where](), 12)].tolist()
 
@@ -125,6 +128,21 @@ def test_a_network_with_one_of_two_spaces_is_asked_for_that(task, ability, world
     assert found.tolist() == same.tolist()
 
 
+def test_of_images_the_directions_of_gradients_are_compared(world_of):
+    world = world_of("regression")
+
+    class Network:
+        abilities = world.network.abilities
+
+        def gradients(self, X, *args, **kwargs):
+            return world.network.gradients(X.reshape(len(X), -1), *args, **kwargs)
+
+    images = world.X.reshape(-1, 1, 8, 8)
+    found = LargestClusterStrategy().query(world.snapshot(X=images, network=Network), 10).rows
+    same = LargestClusterStrategy(space="directions").query(world.snapshot(), 10).rows
+    assert found.tolist() == same.tolist()
+
+
 def test_wide_copies_are_chosen_only_when_nothing_else_is_left():
     """Wide rows are compared in float32, by sums whose rounding is larger than their differences."""
     rng = np.random.default_rng(0)
@@ -139,7 +157,7 @@ def test_wide_copies_are_chosen_only_when_nothing_else_is_left():
 def test_wrong_parameters():
     with pytest.raises(
         ValueError,
-        match=r"space must be one of \['auto', 'gradients', 'features', 'codes'\], got 'pixels'",
+        match=r"space must be one of \['auto', 'gradients', 'directions', 'features', 'codes'\], got 'pixels'",
     ):
         LargestClusterStrategy(space="pixels").check()
     with pytest.raises(ValueError, match="n_candidates must be a whole number of at least 1, got 0"):
