@@ -14,7 +14,7 @@ from ..utils.progress import track, track_chunks
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 from .latent_view import Edited, LatentView
 
-GRADIENT_COMPONENTS = 256  # of 512, as published, LCMD chose no better on seven tables, in twice the time
+GRADIENT_COMPONENTS = 256  # with 512, as published, LCMD chose no better on the tables
 LABELED_ROWS = 2000  # with more, so many are drawn at random: a round looks at no more with the network
 
 
