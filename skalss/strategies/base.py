@@ -55,8 +55,8 @@ class BaseStrategy(BaseEstimator):
         The tasks it serves: ``"classification"``, ``"regression"`` or both.
     needs : set of str
         What it cannot do without: ``"labels"``, and abilities of the network, ``"logits"``, ``"features"``,
-        ``"gradient"`` or ``"gradients"``; see `TaskModel`. One that needs nothing can choose the first rows. A network without
-        what is needed is refused before the first question.
+        ``"gradient"`` or ``"gradients"``; see `TaskModel`. One that needs nothing can choose the first rows.
+        A network without what is needed is refused before the first question.
     generates_points : bool
         Whether it asks for points that are not in the pool.
     """
