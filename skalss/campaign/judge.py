@@ -68,7 +68,8 @@ class Judge:
     def choose_by(self, network: TaskModel | None, line: HistoryLine) -> None:
         """Keep the network that chose a batch until the answers are there: it has not seen them."""
         self.control.choose_by(network, line)
-        self._asked_of = None if network is None else (network, line.round)
+        looked_at = network is not None and self.pool.target.numeric
+        self._asked_of = (network, line.round) if looked_at and network is not None else None
 
     @property
     def looks_at_each_round(self) -> bool:

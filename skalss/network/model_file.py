@@ -161,7 +161,7 @@ def _kind(net: NeuralNet) -> str | None:
 
 
 def _given_net(model: TaskNet) -> NeuralNet:
-    """Return the net as the user made it: what a prediction is made by may have been set for the kind of y."""
+    """Return the net as the user made it: its predictions may have been set for the kind of y."""
     return net_classifier() if model.estimator is None else model.estimator
 
 
