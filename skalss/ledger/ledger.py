@@ -208,7 +208,7 @@ class Ledger:
         store = self._open()
         entries = csv_file.read(path)
         with store.writing() as book:
-            answers = CsvAnswers(entries, store, book, annotator)
+            answers = CsvAnswers(entries, store, book, annotator, Path(path).parent)
             n_recorded = answers.record()
             for why, ids in answers.notes.items():
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
