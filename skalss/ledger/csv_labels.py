@@ -56,8 +56,10 @@ class LabelReader:
         allowed = [target.written_as] if target.written_as else list(TYPES)
         if kind and kind not in allowed:
             raise entry.refuse(f"the type {kind!r} is none of {allowed}.")
+        where = ""
         if target.written_as == ARRAY:
-            label = self._array(entry, unguard(cell))
+            path = self.folder / unguard(cell).replace("\\", "/")
+            label, where = _array(entry, path), f" It is in {path}."
         elif target.written_as == LIST:
             label = _listed(entry, unguard(cell), target)
         elif target.classes is not None:
@@ -72,28 +74,10 @@ class LabelReader:
                 to_json(label)
             label = check_told(label, target, entry.get("id"))
         except ValueError as error:
-            raise entry.refuse(str(error)) from error
+            raise entry.refuse(f"{error}{where}") from error
         if not target.written_as:
             self._read.add(label)
         return label
-
-    def _array(self, entry: Entry, text: str) -> np.ndarray:
-        """Read the array at a path, relative to the folder of the file; a huge one only as it is used."""
-        path = self.folder / text.replace("\\", "/")
-        way = (
-            "Write the path of a file of numpy.save there, relative to the CSV file, or clear the cell; keep "
-            f"the folder that Ledger.to_csv wrote, *{FOLDER}, beside it."
-        )
-        if not path.is_file():
-            raise entry.refuse(f"the label must be the path of an array, and there is no file {path}. {way}")
-        try:
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError, TypeError, OverflowError) as error:
-            raise entry.refuse(f"the file {path} holds no array of numbers: {error}. {way}") from error
-        if not isinstance(found, np.ndarray):
-            found.close()
-            raise entry.refuse(f"the file {path} holds several arrays. {way}")
-        return found
 
     def _typed(self, entry: Entry, cell: str, kind: str) -> Any:
         """Read a label by its type: that in the file, that of all others, or how it is written."""
@@ -115,6 +99,24 @@ class LabelReader:
                 "was; if both are classes, answer by Ledger.answer, or name them in classes=."
             )
         return label
+
+
+def _array(entry: Entry, path: Path) -> np.ndarray:
+    """Read the array in a file; a huge one only as it is used."""
+    way = (
+        "Write the path of a file of numpy.save there, relative to the CSV file, or clear the cell; keep "
+        f"the folder that Ledger.to_csv wrote, *{FOLDER}, beside it."
+    )
+    if not path.is_file():
+        raise entry.refuse(f"the label must be the path of an array, and there is no file {path}. {way}")
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, TypeError, OverflowError) as error:
+        raise entry.refuse(f"the file {path} holds no array of numbers: {error}. {way}") from error
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise entry.refuse(f"the file {path} holds several arrays. {way}")
+    return found
 
 
 def _listed(entry: Entry, text: str, target: BaseTarget) -> Any:
