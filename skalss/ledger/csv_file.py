@@ -19,6 +19,7 @@ import pandas as pd
 from ..utils.files import writing
 from ..utils.scalars import to_json
 from .cells import guard, unguard
+from .values import content_of
 
 READ = (
     *("id", "id_type", "label", "label_type", "state", "reason", "annotator", "cost", "charged", "content"),
@@ -81,7 +82,7 @@ def _label_cells(path: Path, frame: pd.DataFrame) -> tuple[pd.Series, list[str]]
         if isinstance(label, np.ndarray):
             folder = path.with_name(f"{path.stem}{FOLDER}")
             folder.mkdir(exist_ok=True)
-            name = _file_name(id_)
+            name = _file_name(id_, label)
             with writing(folder / name) as file:
                 np.save(file, label, allow_pickle=False)
             label = f"{folder.name}/{name}"
@@ -91,10 +92,14 @@ def _label_cells(path: Path, frame: pd.DataFrame) -> tuple[pd.Series, list[str]]
     return pd.Series(cells, index=frame.index, dtype=object), [_type_of(label) for label in frame["label"]]
 
 
-def _file_name(id_: object) -> str:
-    """Return a name for the file of an id: what is readable of it, and a hash that no other id has."""
+def _file_name(id_: object, label: np.ndarray) -> str:
+    """Return a name for the file of an id's label: what is readable of the id, and a hash of both.
+
+    So an older copy of the table, which names the label of its time, still finds that.
+    """
     readable = re.sub("[^A-Za-z0-9_]+", "-", str(id_))[:_READABLE].strip("-")
-    digest = hashlib.blake2b(to_json(id_, "id").encode(), digest_size=8).hexdigest()
+    whole = f"{to_json(id_, 'id')} {content_of(label)}"
+    digest = hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()
     return f"{readable}-{digest}.npy".lstrip("-")
 
 

@@ -80,7 +80,7 @@ class Store:
         try:
             target = target_of_task(pool["task"], pool.get("target"))
             target.know_rows(tuple(pool.get("shape", ())))
-        except (TypeError, AttributeError, LookupError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise damaged(self.path, f"its labels are to be of a kind that is none ({error})") from error
         if self.classes is not None:
             target.know(self.classes)
@@ -158,11 +158,11 @@ class Store:
                     f"The ledger {self.path} was made for {what} {held.get(name)}, this campaign has {got}. "
                     "One ledger serves one labelling task: give a path of its own to this one."
                 )
-        kept, wanted = _described(held), _described(pool)
-        if kept != wanted:
+        if (held.get("target") or {}) != (pool.get("target") or {}):
             raise LedgerMismatchError(
-                f"The ledger {self.path} was made for labels of the kind {kept}, this campaign has {wanted}. "
-                "Give the estimator a target like that of the file, or give a path of its own to this one."
+                f"The ledger {self.path} was made for labels of the kind {_described(held)}, this campaign "
+                f"has {_described(pool)}. Give the estimator a target like that of the file, or give a path "
+                "of its own to this one."
             )
 
     # -- lines ------------------------------------------------------------------------------------
@@ -306,8 +306,8 @@ class Store:
 def _described(pool: dict[str, Any]) -> str:
     """Name the kind of the labels of a pool with what limits them."""
     spec = pool.get("target") or {}
-    name = type(target_of_task(pool["task"])).__name__
-    return f"{name}({', '.join(f'{key}={value}' for key, value in sorted(spec.items()))})"
+    said = ", ".join(f"{key}={spec[key]}" for key in sorted(spec)) if isinstance(spec, dict) else str(spec)
+    return f"{type(target_of_task(pool['task'])).__name__}({said})"
 
 
 def _close(connection: sqlite3.Connection, pid: int) -> None:
