@@ -141,6 +141,13 @@ class BaseTarget(ABC):
         for label in [] if self.numeric else np.unique(y):
             self.check(label)
 
+    def take_examples(self, y: np.ndarray) -> None:  # noqa: B027 (of most kinds one label says all)
+        """Take some labels of a column as examples of what will come: how many values or classes each has."""
+
+    def has_new(self, y: np.ndarray) -> bool:
+        """Tell whether labels hold a class that is none of those known."""
+        return self.classes is not None and not bool(np.isin(y, self.classes).all())
+
     def missing(self, y: np.ndarray) -> np.ndarray:
         """Tell which rows of a column have no label: bool array of shape (n_samples,)."""
         return np.asarray(pd.isna(y))

@@ -110,6 +110,15 @@ class Labels(BaseTarget):
         self.check_column(found)
         return found
 
+    def take_examples(self, y: np.ndarray) -> None:
+        """Take the classes, where they are not known."""
+        if self.classes is None:
+            self.know(_classes_of(y))
+
+    def has_new(self, y: np.ndarray) -> bool:
+        """Return False: all classes are known from the start."""
+        return False
+
     def missing(self, y: np.ndarray) -> np.ndarray:
         """Tell which rows have no label: bool array of shape (n_samples,)."""
         if y.ndim == 1:
@@ -173,7 +182,7 @@ class Labels(BaseTarget):
             if not numbers:
                 wrong = y[~np.isin(y, (0, 1))] if y.dtype.kind in "biuf" else y.ravel()
                 raise ValueError(
-                    f"y must hold 0 and 1, one column for each class, got {show(wrong[0])}. To learn values, "
+                    f"y must hold 0 and 1, one column for each class, got {wrong[0]}. To learn values, "
                     "pass a regressor as estimator."
                 )
             return

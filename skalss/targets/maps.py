@@ -227,6 +227,10 @@ class ClassMap(BaseMap):
         known = "" if self.classes is None else f"{self.classes.tolist()}, "
         return f"ClassMap({known}ignore={self.ignore})"
 
+    def has_new(self, y: np.ndarray) -> bool:
+        """Tell whether masks hold a class that is none of those known."""
+        return self.classes is not None and bool(np.setdiff1d(self._found_in(y), self.classes).size)
+
     def know(self, labels: ArrayLike | None) -> None:
         """Take these as all classes that may come; None: any whole number."""
         found = Classes(labels).classes

@@ -147,6 +147,8 @@ def methods() -> Iterator[Subject]:
         yield method(AdaptiveLatentSampler, last, world.fitted_sampler, X=X)
     for last in ("predict", "predict_proba", "features", "logits", "features_and_logits"):
         yield method(network.TaskNet, last, world.fitted_tasknet, X=X)
+    sketch = {"n_components": 8, "random_state": 0}
+    yield method(network.TaskNet, "gradients", world.fitted_tasknet, X=X, **sketch)
     weights = {"sample_weight": lambda: np.ones(24)}
     yield method(AdaptiveLatentSampler, "score", world.fitted_sampler, **LABELED_DATA, **weights)
     yield method(network.TaskNet, "score", world.fitted_tasknet, **LABELED_DATA, **weights)
