@@ -48,6 +48,8 @@ class BaseTarget(ABC):
         Whether each class holds or not by itself.
     is_map : bool
         Whether a label is an array with a number for each pixel or voxel.
+    written_as : str
+        How a table writes a label, where it is no scalar: ``"list"``, or ``"array"``, a file of its own.
     accuracy_of_rows : bool
         Whether the score ``"accuracy"`` is the share of rows that are right.
     classes : array of shape (n_classes,) or None
@@ -65,6 +67,7 @@ class BaseTarget(ABC):
     can_spread: ClassVar[bool]
     independent: ClassVar[bool] = False
     is_map: ClassVar[bool] = False
+    written_as: str = ""
     accuracy_of_rows: ClassVar[bool] = True
     classes: np.ndarray | None = None
 

@@ -65,6 +65,11 @@ class Values(BaseTarget):
     def _several(self) -> bool:
         return self.n_values is not None and self.n_values > 1
 
+    @property
+    def written_as(self) -> str:  # type: ignore[override]
+        """A list, where there are several values."""
+        return "list" if self._several else ""
+
     def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as an array of shape (n_samples,), or of shape (n_samples, n_values)."""
         found = to_column(y)
