@@ -11,7 +11,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skalss import AdaptiveLatentSampler, Campaign, TaskNet, load_model
+from skalss import AdaptiveLatentSampler, Campaign, Ledger, TaskNet, load_model
 from skalss.augment import Cutout, ImageAugment
 from skalss.campaign import MaxRounds, PredictionsAgree, ScoreReached
 from skalss.compare import compare_strategies, summarize_comparison
@@ -280,3 +280,26 @@ def test_a_pipeline_with_several_values():
     kind = KINDS["several values"]
     pipe = make_pipeline(StandardScaler(), kind.sampler())
     assert pipe.fit(kind.X, kind.y).predict(kind.X).shape == (60, 2)
+
+
+@each
+def test_a_ledger_buys_no_label_twice(kind, tmp_path):
+    asked = []
+
+    def answer(X):
+        asked.append(len(X))
+        return kind.truth(X)
+
+    settings = {"oracle": FunctionOracle(answer), "ledger": tmp_path / "labels.db", "strategy": "kmeans"}
+    with Campaign(kind.told(**settings), kind.X) as campaign:
+        next(iter(campaign.rounds()))
+    bought = sum(asked)
+    sampler = kind.told(**settings).fit(kind.X)
+    assert bought == 12 < sum(asked) == 24
+    whole = kind.told(**{**settings, "ledger": None}).fit(kind.X)
+    np.testing.assert_array_equal(sampler.predict(kind.X), whole.predict(kind.X))
+    ledger = Ledger(tmp_path / "labels.db")
+    ledger.to_csv(tmp_path / "labels.csv")
+    assert ledger.read_csv(tmp_path / "labels.csv") == 0
+    kind.told(**settings).fit(kind.X)
+    assert sum(asked) == 24 + 24  # of the campaign without a ledger

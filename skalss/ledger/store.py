@@ -78,7 +78,7 @@ class Store:
         """The kind of its labels, with what the ledger knows of them: classes, number of values, shape."""
         pool = self.meta["pool"]
         try:
-            target = target_of_task(pool["task"], pool.get("target"))
+            target = target_of_task(pool["task"]).take_spec(pool.get("target") or {})
             target.know_rows(tuple(pool.get("shape", ())))
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise damaged(self.path, f"its labels are to be of a kind that is none ({error})") from error

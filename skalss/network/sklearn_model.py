@@ -23,7 +23,6 @@ from .epochs import Pseudo
 from .rehearsal import rehearsing
 from .tags import copy_task_tags
 
-
 _SURE = 1e-9  # a probability of 0, of several labels
 
 

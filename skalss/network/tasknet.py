@@ -19,7 +19,8 @@ from skorch.dataset import Dataset
 from torch import Tensor, nn
 
 from ..nets import net_classifier
-from ..targets import TARGETS, BaseTarget, check_target, make_target, output_kind, target_of_task
+from ..targets import TARGETS, BaseTarget, check_target, make_target, target_of_task
+from ..targets.kinds import output_kind
 from ..utils.batchnorm import single_rows
 from ..utils.checks import (
     LARGEST_WIDTH,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
@@ -12,7 +9,7 @@ from sklearn.utils import get_tags
 from ..utils.checks import check_choice, is_word, show
 from .base import BaseTarget
 from .classes import Classes
-from .kinds import kind_of, output_kind
+from .kinds import kind_of
 from .labels import Labels
 from .maps import BaseMap, ClassMap, ValueMap
 from .values import Values
@@ -27,10 +24,7 @@ __all__ = [
     "Labels",
     "ValueMap",
     "Values",
-    "check_target",
     "make_target",
-    "output_kind",
-    "says_kind",
     "target_of_task",
 ]
 
@@ -129,7 +123,7 @@ def _named_by(estimator: BaseEstimator | None) -> type[BaseTarget] | BaseTarget 
     return None
 
 
-def target_of_task(task: str, spec: Mapping[str, Any] | None = None) -> BaseTarget:
-    """Return the kind of y of a task, as a ledger names it, with what its `spec` says."""
+def target_of_task(task: str) -> BaseTarget:
+    """Return the kind of y of a task, as a ledger names it."""
     check_choice("task", task, [target.task for target in TARGETS])
-    return next(target for target in TARGETS if target.task == task)().take_spec(spec or {})
+    return next(target for target in TARGETS if target.task == task)()

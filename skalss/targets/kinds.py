@@ -74,7 +74,8 @@ def _shape_of_label(y: Any) -> tuple[int, ...]:
             found.add(np.shape(to_host(row)))
         elif isinstance(row, list | tuple | set | frozenset):
             nested = [one for one in row if isinstance(one, list | tuple | np.ndarray)]
-            found.add((len(row), *np.shape(nested[0])) if nested else (-1,) if _named(row) else (len(row),))
+            # Of lists in lists their depth is enough.
+            found.add((len(row), len(nested[0])) if nested else (-1,) if _named(row) else (len(row),))
     if not found:
         return ()
     deepest = max(found, key=len)

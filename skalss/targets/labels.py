@@ -87,8 +87,12 @@ class Labels(BaseTarget):
         found = to_column(on_host) if not isinstance(on_host, list | tuple) else None
         if found is not None and found.ndim == 2:
             return found
+        if found is not None and found.ndim != 1:
+            raise ValueError(
+                f"{name} must hold a row of 0 and 1, or a list of classes, for each row, got {show(y)}."
+            )
         rows = list(on_host) if found is None else found.tolist()
-        sizes = {np.size(row) if isinstance(row, list | tuple | np.ndarray) else 0 for row in rows}
+        sizes = {len(row) if isinstance(row, list | tuple | np.ndarray) else 0 for row in rows}
         size = sizes.pop() if found is None and len(sizes) == 1 else 0
         if size > 1 and all(_is_indicator(row, size) for row in rows):
             return np.array([[to_scalar(one) for one in row] for row in rows])
@@ -173,6 +177,8 @@ class Labels(BaseTarget):
         if y.ndim > 2:
             raise ValueError(f"y must have shape (n_samples, n_classes), got {y.shape}.")
         if y.ndim == 2:
+            if not y.size:
+                raise ValueError(f"y has shape {y.shape}: there is no label in it.")
             numbers = y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all())
             if self.classes is not None and y.shape[1] != self.n_classes:
                 raise ValueError(
@@ -359,12 +365,7 @@ def _is_missing(row: object) -> bool:
     """Whether a row is None, NaN or pandas' NA."""
     if row is None:
         return True
-    scalar = np.ndim(row) == 0 and not isinstance(row, str | bytes | Set | Mapping)  # type: ignore[arg-type]
-    return (
-        scalar and bool(row != row)
-        if isinstance(row, float | np.floating)
-        else type(row).__name__ == "NAType"
-    )
+    return type(row).__name__ == "NAType" or (isinstance(row, float | np.floating) and row != row)
 
 
 def _is_indicator(row: object, n: int) -> bool:

@@ -73,14 +73,18 @@ class BaseMap(BaseTarget):
             on_host = on_host.tolist()
         if isinstance(on_host, np.ndarray) and on_host.dtype != object:
             return on_host
+        if isinstance(on_host, str | bytes | Mapping) or not np.iterable(on_host):
+            raise ValueError(f"{name} must hold a map for each row, got {show(y)}.")
         rows = [None if row is None or row is pd.NA else self._read(row) for row in on_host]
         shapes = {row.shape for row in rows if row is not None}
         if len(shapes) > 1:
             raise ValueError(
-                f"{name} holds maps of several shapes, such as {sorted(shapes)[:2]}. Give all of them one "
-                "shape: "
-                "crop or pad them with their rows."
+                f"{name} holds maps of several shapes, such as {sorted(shapes)[:2]}. Give all of them the "
+                "same "
+                "one: crop or pad them with their rows."
             )
+        if not rows:
+            raise ValueError(f"{name} must hold a map for each row, got none: {show(y)}.")
         known = [row for row in rows if row is not None]
         if len(known) == len(rows):
             return np.stack(known)
@@ -93,7 +97,12 @@ class BaseMap(BaseTarget):
     def _read(row: object) -> np.ndarray:
         if isinstance(row, np.ma.MaskedArray) and row.dtype.kind == "f":
             return row.filled(np.nan)
-        return np.asarray(to_host(row))
+        try:
+            return np.asarray(to_host(row))
+        except ValueError as error:  # lists of unequal length
+            raise ValueError(
+                f"A map must be an array with a number for each pixel, got {show(row)}."
+            ) from error
 
     def checked_column(self, y: ArrayLike) -> np.ndarray:
         """Return the maps of training rows, or refuse them."""

@@ -77,14 +77,18 @@ class Values(BaseTarget):
             found = _checked(name, found)
         if found.ndim == 2 and found.shape[1] > 1:
             return found
-        if found.ndim == 1 and found.dtype == object and any(np.ndim(row) == 1 for row in found):
+        if (
+            found.ndim == 1
+            and found.dtype == object
+            and any(isinstance(row, list | tuple | np.ndarray) for row in found)
+        ):
             return found  # rows of several values, some of them missing
         return super().column(y, name)
 
     def checked_column(self, y: ArrayLike) -> np.ndarray:
         """Return the values of training rows as an array, or refuse them."""
         found = self.column(y)
-        if found.ndim == 1 and not any(np.ndim(row) == 1 for row in found):
+        if found.ndim == 1 and not any(isinstance(row, list | tuple | np.ndarray) for row in found):
             return super().checked_column(y)
         if self.missing(found).any():
             raise ValueError("y has missing labels. Leave out the rows that have none, of X, too.")
@@ -142,8 +146,8 @@ class Values(BaseTarget):
         found = _checked("y", _stacked(y))
         if self.n_values is not None and found.ndim + self.n_values > 2 and found.shape[1:] != self._row:
             raise ValueError(
-                f"y has shape {found.shape}, but there are to be {self.n_values} values for each row. Give "
-                f"y that shape, (n_samples, {self.n_values}), or leave the number out."
+                f"y has shape {found.shape}, but n_values={self.n_values} were said for each row. Give y the "
+                f"shape (n_samples, {self.n_values}), or leave the number out."
             )
 
     @property
@@ -288,8 +292,12 @@ class Values(BaseTarget):
 
 def _stacked(y: np.ndarray) -> np.ndarray:
     """Return a column of rows of several values as an array."""
-    rows = y.dtype == object and y.ndim == 1 and len(y) > 0 and all(np.ndim(row) == 1 for row in y)
-    return np.array([*y], dtype=np.float64) if rows else y
+    if y.dtype != object or y.ndim != 1 or not all(isinstance(row, list | tuple | np.ndarray) for row in y):
+        return y
+    try:
+        return np.array([*y], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"y must hold as many numbers for each row, got {show(y[:2].tolist())}.") from error
 
 
 def _checked(name: str, values: ArrayLike) -> np.ndarray:

@@ -105,7 +105,7 @@ class TestLabelsThatAreNoScalars:
         for row in target.column(y)[:3]:
             label = target.check(row)
             assert target.same(label, target.check(label))
-            back = target_of_task(target.task, target.spec)
+            back = target_of_task(target.task).take_spec(target.spec)
             back.know(target.classes)
             assert target.same(label, back.from_text(target.to_text(label)))
         assert not target.same(target.check(target.column(y)[0]), target.check(target.column(y)[1]))

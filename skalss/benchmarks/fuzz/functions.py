@@ -245,10 +245,8 @@ def _target_methods() -> Iterator[Subject]:
     yield of_class("skalss.targets.Labels", targets.Labels, use_target, **several)
     masks = {"classes": (0, 1), "shape": (2, 2), "y": lambda: np.ones((3, 2, 2), dtype=int)}
     yield of_class("skalss.targets.ClassMap", targets.ClassMap, use_target, **masks)
-    fields = {"shape": (2, 2), "y": lambda: np.linspace(0, 1, 12).reshape(3, 2, 2), "finite": False}
+    fields = {"shape": (2, 2), "y": lambda: np.linspace(0, 1, 12).reshape(3, 2, 2)}
     yield of_class("skalss.targets.ValueMap", targets.ValueMap, use_target, **fields)
-    yield of_function("skalss.targets.says_kind", targets.says_kind, estimator=world.net)
-    yield of_function("skalss.targets.check_target", targets.check_target, target="auto")
     for cls, make in ((targets.Classes, lambda: targets.Classes([0, 1])), (targets.Values, targets.Values)):
         checked = method(cls, "check", make, answer=1)
         yield checked._replace(documented={"answer": "label"})
