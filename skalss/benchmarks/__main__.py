@@ -18,6 +18,7 @@ BENCHMARKS = {
     "first-round": "seconds before the first question: a pool of a million rows against a tenth of it",
     "fuzz": "calls with wrong values: how many end unclear, hang or crash",
     "label-efficiency": "strategies against random rows: accuracy by number of labels",
+    "labels": "several labels a row: macro F1 by number of labels, strategies over random rows",
     "ledger": "durable answers a second, and what a ledger costs a campaign",
     "ledger-kills": "campaigns that are killed and go on: nothing lost, nothing bought twice",
     "neighbor-index": "an index of codes: seconds to build and to search, neighbours missed",

