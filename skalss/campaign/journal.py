@@ -22,9 +22,10 @@ from ..ledger.answers import from_line, to_line
 from ..ledger.lock import WriterLock
 from ..ledger.store import Store, now, version
 from ..ledger.tables import Answer, CampaignLine, Request
-from ..ledger.values import content_of, pack, unpack
+from ..ledger.values import content_of
 from ..oracles import Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
+from ..utils.arrays import pack, unpack
 from ..utils.checks import checked_random_state
 from ..utils.scalars import from_json, to_json
 from .identity import (

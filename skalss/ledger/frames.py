@@ -9,11 +9,11 @@ import pandas as pd
 
 from ..oracles.base import PENDING
 from ..targets import BaseTarget
+from ..utils.arrays import unpack
 from ..utils.scalars import from_json
 from .book import Book
 from .store import Store
 from .tables import Answer, Item, Request
-from .values import unpack
 
 ANSWER = ["state", "label", "reason", "cost", "charged", "annotator", "answered_at"]
 REQUEST = ["campaign", "seed", "round", "strategy", "score", "control", "asked_at", "version"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -30,20 +29,6 @@ def content_of(row: Any) -> str:
     digest = hashlib.blake2b(f"{row.dtype.str}{row.shape}".encode(), digest_size=16)
     digest.update(row.tobytes())
     return digest.hexdigest()
-
-
-def pack(array: Any) -> bytes | None:
-    """Write an array in NumPy's own format; None stays None."""
-    if array is None:
-        return None
-    file = io.BytesIO()
-    np.save(file, np.asarray(array), allow_pickle=False)
-    return file.getvalue()
-
-
-def unpack(blob: bytes | None) -> np.ndarray | None:
-    """Read an array back."""
-    return None if blob is None else np.load(io.BytesIO(blob), allow_pickle=False)
 
 
 def seal(values: Iterable[Any]) -> int:

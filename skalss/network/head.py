@@ -26,28 +26,48 @@ def find_head(
     output : tensor of shape (n_rows, ...)
         The first, of a module that returns several.
     head_name : str or None
-        The last linear layer that ran, once and on each row, and is as wide as the output; None if there is
-        none. One that runs on several copies of a row has no features of that row.
+        The last linear layer that ran, once and on each row, and is as wide as the output; of an output with
+        pixels, the last 1 × 1 convolution with as many channels. None if there is none. One that runs on
+        several copies of a row has no features of that row.
     """
-    called: list[tuple[str, nn.Linear, Tensor]] = []
+    called: list[tuple[str, nn.Module, Tensor]] = []
     hooks = [
         _hook_here(layer, lambda layer, _, out, name=name: called.append((name, layer, out)))
         for name, layer in module.named_modules()
-        if isinstance(layer, nn.Linear)
+        if isinstance(layer, nn.Linear) or is_pointwise(layer)
     ]
     try:
         output = first_output(forward())
     finally:
         for hook in hooks:
             hook.remove()
-    width = output.shape[1] if output.ndim == 2 else 1
+    width = output.shape[1] if output.ndim >= 2 else 1
+    ndim = max(output.ndim, 2)
     times = Counter(name for name, _, _ in called)
     heads = (
         name
         for name, layer, out in reversed(called)
-        if layer.out_features == width and out.ndim == 2 and len(out) == len(output) and times[name] == 1
+        if isinstance(layer, nn.Linear) == (ndim == 2)
+        and out.shape[1:2] == (width,)
+        and out.ndim == ndim
+        and len(out) == len(output)
+        and times[name] == 1
     )
     return output, next(heads, None)
+
+
+def is_pointwise(layer: nn.Module) -> bool:
+    """Whether a layer is a 1 × 1 convolution of all channels: a linear layer in each pixel."""
+    return (
+        isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        and layer.groups == 1
+        and all(size == 1 for size in layer.kernel_size)
+    )
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Return features (n, n_hidden, ...) as their mean over pixels, of shape (n, n_hidden)."""
+    return features if features.ndim <= 2 else features.flatten(2).mean(dim=2)
 
 
 def run_to_head(

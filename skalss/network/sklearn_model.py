@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_X_y
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
-from ..targets import BaseTarget, make_target
+from ..targets import BaseTarget, check_target, make_target
 from ..utils.checks import checked_random_state, reading
 from ..utils.progress import progress_bar
 from ..utils.scaling import Scaling
@@ -39,6 +39,8 @@ class SklearnModel(BaseEstimator):
     ----------
     estimator : classifier or regressor
         Cloned before each fit.
+    target : "auto" or BaseTarget, default="auto"
+        The kind of `y`, as for `TaskNet`; it trains no masks and no fields.
     random_state : int, RandomState or None, default=None
         Seeds every `random_state` of the estimator and of its parts.
 
@@ -62,8 +64,15 @@ class SklearnModel(BaseEstimator):
     warm_start = False
     takes_pseudo_labels = False
 
-    def __init__(self, estimator: BaseEstimator, *, random_state: int | np.random.RandomState | None = None):
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        *,
+        target: BaseTarget | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ):
         self.estimator = estimator
+        self.target = target
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Tags:
@@ -77,6 +86,7 @@ class SklearnModel(BaseEstimator):
         ------
         TypeError
         """
+        check_target(self.target)
         given = self.estimator
         usable = not isinstance(given, type) and all(hasattr(given, name) for name in ("fit", "predict"))
         kind = get_tags(given).estimator_type if usable and hasattr(given, "__sklearn_tags__") else None
@@ -95,21 +105,25 @@ class SklearnModel(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), (n_samples, n_values) or (n_samples, n_classes)
 
         Returns
         -------
         self : SklearnModel
         """
         self.check()
-        given = to_host(X), to_host(y)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        target = make_target(self, y=y)
         with reading("X or y"):
-            rows, labels = check_X_y(
-                *given, dtype=None, allow_nd=True, accept_sparse="csr", ensure_all_finite="allow-nan"
+            rows = check_array(
+                to_host(X), dtype=None, allow_nd=True, accept_sparse="csr", ensure_all_finite="allow-nan"
             )
+            labels = target.checked_column(y)
+            check_consistent_length(rows, labels)
         if rows.dtype.kind in "mM":
             raise TypeError(f"X must hold numbers, got an array of dtype {rows.dtype}.")
-        return self.fit_rows(rows, labels)
+        return self.fit_rows(rows, labels, target=target)
 
     def fit_rows(
         self,
@@ -137,11 +151,20 @@ class SklearnModel(BaseEstimator):
         -------
         self : SklearnModel
         """
-        self.target_ = (make_target(self.estimator) if target is None else target).fitted(y)
+        target = make_target(self, y=y) if target is None else target
+        if target.is_map:
+            raise ValueError(
+                f"{type(self.estimator).__name__} learns one label a row, and y holds a map for each. Use a "
+                "network that puts out a map, such as net_classifier(UNet) or net_regressor(UNet) of "
+                "skalss.nets."
+            )
+        self.target_ = target.fitted(y)
         for name, value in self.target_.fitted_attributes.items():
             setattr(self, name, value)
-        one_class = self.target_.has_probabilities and len(np.unique(y)) < 2
-        self.target_.encode(y)  # refuses labels of no class that may come
+        encoded = self.target_.encode(y)  # refuses labels of no class that may come
+        classes = self.target_.has_probabilities
+        y = encoded.astype(np.int64) if self.target_.independent else y
+        one_class = classes and not self.target_.independent and len(np.unique(y)) < 2
         self.estimator_ = DummyClassifier() if one_class else self._seeded()
         name = f"train {type(self.estimator_).__name__} on {len(y)} rows"
         with progress_bar(name, total=1, unit="fit", at_once=True) as bar:
@@ -219,9 +242,11 @@ class SklearnModel(BaseEstimator):
         Returns
         -------
         P : float64 array of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
+            Columns in the order of `classes_`; where several may hold, of each by itself.
         """
         check_is_fitted(self)
+        if self.target_.independent:
+            return self._in_chunks(X, lambda rows: _holding(self.estimator_, rows))
         found = self._in_chunks(X, self.estimator_.predict_proba)
         P = np.zeros((len(found), len(self.classes_)))
         P[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = found
@@ -229,7 +254,7 @@ class SklearnModel(BaseEstimator):
 
     @available_if(_has_probabilities)
     def logits(self, X: ArrayLike) -> np.ndarray:
-        """Return the logarithms of the probabilities.
+        """Return the logarithms of the probabilities; of several labels a row, those of the odds.
 
         Parameters
         ----------
@@ -243,7 +268,7 @@ class SklearnModel(BaseEstimator):
         known = self.predict_proba(X)
         P = np.zeros((len(known), self.target_.n_outputs))
         P[:, : known.shape[1]] = known
-        return np.log(np.maximum(P, np.finfo(np.float32).tiny)).astype(np.float32)
+        return self.target_.log_odds(P)
 
     def _in_chunks(self, X: ArrayLike, function: Callable[[Any], np.ndarray]) -> np.ndarray:
         """Predict; sparse rows are made dense in chunks for an estimator that was trained on dense ones."""
@@ -257,12 +282,12 @@ class SklearnModel(BaseEstimator):
         return np.concatenate([function(rows[piece].toarray()) for piece in pieces])
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy of a classifier, or the R² of a regressor.
+        """Return the accuracy of a classifier, macro F1 where several labels may hold, R² of a regressor.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, ...)
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -271,6 +296,18 @@ class SklearnModel(BaseEstimator):
         """
         check_is_fitted(self)
         return self.target_.score(y, self.predict(X), sample_weight)
+
+
+def _holding(estimator: BaseEstimator, rows: Any) -> np.ndarray:
+    """Return the probability that each of several classes holds; a forest has two for each in a list."""
+    found = estimator.predict_proba(rows)
+    if not isinstance(found, list):
+        return np.asarray(found)
+    P = np.zeros((len(found[0]), len(found)))
+    for i, (part, known) in enumerate(zip(found, estimator.classes_, strict=True)):
+        if 1 in known:  # otherwise no label had it
+            P[:, i] = part[:, list(known).index(1)]
+    return P
 
 
 def _flat(X: ArrayLike) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..nets import can_fuse
-from ..targets import BaseTarget
+from ..targets import BaseTarget, Classes, Labels
 from ..utils.tensors import as_tensor
 from .loader import TensorLoader
 
@@ -76,8 +76,46 @@ def prepare_net(
     n_outputs = 1 if is_binary(net) else target.n_outputs
     if target.has_probabilities and not is_binary(net) and net.classes is None:
         net.set_params(classes=np.arange(n_outputs))
+    _suit_kind(net, target)
     _set_dimensions(net, input_dim=math.prod(row_shape), input_shape=row_shape, output_dim=n_outputs)
     return net
+
+
+def _suit_kind(net: NeuralNet, target: BaseTarget) -> None:
+    """Set what skorch's defaults, for one class a row, do not fit: loss, probabilities, accuracy of epochs.
+
+    Raises
+    ------
+    ValueError
+        If the criterion is for one class a row, and none that could be meant stands for it.
+    """
+    if isinstance(target, Labels):
+        if net.criterion is nn.CrossEntropyLoss:
+            net.set_params(criterion=nn.BCEWithLogitsLoss)
+        elif net.criterion is nn.NLLLoss or is_binary(net):
+            raise ValueError(
+                f"With several labels a row each output stands by itself, and {type(net).__name__} has the "
+                f"criterion {net.criterion.__name__}. Pass a NeuralNetClassifier with "
+                "criterion=torch.nn.BCEWithLogitsLoss and a module that returns logits, as "
+                "net_classifier does."
+            )
+    if target.is_map and is_binary(net):
+        raise ValueError(
+            "A mask needs a channel for each class, two at least, and a NeuralNetBinaryClassifier has one. "
+            "Pass a NeuralNetClassifier, as net_classifier makes."
+        )
+    criterion = made_criterion(net)
+    nonlinearity = target.nonlinearity(criterion)
+    if nonlinearity is not None and isinstance(net.predict_nonlinearity, str):
+        net.set_params(predict_nonlinearity=nonlinearity)
+    if net.callbacks != "disable" and not isinstance(target, Classes) and target.has_probabilities:
+        net.set_params(callbacks__valid_acc=None)  # scikit-learn's accuracy knows no masks
+
+
+def made_criterion(net: NeuralNet) -> nn.Module:
+    """Return the criterion as a net that is not initialised would make it."""
+    given: Any = net.criterion
+    return given if isinstance(given, nn.Module) else given(**net.get_params_for("criterion"))
 
 
 def _without_fused(net: NeuralNet) -> NeuralNet:
@@ -204,7 +242,7 @@ def check_output(net: NeuralNet, output: Tensor, target: BaseTarget) -> None:
         With the shape of the output and the shape needed.
     """
     width = output.shape[1] if output.ndim == 2 else 1
-    fault = target.width_fault(width)
+    fault = target.output_fault(tuple(output.shape[1:]))
     if is_binary(net):
         if target.n_classes > 2:
             raise ValueError(
@@ -213,10 +251,9 @@ def check_output(net: NeuralNet, output: Tensor, target: BaseTarget) -> None:
                 "NeuralNetClassifier."
             )
         fault = None if width == 1 else "a binary classifier needs width 1"
-    if fault or output.ndim > 2:
+    if fault:
         raise ValueError(
-            f"The module's output has shape {('n', *output.shape[1:])}, but "
-            f"{fault or 'it must be flat for each row'}. Set the width of its "
+            f"The module's output has shape {('n', *output.shape[1:])}, but {fault}. Set the width of its "
             "last layer, or let the module take output_dim, which TaskNet fills in."
         )
     if isinstance(net.criterion_, nn.NLLLoss) and bool((output < 0).any()):
@@ -249,7 +286,26 @@ def encoded_as(
     y = as_tensor(encoded, device)
     if y.is_floating_point():
         return y.reshape(-1, *output_shape)
+    if y.ndim > 1 and bool((y < 0).any()):  # pixels that nobody labelled
+        ignored = getattr(plain(net.criterion_), "ignore_index", None)
+        if ignored is None:
+            raise ValueError(
+                f"y has pixels that nobody labelled, and the criterion "
+                f"{type(plain(net.criterion_)).__name__} has "
+                "no ignore_index for them. Use torch.nn.CrossEntropyLoss, or label every pixel."
+            )
+        y = torch.where(y < 0, ignored, y)
     return y.float() if is_binary(net) else y.long()
+
+
+def leave_out_missing(criterion: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Take values that are NaN out of what a criterion compares, as a hook before it."""
+    if len(args) != 2 or not (isinstance(args[1], Tensor) and args[1].is_floating_point()):
+        return None
+    known = ~torch.isnan(args[1])
+    if bool(known.all()) or args[0].shape != known.shape:
+        return None
+    return args[0][known], args[1][known]
 
 
 def probabilities(net: NeuralNet, output: Tensor) -> Tensor:

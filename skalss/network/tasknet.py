@@ -13,13 +13,13 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch import Tensor, nn
 
 from ..nets import net_classifier
-from ..targets import BaseTarget, make_target
+from ..targets import TARGETS, BaseTarget, check_target, make_target, target_of_task
 from ..utils.batchnorm import single_rows
 from ..utils.checks import (
     check_callable,
@@ -52,7 +52,7 @@ from .augment import augmenting
 from .class_weight import check_class_weight, check_criterion, weighing_classes, weights_of_classes
 from .epoch_bar import showing_epochs
 from .epochs import Pseudo, drawing_epochs
-from .head import find_head, run_to_head
+from .head import find_head, pooled, run_to_head
 from .held_out import converted_split
 from .rehearsal import keep_inside, rehearsing
 from .skorch_net import (
@@ -63,7 +63,9 @@ from .skorch_net import (
     encoded_as,
     first_output,
     is_binary,
+    leave_out_missing,
     made_module,
+    plain,
     plain_module,
     prepare_net,
     probabilities,
@@ -98,6 +100,10 @@ class TaskNet(BaseEstimator):
         has `input_dim`, `input_shape` or `output_dim` gets them from the data, unless the net sets them.
         Held-out rows of ``train_split=predefined_split(...)`` are scaled and encoded as `X` and `y` are.
         A module *instance* is copied: each fit starts from the weights that it has.
+        With several labels a row, a criterion ``CrossEntropyLoss`` becomes ``BCEWithLogitsLoss``.
+    target : "auto" or BaseTarget, default="auto"
+        The kind of `y`. ``"auto"``: by its shape, see `y` in `fit`. A target says more, such as
+        ``skalss.targets.ClassMap(ignore=255)``, the value of pixels that nobody labelled.
     device : str or torch.device, default="auto"
         Where to train and predict; ``"auto"`` takes the accelerator if there is one.
     min_epoch_rows : int, default=None
@@ -149,6 +155,7 @@ class TaskNet(BaseEstimator):
         self,
         estimator=None,
         *,
+        target="auto",
         min_epoch_rows=None,
         class_weight=None,
         augment=None,
@@ -158,6 +165,7 @@ class TaskNet(BaseEstimator):
         random_state=None,
     ):
         self.estimator = estimator
+        self.target = target
         self.min_epoch_rows = min_epoch_rows
         self.class_weight = class_weight
         self.augment = augment
@@ -182,6 +190,7 @@ class TaskNet(BaseEstimator):
         """
         if self.estimator is not None:
             check_net(self.estimator)
+        check_target(self.target)
         check_flag("warm_start", self.warm_start)
         check_flag("init_from_latent", self.init_from_latent)
         if self.augment is not None:
@@ -198,8 +207,11 @@ class TaskNet(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        y : array-like of shape (n_samples,)
-            Labels of any type, or real targets.
+        y : array-like of shape (n_samples,) or (n_samples, ...)
+            For a classifier, labels of any type; 0 and 1 of shape (n_samples, n_classes) or lists of classes,
+            where several may hold at once; or masks of whole numbers (n_samples, height, width). For a
+            regressor, values; several, (n_samples, n_values); or fields (n_samples, height, width), with NaN
+            where there is no value.
 
         Returns
         -------
@@ -208,8 +220,8 @@ class TaskNet(BaseEstimator):
         Raises
         ------
         ValueError
-            If the data hold NaN or infinity, the net's output does not fit the task, or `class_weight` does
-            not fit the labels or the net's criterion.
+            If X or values hold NaN or infinity, the net's output does not fit the task, or `class_weight`
+            does not fit the labels or the net's criterion.
         TypeError
             If `estimator` is neither a classifier nor a regressor of skorch.
         """
@@ -223,7 +235,7 @@ class TaskNet(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, ...)
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; None: those of the first `y`. Only the first call reads it.
 
@@ -233,8 +245,7 @@ class TaskNet(BaseEstimator):
         """
         target = None
         if classes is not None:
-            target = make_target(self)
-            target.know(classes)
+            target = make_target(self, classes, y)
         return self.fit_rows(X, y, target=target, fresh=not hasattr(self, "net_"))
 
     def start_from(self, encoder: nn.Module) -> Self:
@@ -292,20 +303,25 @@ class TaskNet(BaseEstimator):
         self : TaskNet
         """
         self.check()
-        X, y = self._check_training_data(X, y, reset=fresh)
+        more_may_come = target is not None and target.classes is None
+        if target is None:
+            target = make_target(self, y=y) if fresh else self.target_
+        X, y = self._check_training_data(X, y, target, reset=fresh)
         if fresh:
             self._prepare(X, y, target, scaling)
         seed = int(checked_random_state(self.random_state).randint(2**31 - 1))
-        weights = self._weights(y, more_may_come=target is not None and target.classes is None)
+        weights = self._weights(y, more_may_come=more_may_come)
         with seeded(seed, self.device_):
             if fresh:
                 self._start_net(self._scaled(X))
             self._train(X, y, pseudo, weights)
         return self
 
-    def _prepare(self, X: np.ndarray, y, target: BaseTarget | None, scaling: Scaling | None) -> None:
+    def _prepare(self, X: np.ndarray, y, target: BaseTarget, scaling: Scaling | None) -> None:
         """Learn what a fresh net has to know of the data."""
-        self._set_target((make_target(self) if target is None else target).fitted(y))
+        target = target.copy()
+        target.know_rows(X.shape[1:])
+        self._set_target(target.fitted(y))
         self.scaling_ = fit_scaling(X) if scaling is None else scaling
         self._row_shape = X.shape[1:]
         self.device_ = resolve_device(self.device)
@@ -391,23 +407,16 @@ class TaskNet(BaseEstimator):
         """What a strategy may ask of the network: "logits", "gradient", and "features" of its last layer."""
         return frozenset({"logits", "gradient"} | ({"features"} if self.head_name_ is not None else set()))
 
-    def _check_training_data(self, X, y, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _check_training_data(self, X, y, target: BaseTarget, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        target = make_target(self)
         with reading("X or y"):
-            X, y = validate_data(
-                self,
-                to_host(X),
-                to_host(y),
-                allow_nd=True,
-                reset=reset,
-                y_numeric=target.numeric,
-                dtype="numeric",
-                accept_sparse="csr",
+            X = validate_data(
+                self, to_host(X), allow_nd=True, reset=reset, dtype="numeric", accept_sparse="csr"
             )
-        target.check_column(y)
-        return checked_rows("X", X), column_or_1d(y, warn=True)
+            y = target.checked_column(y)
+            check_consistent_length(X, y)
+        return checked_rows("X", X), y
 
     def _set_target(self, target: BaseTarget) -> None:
         self.target_ = target
@@ -421,9 +430,7 @@ class TaskNet(BaseEstimator):
     def _held_out(self, X, y) -> Dataset:
         """Return rows to be judged by as the net sees its training rows."""
         try:
-            return Dataset(
-                self._scaled(self._check_rows(X)), self._encode(column_or_1d(to_host(y), warn=False))
-            )
+            return Dataset(self._scaled(self._check_rows(X)), self._encode(self.target_.column(y)))
         except (TypeError, ValueError) as error:
             raise ValueError(
                 "The held-out rows of train_split do not fit the training rows. Give predefined_split a "
@@ -446,6 +453,12 @@ class TaskNet(BaseEstimator):
                 output, self.head_name_ = find_head(module, lambda: run_plain(self.net_, rows[:2]))
         self._output_shape = output.shape[1:]
         check_output(self.net_, output, self.target_)
+        self._skip_missing()
+
+    def _skip_missing(self) -> None:
+        """Let the loss of fields pass over pixels without a value."""
+        if self.target_.is_map and self.target_.numeric:
+            plain(self.net_.criterion_).register_forward_pre_hook(leave_out_missing)
 
     def _output(self, X: np.ndarray) -> Tensor:
         """Return what the module says of rows, before any nonlinearity of skorch's."""
@@ -467,7 +480,8 @@ class TaskNet(BaseEstimator):
 
         Returns
         -------
-        y : array of shape (n_samples,)
+        y : array of shape (n_samples,) or (n_samples, ...)
+            As in `fit`; where several classes may hold, 0 and 1 in the order of `classes_`.
         """
         P = self._predicted(self._check_rows(X))
         return self.target_.decode(decisions(self.net_, P))
@@ -483,7 +497,7 @@ class TaskNet(BaseEstimator):
         Returns
         -------
         P : float32 array of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
+            Columns in the order of `classes_`; for masks of shape (n_samples, n_classes, height, width).
         """
         P = self._predicted(self._check_rows(X))
         return as_numpy(self.target_.beliefs(as_tensor(P))) if len(self.classes_) < P.shape[1] else P
@@ -491,17 +505,20 @@ class TaskNet(BaseEstimator):
     def score(self, X, y, sample_weight=None) -> float:
         """Return the accuracy of a classifier, or the R² of a regressor.
 
+        Of several labels a row it is the macro F1, of masks the mean IoU.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, ...)
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         score : float
         """
-        return make_target(self).score(y, self.predict(X), sample_weight)
+        predicted = self.predict(X)
+        return self.target_.score(y, predicted, sample_weight)
 
     def logits(self, X) -> np.ndarray:
         """Return the output of the last linear layer, whatever the module does after it.
@@ -512,19 +529,21 @@ class TaskNet(BaseEstimator):
 
         Returns
         -------
-        logits : float32 array of shape (n_samples, n_outputs)
+        logits : float32 array of shape (n_samples, n_outputs, ...)
             A single logit z of a binary classifier comes as the columns 0 and z. Without such a layer:
-            log-probabilities.
+            log-probabilities; of several labels a row, logarithms of the odds.
         """
         X = self._check_rows(X)
         if self.head_name_ is None:
             P = self._predicted(X)
-            return np.log(np.maximum(P, np.finfo(np.float32).tiny)) if self.target_.has_probabilities else P
+            return self.target_.log_odds(P) if self.target_.has_probabilities else P
         (outputs,) = self._at_head(X, lambda inputs, output: (output,))
         return self._two_columns(outputs)
 
     def features(self, X) -> np.ndarray:
         """Return the input of the last linear layer: the network's own features.
+
+        Where that is a 1 × 1 convolution, their mean over pixels.
 
         Parameters
         ----------
@@ -536,7 +555,7 @@ class TaskNet(BaseEstimator):
         """
         X = self._check_rows(X)
         self.head_weight()  # raises where there is no such layer
-        return self._at_head(X, lambda inputs, output: (inputs[0],))[0]
+        return self._at_head(X, lambda inputs, output: (pooled(inputs[0]),))[0]
 
     def features_and_logits(self, X) -> tuple[np.ndarray, np.ndarray]:
         """Return what `features` and `logits` return, from one pass.
@@ -552,7 +571,7 @@ class TaskNet(BaseEstimator):
         """
         X = self._check_rows(X)
         self.head_weight()  # raises where there is no such layer
-        features, outputs = self._at_head(X, lambda inputs, output: (inputs[0], output))
+        features, outputs = self._at_head(X, lambda inputs, output: (pooled(inputs[0]), output))
         return features, self._two_columns(outputs)
 
     def _two_columns(self, outputs: np.ndarray) -> np.ndarray:
@@ -575,12 +594,14 @@ class TaskNet(BaseEstimator):
         check_is_fitted(self)
         if self.head_name_ is None:
             raise ValueError(
-                f"{type(plain_module(self.net_)).__name__} runs no nn.Linear as wide as its output, so "
-                "there is no last layer to weigh. Use a score without weights ('margin', 'entropy', "
-                "'least_confident'), or end the module with a linear layer."
+                f"{type(plain_module(self.net_)).__name__} runs no nn.Linear as wide as its output, nor "
+                "such a "
+                "1 × 1 convolution, so there is no last layer to weigh. Use a score without weights "
+                "('margin', "
+                "'entropy', 'least_confident'), or end the module with a linear layer."
             )
         head = plain_module(self.net_).get_submodule(self.head_name_)
-        weight = as_numpy(head.get_parameter("weight"))
+        weight = as_numpy(head.get_parameter("weight").flatten(1))
         return np.vstack([np.zeros_like(weight), weight]) if is_binary(self.net_) else weight
 
     # -- save and load ----------------------------------------------------------------------------
@@ -598,8 +619,13 @@ class TaskNet(BaseEstimator):
             "scaling": self.scaling_,
             "module": module_state(plain_module(self.net_)),
             "criterion": module_state(self.net_.criterion_),
+            **self._kind_of_state(),
             **self.target_.get_state(),
         }
+
+    def _kind_of_state(self) -> dict[str, str]:
+        """Name the kind of y for a file; a user's own kind is known from the estimator alone."""
+        return {"task": self.target_.task} if type(self.target_) in TARGETS else {}
 
     def set_state(self, state: dict[str, Any]) -> Self:
         """Become the network that `state` was taken of.
@@ -614,7 +640,8 @@ class TaskNet(BaseEstimator):
             self.feature_names_in_ = state["feature_names_in"]
         self._row_shape = checked_shape("row_shape", state["row_shape"])
         self.scaling_ = state["scaling"]
-        self._set_target(make_target(self).set_state(state))
+        kind = target_of_task(state["task"]) if "task" in state else make_target(self)
+        self._set_target(kind.set_state(state))
         self.device_ = resolve_device(self.device)
         with seeded(0, self.device_):
             net = self._prepared_net(self._row_shape)
@@ -622,6 +649,7 @@ class TaskNet(BaseEstimator):
             if "head_name" in state:
                 self.net_ = net.initialize()
                 self.head_name_, self._output_shape = state["head_name"], torch.Size(state["output_shape"])
+                self._skip_missing()
             else:  # of 0.1.0.dev0
                 if math.prod(self._row_shape) > _MOST_TRIED:
                     raise ValueError(
@@ -642,9 +670,9 @@ class TaskNet(BaseEstimator):
         Returns
         -------
         module : nn.Module
-            Maps rows (n_samples, ...) in the units of X to probabilities (n_samples, n_classes), in the order
-            of `classes_`, or to values (n_samples,) in the units of `y`. In evaluation mode, on the device of
-            the network; a copy.
+            Maps rows (n_samples, ...) in the units of X to probabilities (n_samples, n_classes, ...), in the
+            order of `classes_`, or to values in the units and shape of `y`. In evaluation mode, on the device
+            of the network; a copy.
 
         Examples
         --------
@@ -692,7 +720,7 @@ class TaskNet(BaseEstimator):
         """
         check_is_fitted(self)
         check_callable("decode", decode)
-        Z, y = checked_codes("Z", Z), np.asarray(column_or_1d(to_host(y), dtype=None, input_name="y"))
+        Z, y = checked_codes("Z", Z), self.target_.column(y)
         check_consistent_length(Z, y)
         plain_module(self.net_).eval()
         reduction = getattr(self.net_.criterion_, "reduction", "mean")
@@ -708,7 +736,7 @@ class TaskNet(BaseEstimator):
                 (gradient,) = torch.autograd.grad(total, codes)
             gradients.append(as_numpy(gradient))
             first = first_output(output).detach()
-            scores = as_numpy(probabilities(self.net_, first) if is_binary(self.net_) else first)
+            scores = as_numpy(probabilities(self.net_, first))
             predictions.append(self.target_.decode(decisions(self.net_, scores)))
         return np.concatenate(gradients), np.concatenate(predictions)
 
@@ -723,7 +751,7 @@ class TaskNet(BaseEstimator):
 
         Returns
         -------
-        predictions : float tensor of shape (n_samples, n_classes) or (n_samples,)
+        predictions : float tensor of shape (n_samples, n_classes, ...) or (n_samples, ...)
             Probabilities, or values in the units of `y`; on the network's device, in eval mode.
         """
         check_is_fitted(self)

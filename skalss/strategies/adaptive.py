@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..latent import MANY_HUBS
 from ..utils.checks import check_between, check_number, check_positive_int, check_share
-from ..utils.tensors import as_numpy, as_tensor
+from ..utils.tensors import as_numpy
 from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .herding import herd
@@ -22,10 +23,10 @@ class AdaptiveStrategy(BaseStrategy):
     """Asks for rows that stand for as many others as possible that the network is unsure of.
 
     Every row counts by how unsure the network is of it: 1 less the gap of the two highest probabilities, to a
-    power. A label covers the rows around it in the latent space. One after the other, the row is chosen that
-    adds most to what is covered. With few labels each reaches far, and the rows asked are those in the middle
-    of many. With more labels each reaches less far, and doubt decides more and more. No two of the rows
-    asked are near copies.
+    power; with several labels a row the mean gap of yes and no, with masks that of the pixels. A label covers
+    the rows around it in the latent space. One after the other, the row is chosen that adds most to what is
+    covered. With few labels each reaches far, and the rows asked are those in the middle of many. With more
+    labels each reaches less far, and doubt decides more and more. No two of the rows asked are near copies.
 
     Codes that have hubs, as features of pretrained encoders do, are compared by direction where that has
     fewer; see `find_geometry`. Where codes without hubs do not keep the classes apart, rows are covered in
@@ -68,7 +69,7 @@ class AdaptiveStrategy(BaseStrategy):
     AdaptiveStrategy(n_candidates=8000)
     """
 
-    tasks = frozenset({"classification"})
+    tasks = frozenset({"classification", "multilabel", "segmentation"})
     needs = frozenset({"labels", "logits"})
 
     def __init__(
@@ -115,15 +116,17 @@ class AdaptiveStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n, min(_PER_ROW * n, _MOST)))
         n = min(n, len(some))
-        network = snapshot.network
-        both = network.can("features")
-        features, logits = network.features_and_logits(some) if both else (None, network.logits(some))
-        beliefs = as_tensor(logits).softmax(dim=1)
-        gaps = -as_numpy(snapshot.target.doubt(beliefs), dtype=torch.float64)
-        calm = (as_tensor(logits) / float(self.temperature)).softmax(dim=1)
+        network, target = snapshot.network, snapshot.target
+
+        def look(logits: Tensor) -> tuple[np.ndarray, ...]:
+            beliefs, calm = target.chances(logits), target.chances(logits / float(self.temperature))
+            both = (as_numpy(target.doubt(P), dtype=torch.float64) for P in (beliefs, calm))
+            return (*both, target.present(beliefs))
+
+        features, torn, doubt, present = network.with_features(some, look)
+        gaps = -torn
         # Above 0: where the network is sure of all rows, they count alike.
-        doubt = 1 + as_numpy(snapshot.target.doubt(calm), dtype=torch.float64)
-        weight = doubt.clip(1e-6) ** float(self.power)
+        weight = (1 + doubt).clip(1e-6) ** float(self.power)
         if features is not None and self._codes_say_little(snapshot):
             labeled, points = network.labeled_features(), features
         else:
@@ -147,7 +150,7 @@ class AdaptiveStrategy(BaseStrategy):
         every, none = np.arange(len(some)), np.empty(0, dtype=np.intp)
         chosen = choose(every, n, none)
         if self.rare_share:
-            rare = _are_rare(snapshot, beliefs)
+            rare = _are_rare(snapshot, present)
             n_rare = min(round(self.rare_share * n), int(rare.sum()))
             if rare[chosen].sum() < n_rare:
                 first = choose(np.flatnonzero(rare), n_rare, none)
@@ -159,12 +162,12 @@ class AdaptiveStrategy(BaseStrategy):
         """Whether the codes do not keep the classes apart; with hubs, the graph that would tell does not."""
         if not self.min_structure or snapshot.latent.hubness() > MANY_HUBS:
             return False
+        if not snapshot.target.can_spread:  # there is no structure of labels that are no classes of rows
+            return False
         return snapshot.structure() < self.min_structure
 
 
-def _are_rare(snapshot: Snapshot, beliefs: torch.Tensor) -> np.ndarray:
-    """Tell which rows are taken for a class with fewer labels than the average class has."""
-    n_classes = max(1, snapshot.target.n_classes)
-    numbers = snapshot.target.encode(snapshot.y_labeled)
-    counts = np.bincount(numbers, minlength=n_classes)
-    return (counts < counts.mean())[beliefs[:, :n_classes].argmax(dim=1).numpy()]
+def _are_rare(snapshot: Snapshot, present: np.ndarray) -> np.ndarray:
+    """Tell which rows are taken to have a class with fewer labels than the average class has."""
+    counts = snapshot.target.present_in(snapshot.y_labeled).sum(axis=0)
+    return np.asarray(present[:, counts < counts.mean()].any(axis=1))

@@ -40,7 +40,7 @@ class BadgeStrategy(BaseStrategy):
     BadgeStrategy(n_candidates=10000)
     """
 
-    tasks = frozenset({"classification"})
+    tasks = frozenset({"classification", "multilabel"})
     needs = frozenset({"labels", "logits", "features"})
 
     def __init__(self, n_candidates: int | None = None):
@@ -66,9 +66,15 @@ class BadgeStrategy(BaseStrategy):
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
         features, logits = snapshot.network.features_and_logits(some)
-        probabilities = as_numpy(as_tensor(logits).softmax(dim=1))
+        target = snapshot.target
+        beliefs = as_numpy(target.chances(as_tensor(logits)))
         chosen, gaps = badge(
-            features, probabilities, min(n, len(some)), snapshot.random_state, device=snapshot.device
+            features,
+            beliefs,
+            min(n, len(some)),
+            snapshot.random_state,
+            decided=target.decode(beliefs) if target.task == "multilabel" else None,
+            device=snapshot.device,
         )
         return Candidates(rows=some[chosen], scores=gaps)
 
@@ -79,6 +85,7 @@ def badge(
     n: int,
     random_state: np.random.RandomState,
     device: torch.device | str = "cpu",
+    decided: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose `n` rows by k-means++ seeding over gradients at the last linear layer.
 
@@ -95,6 +102,8 @@ def badge(
         At most `n_rows`.
     random_state : RandomState
     device : str or torch.device, default="cpu"
+    decided : array of shape (n_rows, n_classes), default=None
+        0 and 1: the classes that each row is taken to have. None: the one of the highest probability.
 
     Returns
     -------
@@ -105,7 +114,7 @@ def badge(
     """
     H = as_tensor(np.asarray(features, dtype=np.float32), device)
     P = as_tensor(np.asarray(probabilities, dtype=np.float32), device)
-    G = P - one_hot(P.argmax(dim=1), P.shape[1])
+    G = P - (one_hot(P.argmax(dim=1), P.shape[1]) if decided is None else as_tensor(decided, device))
     norms = G.square().sum(dim=1) * H.square().sum(dim=1)
     G, H = G.T.contiguous(), H.T.contiguous()  # so that their products with one row read along memory
     gaps = norms.clone()

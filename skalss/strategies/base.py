@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from ..targets import TASKS
 from ..utils.checks import check_positive_int
 from .snapshot import Snapshot
 
@@ -52,7 +53,9 @@ class BaseStrategy(BaseEstimator):
     Attributes
     ----------
     tasks : set of str
-        The tasks it serves: ``"classification"``, ``"regression"`` or both.
+        The tasks it serves, of ``"classification"``, ``"multilabel"`` (several labels a row),
+        ``"segmentation"`` (masks), ``"regression"`` (one value or several) and ``"field regression"``. By
+        default all of them.
     needs : set of str
         What it cannot do without: ``"labels"``, and abilities of the network, ``"logits"``, ``"features"`` or
         ``"gradient"``; see `TaskModel`. One that needs nothing can choose the first rows. A network without
@@ -61,7 +64,7 @@ class BaseStrategy(BaseEstimator):
         Whether it asks for points that are not in the pool.
     """
 
-    tasks: frozenset[str] = frozenset({"classification", "regression"})
+    tasks: frozenset[str] = TASKS
     needs: frozenset[str] = frozenset({"labels"})
     generates_points: bool = False
 

@@ -76,12 +76,14 @@ class BaseClimbStrategy(BaseStrategy):
         """Step up the gradient of the task loss, each row on its own."""
         Z = np.array(Z, dtype=np.float32)
         length = self.step * snapshot.latent.spread()
-        stop_at_flip = self.stop_at_flip and not snapshot.target.numeric  # a value is never just right
+        # A value, or a whole mask, is never just right.
+        stop_at_flip = self.stop_at_flip and not (snapshot.target.numeric or snapshot.target.is_map)
         climbing = np.arange(len(Z))
         for _ in range(self.n_steps):
             gradient, prediction = snapshot.network.loss_gradient(Z[climbing], y[climbing])
             if stop_at_flip:
-                unflipped = prediction == y[climbing]
+                equal = np.asarray(prediction == y[climbing])
+                unflipped = equal.reshape(len(equal), -1).all(axis=1)  # of all that a label holds
                 climbing, gradient = climbing[unflipped], gradient[unflipped]
             if len(climbing) == 0:
                 break

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-
 from ..utils.checks import check_positive_int
-from ..utils.tensors import as_numpy, as_tensor
 from ..utils.ties import ROUNDING, ranked
 from .base import BaseStrategy, Candidates, check_members
 from .diversity import draw
@@ -18,7 +14,8 @@ class CommitteeStrategy(BaseStrategy):
 
     Each member is a fresh network, trained on as many labelled rows as there are, drawn with replacement.
     Disagreement is the variance of the predicted values in regression; for classes it is the mean
-    Kullback-Leibler divergence of the members' probabilities from their mean.
+    Kullback-Leibler divergence of the members' probabilities from their mean. Of several values, several
+    labels, masks and fields it is the mean over what a label holds.
 
     Parameters
     ----------
@@ -67,9 +64,8 @@ class CommitteeStrategy(BaseStrategy):
             divergences in nats.
         """
         some = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        predictions = snapshot.network.committee(some, self.n_members)
-        apart = as_numpy(snapshot.target.disagreement(as_tensor(predictions).double()), dtype=torch.float64)
+        apart, largest = snapshot.network.disagreement(some, self.n_members)
         # Members that agree differ by rounding, which tells nothing of a row.
-        rounding = float((ROUNDING * np.abs(predictions).max()) ** 2)
+        rounding = (ROUNDING * largest) ** 2
         most = ranked(-apart, snapshot.random_state, rounding=rounding)[:n]
         return Candidates(rows=some[most], scores=apart[most])

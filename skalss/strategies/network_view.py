@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..network import TaskModel
 from ..network.skorch_net import FORWARD_ROWS
@@ -74,7 +76,7 @@ class NetworkView:
 
         Returns
         -------
-        logits : float32 array of shape (n, n_outputs)
+        logits : float32 array of shape (n, n_outputs, ...)
         """
         return self._over_rows(rows, lambda X: (self._train().logits(X),))[0]
 
@@ -105,6 +107,49 @@ class NetworkView:
         """
         features, logits = self._over_rows(rows, self._train().features_and_logits)
         return features, logits
+
+    def of_logits(
+        self, rows: np.ndarray, function: Callable[[Tensor], tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
+        """Return what a function makes of class scores, chunk by chunk, as those of masks are too many.
+
+        Parameters
+        ----------
+        rows : int array of shape (n,)
+        function : callable
+            From a float32 tensor (n_chunk, n_outputs, ...) to arrays (n_chunk, ...).
+
+        Returns
+        -------
+        made : tuple of arrays of shape (n, ...)
+        """
+        return self._over_rows(rows, lambda X: function(as_tensor(self._train().logits(X))))
+
+    def with_features(
+        self, rows: np.ndarray, function: Callable[[Tensor], tuple[np.ndarray, ...]]
+    ) -> tuple[Any, ...]:
+        """Return the features of rows, and what a function makes of their class scores, from one pass.
+
+        Parameters
+        ----------
+        rows : int array of shape (n,)
+        function : callable
+            As for `of_logits`.
+
+        Returns
+        -------
+        features : float32 array of shape (n, n_hidden) or None
+            None where the network has none.
+        made : arrays of shape (n, ...), one after the other
+        """
+        if not self.can("features"):
+            return None, *self.of_logits(rows, function)
+
+        def both(X: np.ndarray) -> tuple[np.ndarray, ...]:
+            found, logits = self._train().features_and_logits(X)
+            return found, *function(as_tensor(logits))
+
+        return self._over_rows(rows, both)
 
     def features_of(self, X: np.ndarray) -> np.ndarray:
         """Return the features of rows that need not be in the pool.
@@ -175,6 +220,32 @@ class NetworkView:
         return np.stack(
             self._over_rows(rows, lambda X: tuple(self._target.believed_by(m, X) for m in members))
         )
+
+    def disagreement(self, rows: np.ndarray, n_members: int) -> tuple[np.ndarray, float]:
+        """Return how far the networks of a committee are apart on each row; see `committee`.
+
+        Parameters
+        ----------
+        rows : int array of shape (n,)
+        n_members : int
+
+        Returns
+        -------
+        disagreement : float64 array of shape (n,)
+        largest : float
+            The largest absolute number that any of them predicts.
+        """
+        members = self._committee(n_members)
+        self.n_rows += (n_members - 1) * len(rows)
+        largest = [0.0]
+
+        def look(X: np.ndarray) -> tuple[np.ndarray, ...]:
+            beliefs = np.stack([self._target.believed_by(member, X) for member in members])
+            largest.append(float(np.abs(beliefs).max(initial=0.0)))
+            apart = self._target.disagreement(as_tensor(beliefs).double())
+            return (as_numpy(apart, dtype=torch.float64),)
+
+        return self._over_rows(rows, look)[0], max(largest)
 
     def _committee(self, n_members: int) -> list[TaskModel]:
         if self._member is None:

@@ -22,6 +22,7 @@ from .snapshot import Snapshot
 
 SPACES = ("codes", "features", "original")
 _NETWORK = ("clf", "estimator")  # names under which a query takes one trained classifier
+_BOTH = frozenset({"classification", "regression"})
 _SERVED = {"X", "y", "candidates", "batch_size", "return_utilities", "ensemble", *_NETWORK}
 
 
@@ -81,7 +82,7 @@ class SkactivemlStrategy(BaseStrategy):
         for task, names in {"classification": {"ensemble", *_NETWORK}, "regression": {"reg"}}.items():
             if wanted & names:
                 return frozenset({task})
-        return BaseStrategy.tasks
+        return _BOTH
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -89,7 +90,7 @@ class SkactivemlStrategy(BaseStrategy):
         asks = set(_arguments(self.query_strategy)) & set(_NETWORK) - set(self.query_params or {})
         needs = {"features"} if self.space == "features" else set()
         needs |= {"logits"} if asks else set()
-        return frozenset(needs | {"labels"} if needs or self.tasks != BaseStrategy.tasks else needs)
+        return frozenset(needs | {"labels"} if needs or self.tasks != _BOTH else needs)
 
     def check(self) -> None:
         """Refuse a wrong parameter, or a strategy that cannot be served, before anything is trained."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
 from ..latent import LabelSpreader
 from ..network import TaskModel
@@ -235,7 +235,8 @@ def make_snapshot(
     if isinstance(labeled, np.ndarray) and labeled.dtype == bool:
         labeled = np.flatnonzero(checked_mask("labeled", labeled, len(X)))
     labeled = checked_positions("labeled", labeled, len(X))
-    y_labeled = column_or_1d(to_host(y_labeled), dtype=None, input_name="y_labeled")
+    target = Classes() if target is None else target
+    y_labeled = target.column(y_labeled, "y_labeled")
     if len(y_labeled) != len(labeled) + (0 if made is None else len(made.rows)):
         raise ValueError(
             f"y_labeled must hold a label for each of {len(labeled)} labelled rows, and then for each made "
@@ -247,7 +248,6 @@ def make_snapshot(
         taken = np.zeros(len(X), dtype=bool)
         taken[labeled] = True
     taken = checked_mask("taken", taken, len(X))
-    target = Classes() if target is None else target
     if len(y_labeled):
         target = target.fitted(y_labeled)
     rng = checked_random_state(random_state)

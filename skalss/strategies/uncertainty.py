@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from .. import scores
 from ..utils.checks import check_choice, check_positive_int
 from ..utils.tensors import as_numpy, as_tensor
@@ -11,17 +15,19 @@ from .diversity import draw
 from .snapshot import Snapshot
 
 # Each gives a number that is small for a hard row.
-_SCORES = {
-    "mms": lambda logits, snapshot: scores.mms(logits, as_tensor(snapshot.network.head_weight())),
-    "margin": lambda logits, snapshot: scores.margin(logits.softmax(dim=1)),
-    "entropy": lambda logits, snapshot: -scores.entropy(logits),
-    "least_confident": lambda logits, snapshot: -scores.least_confident(logits),
+_SCORES: dict[str, Callable[..., Tensor]] = {
+    "mms": scores.mms,
+    "margin": lambda logits: scores.margin(logits.softmax(dim=1)),
+    "entropy": lambda logits: -scores.entropy(logits),
+    "least_confident": lambda logits: -scores.least_confident(logits),
 }
 _OF_PROBABILITIES = ("margin", "least_confident")  # differences of numbers near 1
 
 
 class UncertaintyStrategy(BaseStrategy):
     """Scores unlabelled rows with the network and takes the hardest.
+
+    The score of a row with several labels is the mean over them, that of a mask the mean over its pixels.
 
     Parameters
     ----------
@@ -42,7 +48,7 @@ class UncertaintyStrategy(BaseStrategy):
     UncertaintyStrategy(score='entropy')
     """
 
-    tasks = frozenset({"classification"})
+    tasks = frozenset({"classification", "multilabel", "segmentation"})
 
     def __init__(self, score: str = "mms", n_candidates: int | None = None):
         self.score = score
@@ -73,7 +79,11 @@ class UncertaintyStrategy(BaseStrategy):
         """
         self.check()
         rows = draw(snapshot, None if self.n_candidates is None else max(n, self.n_candidates))
-        hardness = as_numpy(_SCORES[self.score](as_tensor(snapshot.network.logits(rows)), snapshot))
+        network, target, score = snapshot.network, snapshot.target, _SCORES[self.score]
+        weight = as_tensor(network.head_weight()) if self.score == "mms" else None
+        (hardness,) = network.of_logits(
+            rows, lambda logits: (as_numpy(target.mean_score(score, logits, weight)),)
+        )
         rounding = ROUNDING if self.score in _OF_PROBABILITIES else 0.0
         hardest = ranked(hardness, snapshot.random_state, rounding=rounding)[:n]
         return Candidates(rows=rows[hardest], scores=hardness[hardest])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 from torch import Tensor
 
 from ..utils.checks import reading
 from ..utils.columns import to_column
 from ..utils.scalars import from_json, to_json
+from ..utils.tensors import to_host
 
 
 class BaseTarget(ABC):
@@ -41,6 +44,12 @@ class BaseTarget(ABC):
         Names of the strategies that are the best we have: later, and for the first rows.
     can_spread : bool
         Whether labels can be spread to unlabelled rows as pseudo-labels.
+    independent : bool
+        Whether each class holds or not by itself.
+    is_map : bool
+        Whether a label is an array with a number for each pixel or voxel.
+    accuracy_of_rows : bool
+        Whether the score ``"accuracy"`` is the share of rows that are right.
     classes : array of shape (n_classes,) or None
         All labels that may come, sorted; None: not known, or there are none.
     """
@@ -54,10 +63,17 @@ class BaseTarget(ABC):
     auto_strategy: ClassVar[str]
     auto_initial: ClassVar[str]
     can_spread: ClassVar[bool]
+    independent: ClassVar[bool] = False
+    is_map: ClassVar[bool] = False
+    accuracy_of_rows: ClassVar[bool] = True
     classes: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+    def copy(self) -> Self:
+        """Return a target of its own with the same settings."""
+        return copy.deepcopy(self)
 
     @property
     def n_classes(self) -> int:
@@ -69,6 +85,20 @@ class BaseTarget(ABC):
     def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as the user gave it as an array with one entry for each row; missing ones stay missing."""
         return column_or_1d(to_column(y), dtype=None, input_name=name)
+
+    def checked_column(self, y: ArrayLike) -> np.ndarray:
+        """Return the labels of training rows as an array, or refuse them.
+
+        Raises
+        ------
+        ValueError
+        """
+        checked = column_or_1d(to_host(y), warn=True)
+        assert_all_finite(checked, input_name="y")
+        if self.numeric and checked.dtype == object:
+            checked = checked.astype(np.float64)
+        self.check_column(checked)
+        return checked
 
     @abstractmethod
     def check(self, answer: object) -> Any:
@@ -92,6 +122,30 @@ class BaseTarget(ABC):
     def know(self, labels: ArrayLike | None) -> None:  # noqa: B027 (most kinds have nothing to know)
         """Take these as all labels that may come, where that limits what may be answered."""
 
+    def know_rows(self, row_shape: tuple[int, ...]) -> None:  # noqa: B027 (only a map is as large as its row)
+        """Take this as the shape of a row, where that of a label follows from it."""
+
+    def learn(self, y: np.ndarray) -> None:
+        """Take a column without missing labels as all that may come, and refuse labels that cannot be.
+
+        Raises
+        ------
+        ValueError
+        """
+        self.check_column(y)
+        if self.classes is None:
+            self.know(y)
+        for label in [] if self.numeric else np.unique(y):
+            self.check(label)
+
+    def missing(self, y: np.ndarray) -> np.ndarray:
+        """Tell which rows of a column have no label: bool array of shape (n_samples,)."""
+        return np.asarray(pd.isna(y))
+
+    def same(self, first: Any, second: Any) -> bool:
+        """Tell whether two labels, as they are kept, are one."""
+        return type(first) is type(second) and bool(first == second)
+
     def remember(self, labels: Sequence[Any]) -> None:  # noqa: B027 (most kinds compare with none)
         """Take these as labels that came before, which `check` compares the next ones with."""
 
@@ -99,13 +153,30 @@ class BaseTarget(ABC):
     def as_array(self, labels: Sequence[Any]) -> np.ndarray:
         """Return checked labels as an array of shape (n_labels, ...)."""
 
-    def to_text(self, label: Any) -> str:
+    def to_text(self, label: Any) -> str | bytes:
         """Write a label for a ledger, so that its type comes back with it."""
         return to_json(label)
 
-    def from_text(self, text: str) -> Any:
+    def from_text(self, text: str | bytes) -> Any:
         """Read a label that `to_text` wrote."""
-        return from_json(text)
+        return from_json(text)  # type: ignore[arg-type]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What besides the classes limits what may be answered, for a ledger: numbers and lists by name."""
+        return {}
+
+    def take_spec(self, spec: Mapping[str, Any]) -> Self:
+        """Return itself, with what the `spec` of another target says.
+
+        Raises
+        ------
+        ValueError
+            If it is none of this kind.
+        """
+        if spec:
+            raise ValueError(f"{self!r} has no {sorted(spec)}.")
+        return self
 
     # -- what a network is trained on -------------------------------------------------------------
 
@@ -122,9 +193,36 @@ class BaseTarget(ABC):
     def width_fault(self, width: int) -> str | None:
         """Say what width is needed if an output of this width does not do; None if it does."""
 
+    def output_fault(self, shape: tuple[int, ...]) -> str | None:
+        """Say what is needed if a module's output of this shape for a row does not do; None if it does."""
+        if len(shape) > 1:
+            return "it must be flat for each row"
+        return self.width_fault(shape[0] if shape else 1)
+
     @abstractmethod
     def examples(self) -> np.ndarray:
         """Return labels to rehearse a training with, before there are any."""
+
+    def made_up(self, n: int, known: Sequence[Any] = ()) -> np.ndarray:
+        """Return labels like those that will come, each of them about as often: an array (n, ...).
+
+        Parameters
+        ----------
+        n : int
+        known : sequence of labels, default=()
+            Those of given and held-out rows; they count where no classes are named.
+        """
+        examples = self.examples()
+        if self.classes is None and len(known):
+            examples = np.unique(self.as_array(known))
+        return examples[np.arange(n) % len(examples)]
+
+    def nonlinearity(self, criterion: object) -> Callable[[Tensor], Tensor] | None:
+        """Return what makes beliefs of a module's output that is trained by a criterion.
+
+        None: skorch knows.
+        """
+        return None
 
     @abstractmethod
     def encode(self, y: np.ndarray) -> np.ndarray:
@@ -169,6 +267,42 @@ class BaseTarget(ABC):
     def believed_by(self, model: BaseEstimator, X: ArrayLike) -> np.ndarray:
         """Return what a fitted estimator says of rows, as `beliefs` returns it."""
 
+    def chances(self, logits: Tensor) -> Tensor:
+        """Return the probabilities that class scores stand for; values pass as they are."""
+        return logits.softmax(dim=1) if self.has_probabilities else logits
+
+    def log_odds(self, P: np.ndarray) -> np.ndarray:
+        """Return class scores of which `chances` makes these probabilities, as wide as a network's output."""
+        return _log(P)
+
+    def mean_score(
+        self, function: Callable[..., Tensor], logits: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Return a score of rows by their class scores, as `skalss.scores` has them; its mean over a label.
+
+        Parameters
+        ----------
+        function : callable
+            From class scores (n, n_classes) to numbers (n,); with `weight`, the rows of the last layer come
+            second.
+        logits : float tensor of shape (n_samples, n_outputs, ...)
+        weight : float tensor of shape (n_outputs, n_features), default=None
+
+        Returns
+        -------
+        score : float tensor of shape (n_samples,)
+        """
+        return function(logits) if weight is None else function(logits, weight)
+
+    def present(self, beliefs: Tensor) -> np.ndarray:
+        """Tell which classes each row is taken to have: bool array of shape (n_samples, n_classes)."""
+        best = beliefs[:, : self.n_classes].argmax(dim=1).cpu().numpy()
+        return best[:, None] == np.arange(self.n_classes)
+
+    def present_in(self, y: np.ndarray) -> np.ndarray:
+        """Tell which classes each label holds: bool array of shape (n_labels, n_classes)."""
+        return self.encode(y)[:, None] == np.arange(self.n_classes)
+
     @abstractmethod
     def doubt(self, beliefs: Tensor) -> Tensor:
         """Return how unsure each row is, of shape (n_samples,): the larger, the more unsure.
@@ -196,6 +330,25 @@ class BaseTarget(ABC):
     def score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: ArrayLike | None = None) -> float:
         """Return the score by `metric`; the higher, the better."""
 
+    def scorer(self, name: str) -> Callable[..., float] | None:
+        """Return a score of (y, predicted, sample_weight) by a name that this kind of y has of its own.
+
+        None: the name is one of scikit-learn's, or of none.
+        """
+        return None
+
+    def certain(self, y: np.ndarray) -> np.ndarray:
+        """Return the probabilities of a fitted network that is sure of these labels."""
+        return self.present_in(y).astype(float)
+
+    def errors(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray | None:
+        """Return the errors of values, flat; None where there are classes."""
+        return None
+
+    def shades(self, labels: Sequence[Any]) -> np.ndarray:
+        """Return one number or class for each label, to colour it by in a picture."""
+        return np.array(labels)
+
     def right_by_class(self, y: np.ndarray, predicted: np.ndarray) -> list[tuple[Any, int, int]]:
         """Return each label in `y`, sorted, with how many of its rows are right and how many it has.
 
@@ -217,3 +370,7 @@ def as_weights(sample_weight: ArrayLike | None) -> np.ndarray | None:
         raise ValueError(f"sample_weight must hold numbers, got an array of dtype {found.dtype}.")
     with reading("sample_weight"):
         return check_array(found, dtype="numeric", ensure_2d=False, input_name="sample_weight")
+
+
+def _log(P: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(P, np.finfo(np.float32).tiny)).astype(np.float32)

@@ -57,6 +57,9 @@ class Classes(BaseTarget):
         self._seen: set[Any] = set()  # labels that came, where the classes are not known
         self.know(classes)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()" if self.classes is None else f"Classes({self.classes.tolist()})"
+
     def know(self, labels: ArrayLike | None) -> None:
         """Take these as all labels that may come; None: any may.
 
@@ -104,7 +107,8 @@ class Classes(BaseTarget):
         """
         if not np.isscalar(answer):
             raise ValueError(
-                f"A class label must be a number or a string, got {answer!r}. Give one label a row."
+                f"A class label must be a number or a string, got {show(answer)}. Give one label a row; for "
+                "several at once, or a mask, see skalss.targets.Labels and ClassMap."
             )
         answer = _plain(answer)
         if self.classes is not None and answer not in self._known:

@@ -84,11 +84,23 @@ POINT_STRATEGIES = [
 STRATEGIES = POOL_STRATEGIES + POINT_STRATEGIES
 
 
+COMMON = ("classification", "regression")
+SEVERAL_VALUES = "several values"  # a regression, too
+# One of each class, and mms, which weighs by the last layer: with labels of other kinds.
+OF_OTHER_KINDS = [*{type(s): s for s in reversed(STRATEGIES)}.values(), UncertaintyStrategy("mms")]
+
+
 def each(strategies, of_any_model=()):
     """Run a test over strategies and their tasks with a network, and over some with other models."""
-    cases = [(s, task, "net") for s in strategies for task in sorted(s.tasks)]
+    cases = [(s, task, "net") for s in strategies for task in COMMON if task in s.tasks]
     for model in ("forest", "linear"):
-        cases += [(s, task, model) for s in of_any_model for task in sorted(s.tasks)]
+        cases += [(s, task, model) for s in of_any_model for task in COMMON if task in s.tasks]
+    for strategy in [s for s in OF_OTHER_KINDS if s in strategies]:
+        kinds = sorted(strategy.tasks - set(COMMON))
+        kinds += [SEVERAL_VALUES] if strategy.tasks >= {"regression", "field regression"} else []
+        cases += [(strategy, kind, "net") for kind in kinds]
+        if strategy in of_any_model and "multilabel" in strategy.tasks:
+            cases.append((strategy, "multilabel", "forest"))
     names = [f"{model}-{task}-{strategy}" for strategy, task, model in cases]
     return pytest.mark.parametrize(("strategy", "task", "model"), cases, ids=names)
 

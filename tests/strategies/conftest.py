@@ -7,19 +7,48 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from torch import nn
 
 from skalss import TaskNet
 from skalss.latent import LinearLatent
 from skalss.nets import net_classifier, net_regressor
 from skalss.network import make_task_model
 from skalss.strategies import Encoded, make_snapshot
-from skalss.targets import Classes, Values
+from skalss.targets import Classes, ClassMap, Labels, ValueMap, Values
 
 DIGITS, DIGITS_Y = load_digits(return_X_y=True)
 N_ROWS = 150
 N_LABELED = 40
 CLASSES = np.arange(10)
+PIXELS = DIGITS.reshape(-1, 8, 8)
+
+
+class PixelNet(nn.Module):
+    """Flat digits in, a number for each pixel and class out."""
+
+    def __init__(self, output_dim=2):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+        self.head = nn.Conv2d(4, output_dim, 1)
+
+    def forward(self, X):
+        return self.head(self.body(X.reshape(-1, 1, 8, 8)))
+
+
+LABELS = {  # what is learned of the digits, by the kind of y
+    "classification": (Classes(CLASSES), DIGITS_Y),
+    "regression": (Values(), DIGITS[:, 20] + 0.1 * DIGITS[:, 30]),
+    "several values": (Values(2), DIGITS[:, [20, 30]]),
+    "multilabel": (Labels(range(3)), (DIGITS[:, [10, 20, 30]] > 8).astype(int)),
+    "segmentation": (ClassMap([0, 1], shape=(8, 8)), np.where(PIXELS == 16, -1, PIXELS > 8)),
+    "field regression": (ValueMap((8, 8)), np.where(PIXELS == 16, np.nan, np.sqrt(PIXELS))),
+}
 MODELS = {
+    ("net", "multilabel"): TaskNet(net_classifier(max_epochs=10), device="cpu"),
+    ("forest", "multilabel"): RandomForestClassifier(5),
+    ("net", "several values"): TaskNet(net_regressor(max_epochs=10), device="cpu"),
+    ("net", "segmentation"): TaskNet(net_classifier(PixelNet, max_epochs=10, lr=0.01), device="cpu"),
+    ("net", "field regression"): TaskNet(net_regressor(PixelNet, max_epochs=10, lr=0.01), device="cpu"),
     ("net", "classification"): TaskNet(net_classifier(max_epochs=10), device="cpu"),
     ("net", "regression"): TaskNet(net_regressor(max_epochs=10), device="cpu"),
     ("forest", "classification"): RandomForestClassifier(5),
@@ -61,11 +90,11 @@ class World:
     def __init__(self, task, model="net"):
         self.task = task
         self.X = DIGITS[:N_ROWS]
-        self.y = DIGITS_Y[:N_ROWS] if task == "classification" else self.X[:, 20] + 0.1 * self.X[:, 30]
+        self.target, y = LABELS[task]
+        self.y = y[:N_ROWS]
         self.latent_model = LinearLatent(4, random_state=0).fit(self.X)
         self.codes = self.latent_model.transform(self.X)
         self.encoded = Encoded(self.latent_model, self.codes)
-        self.target = Classes(CLASSES) if task == "classification" else Values()
         self.labeled = np.random.RandomState(0).permutation(N_ROWS)[:N_LABELED]
         self.taken = np.isin(np.arange(N_ROWS), self.labeled)
         self.estimator = MODELS[model, task]

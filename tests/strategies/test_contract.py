@@ -22,6 +22,7 @@ from skalss.strategies import (
     UncertaintyStrategy,
     make_strategy,
 )
+from skalss.targets import TASKS
 
 from .cases import PLAIN_CLIMB, STRATEGIES, each_point_strategy, each_pool_strategy, each_strategy
 
@@ -127,7 +128,7 @@ def test_a_query_leaves_everything_else_alone(strategy, task, model, world_of):
 def test_is_an_estimator(strategy):
     assert isinstance(strategy, BaseStrategy)
     assert str(clone(strategy)) == str(strategy)
-    assert strategy.tasks <= {"classification", "regression"}
+    assert strategy.tasks <= TASKS
     for task in strategy.tasks:
         assert make_strategy(strategy, task) is strategy  # its parameters are checked there
 

@@ -76,7 +76,7 @@ def test_what_is_no_strategy(strategy):
 def test_a_strategy_for_classes_is_refused_for_regression(strategy):
     with pytest.raises(
         ValueError,
-        match=r"Strategy\(.*\) serves classification, got a regression task\. "
+        match=r"Strategy\(.*\) serves classification and .*multilabel.*, got a regression task\. "
         r"Choose one of \['auto', 'committee', 'coreset', 'kmeans', 'lcmd', 'random', 'random_codes', 'si', "
         r"'snn', 'typical'\]",
     ):

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from skalss import TaskNet
 from skalss.nets import net_classifier, net_regressor
 from skalss.strategies import STRATEGIES
-from skalss.targets import TARGETS, Classes, Values, make_target, target_of_task
+from skalss.targets import TARGETS, Classes, ClassMap, Labels, ValueMap, Values, make_target, target_of_task
 
 RNG = np.random.default_rng(0)
 KINDS = {  # target, y, an estimator, answers that cannot be
@@ -25,11 +25,131 @@ KINDS = {  # target, y, an estimator, answers that cannot be
     "known classes": (Classes([1, 2, 3]), RNG.integers(1, 3, 60), LogisticRegression(), [4, "1"]),
     "values": (Values(), 1e3 + RNG.normal(size=60), Ridge(), ["much", None, [1.0], 1j]),
 }
+MASKS = RNG.choice([0, 3, 7], size=(12, 4, 5))
+PARTLY = np.where(RNG.random(MASKS.shape) < 0.2, 255, MASKS)
+FIELDS = 1e3 + RNG.normal(size=(12, 4, 5))
+HOLED = np.where(RNG.random(FIELDS.shape) < 0.2, np.nan, FIELDS)
+MORE = {  # a label is no scalar: target, y, answers that cannot be, and what is said of them
+    "several values": (
+        Values(2),
+        np.array([1e3, -5.0]) + RNG.normal(size=(12, 2)) * [100.0, 0.1],
+        {
+            "2 numbers here, got 1.0": 1.0,
+            "shape \\(3,\\)": [1, 2, 3],
+            "must be a finite number": [1, np.nan],
+            "got 'ab'": "ab",
+        },
+    ),
+    "several labels": (
+        Labels(),
+        (RNG.random((12, 3)) < 0.5).astype(int),
+        {
+            "label 7 is outside classes": [7],
+            "label 2.5": [0, 1, 2.5],
+            "list of classes": "a",
+            "got 3 of type|got 3": 3,
+        },
+    ),
+    "names": (
+        Labels(["car", "dog", "sky"]),
+        [["car"], ["dog", "sky"], []] * 4,
+        {"'carr' is outside.*Did you mean 'car'": ["carr"], "3 numbers, each 0 or 1": np.array([1, 0])},
+    ),
+    "masks": (
+        ClassMap(shape=(4, 5)),
+        MASKS,
+        {
+            "shape \\(4, 5\\).*got \\(4, 6\\)": np.zeros((4, 6), int),
+            "mask of whole numbers.*float64": FIELDS[0],
+        },
+    ),
+    "masks with gaps": (
+        ClassMap([0, 3, 7], ignore=255, shape=(4, 5)),
+        PARTLY,
+        {
+            "class 5.*outside classes": MASKS[0] * 0 + 5,
+            "no labelled pixel.*255": MASKS[0] * 0 + 255,
+            "got 3": 3,
+        },
+    ),
+    "fields": (
+        ValueMap((4, 5)),
+        FIELDS,
+        {
+            "no value": FIELDS[0] * np.nan,
+            "an array of numbers": np.full((4, 5), "a"),
+            "lie within": FIELDS[0] * np.inf,
+        },
+    ),
+    "fields with gaps": (ValueMap((4, 5)), HOLED, {"got \\(5, 4\\)": HOLED[0].T}),
+}
 each = pytest.mark.parametrize(("target", "y", "estimator", "wrong"), KINDS.values(), ids=KINDS)
 
 
 def test_every_kind_is_listed():
-    assert {type(target) for target, *_ in KINDS.values()} == set(TARGETS)
+    assert {type(target) for target, *_ in [*KINDS.values(), *MORE.values()]} == set(TARGETS)
+
+
+@pytest.mark.parametrize(("target", "y", "wrong"), MORE.values(), ids=MORE)
+class TestLabelsThatAreNoScalars:
+    """Several values or classes, masks and fields: one contract."""
+
+    @staticmethod
+    def known(target, y):
+        target = target.copy()
+        target.learn(target.column(y))
+        return target, target.as_array([target.check(row) for row in target.column(y)])
+
+    def test_answers_are_kept_or_refused(self, target, y, wrong):
+        target, kept = self.known(target, y)
+        for row in target.column(y)[:3]:
+            label = target.check(row)
+            assert target.same(label, target.check(label))
+            back = target_of_task(target.task, target.spec)
+            back.know(target.classes)
+            assert target.same(label, back.from_text(target.to_text(label)))
+        assert not target.same(target.check(target.column(y)[0]), target.check(target.column(y)[1]))
+        for said, answer in wrong.items():
+            with pytest.raises(ValueError, match=said):
+                target.check(answer)
+
+    def test_labels_come_back_from_what_a_network_is_trained_on(self, target, y, wrong):
+        _, kept = self.known(target, y)
+        fitted = target.fitted(target.column(y))
+        encoded = fitted.encode(kept)
+        output = np.nan_to_num(encoded)
+        if isinstance(target, ClassMap):
+            output = np.moveaxis(np.eye(fitted.n_outputs)[encoded], -1, 1)
+        counted = (kept != target.ignore) if isinstance(target, ClassMap) else ~np.isnan(kept)
+        decoded = fitted.decode(output)
+        again = type(target)().set_state(fitted.get_state())
+        np.testing.assert_array_equal(again.decode(output), decoded)
+        np.testing.assert_allclose(decoded[counted], kept[counted], rtol=1e-5)
+        assert fitted.score(y, decoded) == pytest.approx(1)
+        assert fitted.agreement(decoded, decoded) == 1 > fitted.agreement(decoded, decoded[::-1])
+        assert fitted.score(y, decoded[::-1]) < 1
+        good = np.r_[decoded[:6], decoded[5::-1]]
+        assert fitted.score(y, good, np.arange(12) < 6) == pytest.approx(1)  # only rows that are right count
+
+    def test_made_up_labels_train_a_network(self, target, y, wrong):
+        target, _ = self.known(target, y)
+        for made in (target.made_up(30), target.made_up(30, [target.check(row) for row in target.column(y)])):
+            assert len(made) == 30
+            assert np.isfinite(target.fitted(made).encode(made)).all()
+
+    def test_rows_without_a_label_are_told(self, target, y, wrong):
+        rows = [None, *y[1:5], None]
+        column = target.column(rows)
+        assert target.missing(column).tolist() == [True, False, False, False, False, True]
+        target, _ = self.known(target, y)
+        target.check_column(column[1:5])
+        with pytest.raises(ValueError, match="missing|NaN"):
+            target.checked_column(rows)
+
+    def test_the_defaults_serve_it(self, target, y, wrong):
+        for name in (target.auto_strategy, target.auto_initial):
+            assert target.task in STRATEGIES[name]().tasks
+        assert len(target.shades([self.known(target, y)[0].check(row) for row in target.column(y)])) == 12
 
 
 @each
