@@ -25,7 +25,16 @@ _GREY_SHARE = 0.2  # as in SimCLR
 
 
 class BaseAugment(BaseEstimator):
-    """Base of augmentations: what draws from torch's generators, and equals others of the same settings."""
+    """Base of augmentations: what draws from torch's generators, and equals others of the same settings.
+
+    Attributes
+    ----------
+    moves_pixels : bool
+        Whether it moves pixels and changes none. Then it serves masks and fields, too, which move with their
+        images as further channels.
+    """
+
+    moves_pixels: bool = False
 
     def __call__(self, X: Tensor) -> Tensor:
         """Augment images (n, c, h, w); the batch given is left as it is."""
@@ -50,6 +59,8 @@ class Flip(BaseAugment):
     >>> Flip()(torch.zeros(8, 3, 32, 32)).shape
     torch.Size([8, 3, 32, 32])
     """
+
+    moves_pixels = True
 
     def __call__(self, X: Tensor) -> Tensor:
         """Augment images.
@@ -80,6 +91,8 @@ class ShiftCrop(BaseAugment):
     padding : int, default=4
         Pixels an image is moved by, at most; less than its height and width.
     """
+
+    moves_pixels = True
 
     def __init__(self, padding: int = 4):
         self.padding = padding
@@ -183,6 +196,11 @@ class ImageAugment(BaseAugment):
         self.flip = flip
         self.shift = shift
         self.cutout = cutout
+
+    @property
+    def moves_pixels(self) -> bool:  # type: ignore[override]
+        """Whether nothing is cut out."""
+        return not self.cutout
 
     def __call__(self, X: Tensor) -> Tensor:
         """Augment images.

@@ -7,6 +7,7 @@ import os
 import warnings
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags
@@ -23,7 +24,7 @@ from .oracles.base import FAILED
 from .strategies import InterpolationStrategy, NearestNeighborStrategy
 from .targets import make_target
 from .utils import store
-from .utils.checks import check_choice, check_path, checked_rows, clone_checked, reading
+from .utils.checks import check_choice, check_path, checked_rows, reading
 from .utils.columns import to_column
 from .utils.tensors import to_host
 
@@ -46,7 +47,7 @@ def _failures(campaign: Campaign) -> str:
 def _check_whole_key(y: object) -> None:
     """Refuse an answer key with holes, whatever its dtype."""
     column = to_column(y)
-    missing = int(pd.isna(column).sum()) if column.ndim == 1 else 0
+    missing = int(np.asarray(pd.isna(column)).sum()) if column.ndim == 1 else 0
     if missing:
         raise ValueError(
             f"Without an oracle, y is the answer key and must hold a label for every row; {missing} of "
@@ -104,10 +105,11 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``PredictionsAgree(0.99)``, ``MaxFailures(10)``, or a rule of yours. The first that holds ends the
         campaign, with what it has. More than ten failures always do, unless `stop` has another `MaxFailures`.
     scoring : str or callable, default=None
-        Scorer for `ScoreReached`, the control rows and the history; None: accuracy or R².
+        Scorer for `ScoreReached`, the control rows and the history; None: accuracy or R², macro F1 with
+        several labels a row, mean IoU of masks. Of masks ``"dice"`` and ``"accuracy"`` are known, too.
     classes : array-like of shape (n_classes,), default=None
         All labels that may come; a label outside is refused. None: those of `y` without an oracle,
-        otherwise those seen so far.
+        otherwise those seen so far; with several labels a row they must be named.
     train_on : {"original", "decoded", "both"}, default="original"
         Whether the network trains on the labelled rows, on their decoded codes, or on both.
     pseudo_labels : {"auto", "spread"}, LabelSpreader or None, default="auto"
@@ -155,7 +157,9 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         `network_rows` (those that passed the network to choose; one with a gradient counts as three),
         `n_pseudo` (rows with pseudo-labels in the training), `pseudo_reason` (why there were some, or none;
         empty where no network was trained), `outlook` (whether choosing these rows is likely to gain over
-        random ones, and why; empty where nothing is known). With `control_share`: `n_control` (labels of
+        random ones, and why; empty where nothing is known), `error_ratio` (of values: RMSE over MAE on rows
+        that no network had seen, held-out or control rows, otherwise those asked last; from about 1.4 on
+        choosing pays, NaN where there are fewer than 20). With `control_share`: `n_control` (labels of
         control rows so far), `control_score` on them with its 95 % interval from `control_low` to
         `control_high` (Wilson's for an accuracy, otherwise a percentile bootstrap), and `asked_score` of the
         same network on the rows that the strategy chose by it, before it trained on them; NaN where there are
@@ -328,9 +332,12 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
             `vectorizer` turns into numbers; so are the rows of `predict`. A memory map is read in chunks. In
             a :class:`~skalss.simulation.Box`, the bounds of a simulator's parameters, rows are drawn from
             `random_state`.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or (n_samples, ...), default=None
             Without an oracle: the answer key, of which only bought labels are used. With one: labels that
-            are known already; missing ones are None, NaN or pandas' NA.
+            are known already; missing ones are None, NaN or pandas' NA. A label may also be several values
+            (n_samples, n_values); several classes at once, as 0 and 1 (n_samples, n_classes) or lists of
+            classes; a mask of whole numbers, or a field of values, (n_samples, height, width) or deeper: see
+            `skalss.targets`. Without `y` the network's output tells which, or ``TaskNet(net, target=...)``.
         labeled : bool array of shape (n_samples,), default=None
             Rows whose `y` may be used from the start, at no cost.
         sample_id : array-like of shape (n_samples,), default=None
@@ -368,9 +375,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         check_task_model(self.estimator)
         if self.oracle is None:
             _check_whole_key(y)
-            checker, numeric = clone_checked(self), make_target(self).numeric
             with reading("y"):
-                y = validate_data(checker, "no_validation", to_host(y), y_numeric=numeric)
+                y = make_target(make_task_model(self.estimator), y=y).checked_column(y)
         campaign = Campaign(
             self,
             X,
@@ -435,7 +441,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        y : array of shape (n_samples,)
+        y : array of shape (n_samples,) or (n_samples, ...)
+            Where several classes may hold, 0 and 1 in the order of `classes_`.
         """
         X = self._check_rows(X)
         return self.estimator_.predict(X)
@@ -450,7 +457,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        P : float array of shape (n_samples, n_classes)
+        P : float array of shape (n_samples, n_classes), of masks (n_samples, n_classes, height, width)
             In float32 where a network is trained. Columns in the order of `classes_`.
         """
         X = self._check_rows(X)
@@ -459,10 +466,12 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
     def score(self, X, y, sample_weight=None) -> float:
         """Return the accuracy of a classifier, or the R² of a regressor.
 
+        Of several labels a row it is the macro F1, of masks the mean IoU.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, ...)
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns

@@ -97,7 +97,7 @@ def test_images_of_another_size_in_predict():
 BAD_Y = {
     "none": (None, ValueError, "requires y to be passed, but the target y is None.*or set oracle="),
     "short": (Y[:-1], ValueError, r"inconsistent numbers of samples: \[60, 59\]"),
-    "two columns": (np.stack([Y, Y], axis=1), ValueError, "y should be a 1d array"),
+    "two columns": (np.stack([Y, Y], axis=1), ValueError, "0 and 1, one column for each class, got"),
     "continuous": (Y + 0.5, ValueError, "Unknown label type: .?continuous.* pass a regressor as estimator"),
     "NaN": (np.where(np.arange(60) == 3, np.nan, Y), ValueError, "y is the answer key.*1 of 60 are missing"),
 }

@@ -41,7 +41,7 @@ def test_history_and_queries_are_as_documented():
     assert set(history.columns) == (
         {"round", "n_labels", "n_queries", "cost", "val_score", "n_asked"}
         | {"latent_seconds", "fit_seconds", "query_seconds", "network_rows", "n_pseudo"}
-        | {"pseudo_reason", "outlook"}
+        | {"pseudo_reason", "outlook", "error_ratio"}
         | {"n_control", "control_score", "control_low", "control_high", "asked_score", "agreement"}
     )
     assert history["round"].tolist() == [0, 1, 2, 3]

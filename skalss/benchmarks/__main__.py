@@ -33,6 +33,7 @@ BENCHMARKS = {
     "snn-parts": "what each part of SNN is worth on the digits, in accuracy",
     "tables": "the tables that label-efficiency reads: what they are, and their files",
     "threads": "fits in threads against the same fits alone: equal bit by bit",
+    "values": "regression tables: error by number of labels, the default over random rows and bmdal_reg",
     "vae-fit": "fit of a VAE against a torch loop written by hand",
     "vessel-stress": "the simulated stress of vessels: accuracy, milliseconds, and how well it is learned",
 }

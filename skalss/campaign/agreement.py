@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..utils.seeds import derive_seed
 from .pool import Pool
 
 N_ROWS = 2000
+MOST_VALUES = 10**7  # of all predictions kept: maps are compared on fewer rows
 
 
 class _Look(NamedTuple):
@@ -90,5 +92,8 @@ class Agreement:
     def _rows(self) -> np.ndarray:
         """Return the rows that all networks are compared on."""
         rng: Any = np.random.RandomState(derive_seed(self.seed, "agreement"))
-        n_rows = len(self.pool)
-        return np.sort(rng.choice(n_rows, size=min(N_ROWS, n_rows), replace=False))
+        n_rows, size = len(self.pool), 1
+        if self.pool.target.is_map:
+            size = math.prod(self.pool.target.examples().shape[1:])
+        n_kept = min(N_ROWS, n_rows, max(1, MOST_VALUES // size))
+        return np.sort(rng.choice(n_rows, size=n_kept, replace=False))

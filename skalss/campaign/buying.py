@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import numpy as np
+
 from ..ledger import LedgerError
 from ..oracles import BaseOracle
 from ..oracles.base import answer_chunks, read_answer
@@ -81,8 +83,11 @@ def _tell(campaign: Any, name: str, pairs: list[tuple[Any, Any]]) -> None:
         campaign.tell([id_ for id_, _ in pairs], [read_answer(answer) for _, answer in pairs])
         return
     except LedgerError as error:
-        told = ", ".join(f"{id_}: {answer}" for id_, answer in pairs)
-        error.add_note(f"Answers that had arrived and could not be written down: {told}")
+        told = ", ".join(f"{id_}: {_shown(answer)}" for id_, answer in pairs)
+        error.add_note(
+            f"Answers that had arrived and could not be written down; they are in error.answers: {told}"
+        )
+        error.answers = pairs
         raise
     except Exception as error:
         if len(campaign.records.pending) < n_open:  # recorded; a stopping rule, say, broke down after that
@@ -97,3 +102,8 @@ def _tell(campaign: Any, name: str, pairs: list[tuple[Any, Any]]) -> None:
             wrong.append(error)
     if wrong:
         raise wrong[0]
+
+
+def _shown(answer: Any) -> str:
+    """Return an answer as a note has it; of an array, its shape."""
+    return f"an array of shape {answer.shape}" if isinstance(answer, np.ndarray) else str(answer)

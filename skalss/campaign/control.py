@@ -160,11 +160,16 @@ class ControlRows:
         frame["label"] = pd.Series([noted[2] for noted in self.by_class], dtype=object)
         return frame
 
-    def _asked_score(self, chooser: TaskModel, round_: int) -> float:
+    def rows_asked(self, round_: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the rows that a strategy chose in a round and that have labels, and these; None: none."""
         asked = [
             q for q in self.records.questions if q.round == round_ and q.state == LABELED and not q.control
         ]
-        return self.scorer.score(chooser, *self._rows(asked)) if asked else np.nan
+        return self._rows(asked) if asked else None
+
+    def _asked_score(self, chooser: TaskModel, round_: int) -> float:
+        asked = self.rows_asked(round_)
+        return np.nan if asked is None else self.scorer.score(chooser, *asked)
 
     def _rows(self, questions: list[Question]) -> tuple[np.ndarray, np.ndarray]:
         rows = [self.pool.X[q.position] if q.kind == POOL else q.row for q in questions]

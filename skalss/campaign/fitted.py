@@ -47,7 +47,7 @@ def fitted_attributes(
         "control_scores_": control_scores,
         "labeled_indices_": records.positions(held_out=True),
         "X_generated_": np.array([q.row for q in made]).reshape(-1, *pool.X.shape[1:]),
-        "y_generated_": np.array([q.label for q in made]),
+        "y_generated_": pool.target.as_array([q.label for q in made]),
         "n_labels_": records.n_bought(),
         "n_queries_": records.n_paid,
         "n_rounds_": records.round,

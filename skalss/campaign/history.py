@@ -30,6 +30,7 @@ class HistoryLine:
     n_pseudo: int = 0
     pseudo_reason: str = ""
     outlook: str = ""
+    error_ratio: float = np.nan
     n_control: int = 0
     control_score: float = np.nan
     control_low: float = np.nan

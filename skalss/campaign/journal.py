@@ -6,6 +6,7 @@ instead of asking for them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -135,6 +136,10 @@ class Journal:
             to_json(label)  # before anything is bought: what a file cannot keep is refused
         dtype, shape = pool.kind_of_rows()
         self._rows = {"task": pool.target.task, "dtype": dtype, "shape": shape}
+        target = pool.target.copy()
+        target.know_rows(tuple(shape))
+        if target.spec:  # one label a row has none, and the same note in the file as ever
+            self._rows["target"] = target.spec
         self._pool_key = key_of_pool(pool)
         self._number: int | None = None  # of the campaign in the file
         self._n_read = 0  # answers looked through for corrections
@@ -242,7 +247,7 @@ class Journal:
         found = []
         for request in book.round(self._campaign, round_):
             line = book.answer_to(request)
-            answer = "" if line is None else repr((line.state, line.label, line.cost, line.charged))
+            answer = "" if line is None else repr((line.state, _name(line.label), line.cost, line.charged))
             found.append((book.items[request.item - 1].id, answer))
         return found
 
@@ -385,7 +390,7 @@ class Journal:
             question, line = latest[id_], book.answer_to(self._requests[id_])
             if question.state != PENDING and line is not None and line.state != FAILED:
                 answered = Answered(self._read(question, line), line.cost, line.annotator)
-                if _is_new(question, answered):
+                if self._is_new(question, answered):
                     found.append((question, answered))
         self._n_read = n_read
         return found
@@ -400,11 +405,17 @@ class Journal:
             ) from error
 
 
-def _is_new(question: Question, answered: Answered) -> bool:
-    """Whether an answer says something else than the one that a question has."""
-    if isinstance(answered.answer, Abstain):
-        return question.state != ABSTAINED
-    return question.state != LABELED or question.label != answered.answer
+    def _is_new(self, question: Question, answered: Answered) -> bool:
+        """Whether an answer says something else than the one that a question has."""
+        if isinstance(answered.answer, Abstain):
+            return question.state != ABSTAINED
+        same = self.pool.target.same
+        return question.state != LABELED or not same(question.label, answered.answer)
+
+
+def _name(label: str | bytes | None) -> str | None:
+    """Return a label of a line; of an array, its hash."""
+    return hashlib.blake2b(label, digest_size=16).hexdigest() if isinstance(label, bytes) else label
 
 
 def _plain(id_: Hashable) -> Any:

@@ -87,5 +87,6 @@ def key_of_pool(pool: Pool) -> str:
         for piece in chunks(len(pool), 4096):
             digest.update(repr(pool.sample_id[piece].tolist()).encode(errors="backslashreplace"))
     digest.update(np.ascontiguousarray(pool.given).tobytes())
-    digest.update(f"{seal(map(str, pool.given_labels))}".encode())
+    given = [str(label) if np.isscalar(label) else pool.target.to_text(label) for label in pool.given_labels]
+    digest.update(f"{seal(given)}".encode())
     return digest.hexdigest()

@@ -348,8 +348,7 @@ class Models:
 
     def _has_new_class(self, y: np.ndarray) -> bool:
         """Whether a class turned up that the network has no output for."""
-        known = getattr(self._accepted, "classes_", None)
-        return known is not None and not np.isin(y, known).all()
+        return self._accepted is not None and self._accepted.target_.has_new(y)
 
     def _training_rows(self, positions: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the labelled rows as they are, decoded from their codes, or both one after the other."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..latent import MANY_HUBS
 from ..strategies import BaseStrategy, Snapshot
-from .judge import Judge, Unseen
+from .judge import LEAST_UNSEEN, Judge, Unseen
 from .models import Models
 
 LIKELY, UNCLEAR = "likely", "unclear"
@@ -17,7 +17,6 @@ LEAST_STRUCTURE = 0.05  # as in `AdaptiveStrategy`: below, no class stands out a
 TOO_MANY_HUBS = 3.0  # hubness: the default gained at 1.4 and 1.7, and not surely at 4.7
 LARGEST_SHARE = 0.5  # of the pool that the budget pays for
 UNEVEN = 1.4  # RMSE over MAE: 1.25 for normal errors, 1.41 for errors with exponential tails
-LEAST_HELD_OUT = 20  # rows, to say anything of errors
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +51,13 @@ def outlook_of(
         return ""
     if share >= LARGEST_SHARE:
         return f"{UNCLEAR}: the budget pays for {share:.0%} of the pool, whoever chooses"
-    found, unseen = "", judge.unseen(network)
-    if unseen is not None and len(unseen.y) >= LEAST_HELD_OUT:
-        found = _by_errors(unseen) if models.pool.target.numeric else _by_accuracy(unseen)
-    if found or models.pool.target.numeric or not uses_codes:
-        return found
-    return _by_codes(snapshot)
+    target = models.pool.target
+    if target.numeric:
+        return _by_errors(judge.last_error_ratio())
+    found, unseen = "", judge.unseen(network) if target.accuracy_of_rows else None
+    if unseen is not None and len(unseen.y) >= LEAST_UNSEEN:
+        found = _by_accuracy(unseen)
+    return found if found or not uses_codes else _by_codes(snapshot)
 
 
 def say_if_new(outlook: str, before: str) -> None:
@@ -79,11 +79,10 @@ def _by_accuracy(unseen: Unseen) -> str:
     )
 
 
-def _by_errors(unseen: Unseen) -> str:
+def _by_errors(ratio: float) -> str:
     """Look whether a few errors are far larger than the rest: then there are rows to be found."""
-    errors = np.abs(unseen.y - unseen.predicted)
-    mean = float(errors.mean())
-    ratio = math.sqrt(float(np.square(errors).mean())) / mean if mean > 0 else 1.0
+    if math.isnan(ratio):
+        return ""
     if ratio >= UNEVEN:
         return f"{LIKELY}: a few errors are far larger than the rest (RMSE/MAE {ratio:.2f})"
     return f"{UNCLEAR}: errors are alike everywhere (RMSE/MAE {ratio:.2f}; normal errors have 1.25)"
@@ -99,6 +98,8 @@ def _by_codes(snapshot: Snapshot) -> str:
         )
     if hubness > MANY_HUBS:  # the graph that structure is measured on says little
         return f"{LIKELY}: few codes are neighbours of nearly all (hubness {hubness:.2f})"
+    if not snapshot.target.can_spread:  # nothing is known of labels that are no classes of rows
+        return ""
     structure = snapshot.structure()
     if structure < LEAST_STRUCTURE:
         return (

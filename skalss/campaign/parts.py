@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from ..latent.pseudo_labels import make_pseudo_labels, reason_for_none
 from ..ledger import make_ledger
-from ..network import check_task_model, make_task_model
+from ..network import TaskNet, check_task_model, make_task_model
 from ..oracles import BaseOracle, make_oracle
 from ..simulation import Box
 from ..strategies import BaseStrategy, check_needs, is_auto, make_initial, make_strategy
-from ..targets import make_target
+from ..targets import BaseTarget, make_target, says_kind
 from ..utils.bounds import Bounds
 from ..utils.checks import check_choice, check_positive_int, check_verbose
 from ..utils.sparse_rows import SparseRows
@@ -94,8 +95,8 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
     s, rules = settings, _checked_rules(settings, data)
     bounds = _bounds_of_box(data)
     X, (y, labeled, sample_id, X_val, y_val, show, codes) = rows_of(data.X, random_state), data[1:]
-    target = make_target(make_task_model(s.estimator), s.classes)
-    if target.n_classes == 1:
+    target = _target_of(s, X, y)
+    if target.n_classes == 1 and not target.independent:
         raise ValueError(
             f"classes must name at least two, got {target.classes}: with one there is nothing to learn. Name "
             "every label that may come."
@@ -115,6 +116,11 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         vectorizer=make_vectorizer(s.vectorizer, to_host(X)),
         codes=codes,
     )
+    if target.independent and target.classes is None:
+        raise ValueError(
+            "With several labels a row, all of them must be known before the first question. Name them: "
+            "classes=['car', 'dog'], or classes=range(14)."
+        )
     strategy = make_strategy(s.strategy, target.task)
     initial = make_initial(s.initial, s.strategy, target.task)
     _check_show(pool, (initial, strategy))
@@ -162,6 +168,18 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
         )
         journal.start(seed)
     return Parts(pool, records, history, asked, budget, journal, models, judge, rounds, choosers, seed)
+
+
+def _target_of(s: BaseEstimator, X: Any, y: ArrayLike | None) -> BaseTarget:
+    """Return the kind of y: as the estimator says, or by `y`; without labels, by what a network puts out."""
+    model = make_task_model(s.estimator)
+    shape = np.shape(X)[1:] if isinstance(to_host(X), np.ndarray) else ()
+    if y is None and shape and isinstance(model, TaskNet) and not says_kind(model):
+        suggested = model.suggested_target(tuple(shape))
+        if suggested is not None:
+            suggested.know(s.classes)
+            return suggested
+    return make_target(model, s.classes, y)
 
 
 @contextmanager

@@ -81,6 +81,7 @@ class Pool:
         self._bounds = bounds
         self._classes_are_named = target.classes is not None
         self.attach(X, checker, show=show, codes=codes)
+        target.know_rows(self.X.shape[1:])
         self.seen = {name: value for name, value in vars(checker).items() if name.endswith("_in_")}
         self.sample_id = None if sample_id is None else _checked_ids(sample_id, len(self))
         self.ids = np.arange(len(self)) if self.sample_id is None else self.sample_id
@@ -141,13 +142,9 @@ class Pool:
         known = np.zeros(len(self), dtype=bool)
         if y is not None:
             check_consistent_length(self.X, y)
-            known = ~pd.isna(y)
+            known = ~self.target.missing(y)
         if y is not None and known.all() and not has_oracle:
-            self.target.check_column(y)
-            if self.target.classes is None:
-                self.target.know(y)
-            for label in [] if self.target.numeric else np.unique(y):
-                self.target.check(label)
+            self.target.learn(y)
             self.answer_key = AnswerKey(y, self.sample_id)
             known[:] = False
         if has_oracle and labeled is None and known.all():
@@ -162,12 +159,13 @@ class Pool:
         self.given = np.flatnonzero(known)
         if len(self.given):
             assert y is not None
+            self.target.take_examples(y[known])
             self.target.check_column(y[known])
         self.given_labels = [self.target.check(label) for label in (y[known] if y is not None else [])]
 
     def _checked_mask(self, labeled: ArrayLike, y: np.ndarray | None) -> np.ndarray:
         mask = checked_mask("labeled", labeled, len(self))
-        if mask.any() and (y is None or pd.isna(y[mask]).any()):
+        if mask.any() and (y is None or self.target.missing(y[mask]).any()):
             raise ValueError("labeled marks rows whose y is missing; pass their labels in y, or unmark them.")
         return mask
 
@@ -191,15 +189,15 @@ class Pool:
 
     def _checked_validation_labels(self, y_val: np.ndarray) -> np.ndarray:
         """Refuse what the network of a campaign can never predict."""
-        if pd.isna(y_val).any():
+        if self.target.missing(y_val).any():
             raise ValueError("y_val has missing labels. Leave out the rows that have none, of X_val, too.")
-        own = type(self.target)()
-        if self._classes_are_named:
-            own.know(self.target.classes)
-        checked = own.as_array([own.check(label) for label in y_val.tolist()])
+        own = self.target.copy()
+        if not (self._classes_are_named or own.independent):
+            own.know(None)
+        checked = own.as_array([own.check(label) for label in (y_val.tolist() if y_val.ndim == 1 else y_val)])
         self.target.check_column(checked)
         classes = self.target.classes
-        if classes is not None and not np.isin(checked, classes).any():
+        if classes is not None and not own.independent and not np.isin(checked, classes).any():
             raise ValueError(
                 f"y_val holds none of the classes of y: {np.unique(checked)[:5].tolist()} and "
                 f"{classes[:5].tolist()}. Give both the same labels, of the same type."

@@ -59,7 +59,7 @@ def rehearse(
     judge.rehearse(trial, X, y)
     budget.rehearse()
     if keeps_labels:
-        for label in np.unique(y):
+        for label in np.unique(y) if y.ndim == 1 else map(pool.target.check, y[:2]):
             pool.target.to_text(label)
     return trial
 
@@ -69,8 +69,5 @@ def made_up_labels(pool: Pool, n: int) -> np.ndarray:
 
     Where no classes are named, those that are known count: of given labels and of held-out rows.
     """
-    examples = pool.target.examples()
-    if pool.target.classes is None:
-        known = [*pool.given_labels, *([] if pool.y_val is None else pool.y_val.tolist())]
-        examples = np.unique(pool.target.as_array(known)) if known else examples
-    return np.resize(examples, n)
+    held_out = [] if pool.y_val is None else pool.y_val.tolist() if pool.y_val.ndim == 1 else [*pool.y_val]
+    return pool.target.made_up(n, [*pool.given_labels, *held_out])

@@ -186,7 +186,7 @@ class Rounds:
         line.network_rows = snapshot.network.n_rows
         line.outlook = "" if self.is_first_set() else self.outlook(snapshot)
         if questions:
-            self.judge.control.choose_by(None if self.is_first_set() else self.models.trained, line)
+            self.judge.choose_by(None if self.is_first_set() else self.models.trained, line)
         return questions
 
     def chooser(self) -> BaseStrategy:

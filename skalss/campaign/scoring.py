@@ -7,7 +7,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +30,8 @@ class Scorer:
     Parameters
     ----------
     scoring : str, callable or None
-        Name of a scorer of scikit-learn, or a function of (estimator, X, y). None: the target's metric.
+        Name of a scorer of scikit-learn, or of the target; or a function of (estimator, X, y). None: the
+        target's metric.
     target : BaseTarget
 
     Raises
@@ -47,9 +48,9 @@ class Scorer:
             )
         self.given = target.metric if scoring is None else scoring
         self._warned = False
-        self.function: ScorerFunction = _own_score if scoring is None else get_scorer(scoring)
+        self.function = _own_score if scoring is None else _scorer_of(scoring, target)
         # An accuracy is a share of rows, which has an interval of its own.
-        self.is_accuracy = (target.metric if scoring is None else scoring) == "accuracy"
+        self.is_accuracy = self.given == "accuracy" and target.accuracy_of_rows
 
     def __call__(self, network: TaskModel, X: ArrayLike, y: ArrayLike) -> float:
         """Return the score; the scorer's own errors pass.
@@ -132,14 +133,32 @@ class Scorer:
         return float(low), float(high)
 
 
+def _scorer_of(scoring: str | ScorerFunction, target: BaseTarget) -> ScorerFunction:
+    """Return a scorer by its name: the target's own, where it has one of that name."""
+    if isinstance(scoring, str) and target.scorer(scoring) is not None:
+        return partial(_target_score, name=scoring)
+    return get_scorer(scoring)
+
+
+def _target_score(network: TaskModel, X: ArrayLike, y: ArrayLike, *, name: str) -> float:
+    score = network.target_.scorer(name)
+    assert score is not None
+    return score(y, network.predict(X))
+
+
 def _own_score(network: TaskModel, X: ArrayLike, y: ArrayLike) -> float:
     return network.score(X, y)
 
 
 def _same_classes(network: TaskModel, y: ArrayLike) -> bool:
     """Whether rows hold the classes that a network knows; always so where there are no classes."""
-    found = np.unique(y)
-    return np.array_equal(found, getattr(network, "classes_", found))
+    target = network.target_
+    if not target.has_probabilities:
+        return True
+    try:
+        return bool(target.present_in(np.asarray(y)).any(axis=0).all())
+    except ValueError:  # a class that it does not know
+        return False
 
 
 def _knowing(network: TaskModel, X: ArrayLike, y: ArrayLike) -> TaskModel:
@@ -147,7 +166,7 @@ def _knowing(network: TaskModel, X: ArrayLike, y: ArrayLike) -> TaskModel:
     knowing, truth = copy.copy(network), np.asarray(y)
     answers = {"predict": truth}
     if hasattr(network, "predict_proba"):
-        answers["predict_proba"] = (truth[:, None] == getattr(network, "classes_", truth)).astype(float)
+        answers["predict_proba"] = network.target_.certain(truth)
     for name, answer in answers.items():
         setattr(knowing, name, wraps(getattr(network, name))(lambda X, answer=answer: answer))
     return knowing

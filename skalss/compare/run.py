@@ -24,7 +24,7 @@ from ..network import check_task_model, make_task_model
 from ..sampler import AdaptiveLatentSampler
 from ..simulation import Box
 from ..strategies import STRATEGIES, BaseStrategy
-from ..targets import make_target
+from ..targets import BaseTarget, make_target
 from ..utils.checks import (
     check_array_like,
     check_callable,
@@ -78,7 +78,8 @@ def compare_strategies(
     X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
         The pool.
     y : array-like of shape (n_samples,)
-        Its labels: the answer key, unless the sampler has an oracle.
+        Its labels: the answer key, unless the sampler has an oracle. Of every kind that
+        ``AdaptiveLatentSampler.fit`` takes.
     strategies : list of str or BaseStrategy, or dict
         The arms. A dict maps names to strategies, or to dicts of sampler parameters, such as
         ``{"cold start": {"strategy": "margin", "initial": "kmeans"}}``. In a list, an object is named by
@@ -150,14 +151,16 @@ def compare_strategies(
             check_array_like(name, array)
     _check_test_rows(X, X_test, y_test)
     check_task_model(sampler.estimator)
-    target = make_target(sampler, sampler.classes)
-    if y is not None:
-        target.column(y)
-    for label in target.column(y_test, "y_test"):
+    target = make_target(make_task_model(sampler.estimator), sampler.classes, y_test if y is None else y)
+    y_test = target.column(y_test, "y_test")
+    target.take_examples(y_test if y is None else target.column(y))
+    for label in y_test:
         target.check(label)
     samplers = {name: clone(sampler).set_params(**settings) for name, settings in arms.items()}
     data = hash_data(X, y, X_test, y_test, codes)
-    X_test, y_test = to_host(X_test), make_target(make_task_model(sampler.estimator)).column(y_test)
+    X_test = to_host(X_test)
+    if target.independent:  # scorers of scikit-learn know 0 and 1
+        y_test = target.as_array(list(y_test))
     hashes = {name: hash_settings(arm, data) for name, arm in samplers.items()}
     scorers = {name: _scorer_of(name, metric) for name, metric in (metrics or {}).items()}
     known = read_runs(csv, {old_hash_settings(arm, data): hashes[name] for name, arm in samplers.items()})
@@ -200,7 +203,7 @@ def compare_strategies(
     results = results.sort_values(
         ["arm", "seed", "round"], key=lambda c: c.map(order) if c.name == "arm" else c
     ).reset_index(drop=True)
-    results.attrs["metric_name"] = _metric_name(sampler)
+    results.attrs["metric_name"] = _metric_name(sampler, target)
     return results
 
 
@@ -311,9 +314,9 @@ def _fit_latent(sampler: AdaptiveLatentSampler, X: ArrayLike) -> Any:
     return FrozenEstimator(model.fit(X))
 
 
-def _metric_name(sampler: AdaptiveLatentSampler) -> str:
+def _metric_name(sampler: AdaptiveLatentSampler, target: BaseTarget) -> str:
     if sampler.scoring is None:
-        return make_target(sampler).metric_title
+        return target.metric_title
     return sampler.scoring if isinstance(sampler.scoring, str) else "score"
 
 
@@ -355,7 +358,7 @@ def _run(
                 "score": round(float(score), 5),
                 "network_rows": int(asked["network_rows"]),
                 **spent.round(3).to_dict(),
-                "class_balance": round(_class_balance(labels, campaign.pool.target.classes), 4),
+                "class_balance": round(_class_balance(labels, campaign.pool.target), 4),
                 **more,
             }
         )
@@ -363,11 +366,11 @@ def _run(
     return pd.DataFrame(lines)
 
 
-def _class_balance(labels: pd.Series, classes: np.ndarray | None) -> float:
-    """Return the entropy of the classes over that of equal shares; NaN for regression."""
-    if classes is None or len(classes) < 2:
+def _class_balance(labels: pd.Series, target: BaseTarget) -> float:
+    """Return the entropy of the classes over that of equal shares; NaN where a row has not one class."""
+    if target.n_classes < 2 or target.independent or target.is_map:
         return float("nan")
-    return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(len(classes)))
+    return float(stats.entropy(labels.value_counts().to_numpy()) / np.log(target.n_classes))
 
 
 def _check_columns(known: pd.DataFrame | None, scorers: dict[str, Any], csv: Any) -> None:

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from ..campaign.vectorizer import vectorize
 from ..oracles.base import LABELED
+from ..targets import BaseTarget
 from ..utils.checks import (
     check_count,
     check_positive_int,
@@ -180,16 +181,17 @@ class LatentSpaceDisplay:
         codes_generated = None
         if len(made):  # in queries_ and X_generated_ alike in the order asked
             codes_generated = model.transform(_like(X, sampler.X_generated_[: len(made)]))
+        shades, classes = shades_of(sampler.estimator_.target_, [*rows["label"], *made["label"]])
         return cls._from_places(
             np.asarray(model.transform(_rows(X, encoded))),
             drawn=np.searchsorted(encoded, drawn),
             labeled=np.searchsorted(encoded, labeled),
-            labels=[None] * len(given) + rows["label"].tolist(),
+            labels=[None] * len(given) + shades[: len(rows)],
             asked=np.searchsorted(encoded, asked),
             codes_generated=codes_generated,
-            labels_generated=made["label"].tolist(),
+            labels_generated=shades[len(rows) :],
             asked_generated=np.flatnonzero(last[made.index]),
-            classes=getattr(sampler, "classes_", None),
+            classes=classes,
             random_state=random_state,
         ).plot(ax=ax, pool_kw=pool_kw, labeled_kw=labeled_kw, asked_kw=asked_kw)
 
@@ -450,6 +452,13 @@ def _checked(name: str, codes: Any) -> np.ndarray:
         codes = check_array(to_host(codes), dtype=np.float64, input_name=name)
     check_range(name, codes)
     return codes
+
+
+def shades_of(target: BaseTarget, labels: list[Any]) -> tuple[list[Any], np.ndarray | None]:
+    """Return what labels are coloured by, one class or number each, and the classes; None: numbers."""
+    if not (target.is_map or target.independent or target.numeric):
+        return labels, target.classes
+    return target.shades(labels).tolist(), None
 
 
 def _classes_of(labels: list[Any]) -> np.ndarray | None:

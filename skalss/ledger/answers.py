@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import islice
 from typing import Any
 
 from ..oracles import ABSTAIN, Abstain, Failed
@@ -56,11 +57,22 @@ def from_line(line: Answer, target: BaseTarget) -> Any:
 
 
 def target_for(store: Store, item: int) -> BaseTarget:
-    """Return the kind of y for an answer to an item, with the classes, or the labels of others."""
+    """Return the kind of y for an answer to an item, with the classes, or the labels of others.
+
+    Of maps one is enough: all have its shape.
+    """
     target = store.target
-    if target.classes is None and not target.numeric:
-        target.remember([target.from_text(label) for label in store.book.labels_of_others(item)])
+    if target.is_map or (target.classes is None and not target.numeric):
+        others = islice(store.book.labels_of_others(item), 1 if target.is_map else None)
+        target.remember([target.from_text(label) for label in others])
     return target
+
+
+def differ(first: Any, second: Any, target: BaseTarget) -> bool:
+    """Whether two answers are not one; None is no answer yet."""
+    if any(one is None or isinstance(one, Abstain | Failed) for one in (first, second)):
+        return type(first) is not type(second) or first != second
+    return not target.same(first, second)
 
 
 def check_told(answer: object, target: BaseTarget, id_: Hashable) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from ..oracles.base import FAILED
@@ -28,7 +29,7 @@ class Book:
         self.points: dict[int, int] = {}
         self._item_of: dict[str, Item] = {}
         self._known: dict[int, Answer] = {}  # item: its latest label or abstention
-        self.labels: Counter[str] = Counter()  # how many items have each label, by its text in the file
+        self.labels: Counter[str | bytes] = Counter()  # how many items have each label, as in the file
         self._failures: dict[int, Answer] = {}  # request: its failure
         self._answers_of: dict[int, list[Answer]] = defaultdict(list)  # item: all of it, in order
         self._asked: dict[tuple[int, int, int], Request] = {}
@@ -111,11 +112,11 @@ class Book:
         self._item_of.pop(self.items[line.number - 1].id, None)
         self.items[line.number - 1] = self._item_of[line.id] = line
 
-    def labels_of_others(self, item: int) -> list[str]:
-        """Return the labels, as text in the file, that other items have."""
+    def labels_of_others(self, item: int) -> Iterator[str | bytes]:
+        """Yield the labels, as they are in the file, that other items have."""
         known = self._known.get(item)
         own = None if known is None else known.label
-        return [label for label, n_items in self.labels.items() if n_items > (label == own)]
+        return (label for label, n_items in self.labels.items() if n_items > (label == own))
 
     def waiting(self, item: int) -> list[Request]:
         """Return the questions about an item that have no answer."""

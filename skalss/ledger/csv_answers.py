@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from ..oracles import Abstain, Failed
 from ..oracles.base import ABSTAINED, FAILED, LABELED, PENDING
-from .answers import check_cost, from_line, to_line
+from .answers import check_cost, differ, from_line, to_line
 from .book import Book
 from .cells import BOOLS, looks_like, unguard
 from .csv_file import Entry
@@ -34,6 +35,8 @@ class CsvAnswers:
     book : Book
     annotator : str
         Who answered, where the file does not say.
+    folder : Path
+        Of the file, to which the paths of arrays are relative.
 
     Attributes
     ----------
@@ -41,9 +44,10 @@ class CsvAnswers:
         What was passed over and why, with the ids.
     """
 
-    def __init__(self, entries: list[Entry], store: Store, book: Book, annotator: str):
+    def __init__(self, entries: list[Entry], store: Store, book: Book, annotator: str, folder: Path):
         self.entries, self.store, self.book, self.annotator = entries, store, book, annotator
-        self.finder, self.labels = ItemFinder(store, book), LabelReader(store, book, entries)
+        self.finder, self.labels = ItemFinder(store, book), LabelReader(store, book, entries, folder)
+        self.target = store.target
         self.notes: dict[str, list[str]] = defaultdict(list)
         self._lines: list[tuple[Any, ...]] = []
         self._seen: dict[int, dict[str, Any]] = defaultdict(dict)  # item: annotator: answer
@@ -102,14 +106,17 @@ class CsvAnswers:
         if (
             state in (ABSTAINED, FAILED)
             and state != was
-            and not _differ(self._as_read(self.book.known(item)), label)
+            and not self._differ(self._as_read(self.book.known(item)), label)
         ):
             self._note(AT_ODDS, entry)
             return
         self._answer(entry, item, label)
 
     def _as_read(self, line: Answer | None) -> Any:
-        return None if line is None else from_line(line, self.store.target)
+        return None if line is None else from_line(line, self.target)
+
+    def _differ(self, first: Any, second: Any) -> bool:
+        return differ(first, second, self.target)
 
     def _is_a_label(self, cell: str) -> bool:
         """Whether a cell is just how a class, or a label that is there, is written."""
@@ -118,10 +125,10 @@ class CsvAnswers:
 
     def _answer(self, entry: Entry, item: int, answer: Any) -> None:
         who = self._who(entry, item)
-        if not _differ(self._as_read(self._stamped(entry, item)), answer):
+        if not self._differ(self._as_read(self._stamped(entry, item)), answer):
             return  # as it was written; it may have been corrected since
         for other, earlier in self._seen[item].items():
-            if _differ(earlier, answer) and not (who and other and who != other):
+            if self._differ(earlier, answer) and not (who and other and who != other):
                 raise entry.refuse(f"id {entry.get('id')!r} has another answer further up; keep one of them.")
         if who in self._seen[item] or self._is_known(item, answer, who):
             self._seen[item].setdefault(who, answer)
@@ -135,7 +142,7 @@ class CsvAnswers:
         answer = Failed(entry.get("reason"), self._bool(entry, "charged"))
         if item in self._failed:
             return
-        earlier = map(self._as_read, self.book.answers_of(item))
+        earlier = [self._as_read(line) for line in self.book.answers_of(item) if line.state == FAILED]
         if answer in earlier and entry.get("answered_at"):
             return  # as it was written
         self._failed.add(item)
@@ -146,7 +153,7 @@ class CsvAnswers:
             self._add(entry, item, request.number, answer, self._who(entry, item))
 
     def _add(self, entry: Entry, item: int, request: int | None, answer: Any, who: str) -> None:
-        line = to_line(item, request, answer, self.store.target, cost=self._cost(entry), annotator=who)
+        line = to_line(item, request, answer, self.target, cost=self._cost(entry), annotator=who)
         self._lines.append(line)
 
     # -- what is known already --------------------------------------------------------------------
@@ -156,7 +163,7 @@ class CsvAnswers:
         lines = [line for line in self.book.answers_of(item) if line.state != FAILED]
         if who:  # a second one who says the same is new
             lines = [line for line in lines if line.annotator == who]
-        return bool(lines) and not _differ(self._as_read(lines[-1]), answer)
+        return bool(lines) and not self._differ(self._as_read(lines[-1]), answer)
 
     def _stamped(self, entry: Entry, item: int) -> Answer | None:
         """Return the answer that stood in the line when the file was written."""
@@ -185,7 +192,3 @@ class CsvAnswers:
         except ValueError as error:
             got = entry.get("cost")
             raise entry.refuse(f"cost must be a finite number of at least 0, got {got!r}.") from error
-
-
-def _differ(first: Any, second: Any) -> bool:
-    return type(first) is not type(second) or first != second

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
+import json
 import math
 import os
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from ..utils.files import writing
+from ..utils.scalars import to_json
 from .cells import guard, unguard
+from .values import content_of
 
 READ = (
     *("id", "id_type", "label", "label_type", "state", "reason", "annotator", "cost", "charged", "content"),
@@ -22,6 +29,9 @@ READ = (
 TYPED = ("id", "label")  # columns with one of their types beside them
 FREE = ("reason", "annotator")  # text that anybody wrote
 SEPARATORS = (",", ";", "\t")
+FOLDER = "-labels"  # beside a file, after its stem: arrays that are labels
+LIST, ARRAY = "list", "array"  # types of labels that are no scalars
+_READABLE = 40  # characters of an id in the name of a file
 _LIMIT = 2**31 - 1  # characters of a cell; csv stops at 131,072 unless told
 
 
@@ -42,11 +52,13 @@ class Entry(NamedTuple):
 
 
 def write(path: str | os.PathLike, frame: pd.DataFrame) -> None:
-    """Write the questions, without the arrays of generated points."""
+    """Write the questions, without the arrays of generated points; arrays that are labels, beside it."""
+    frame["label"], types = _label_cells(Path(path), frame)
     columns = [name for name in frame if name not in ("code", "row")]
     for name in TYPED:
         columns.insert(columns.index(name) + 1, f"{name}_type")
-        frame[f"{name}_type"] = ["" if v is None else type(v).__name__ for v in frame[name]]
+        kinds = types if name == "label" else [_type_of(value) for value in frame[name]]
+        frame[f"{name}_type"] = kinds
         frame[name] = [guard(v) if isinstance(v, str) else v for v in frame[name]]
     for name in FREE:
         frame[name] = [guard(v) if v else v for v in frame[name]]
@@ -55,6 +67,40 @@ def write(path: str | os.PathLike, frame: pd.DataFrame) -> None:
         writer.writerow(columns)
         for row in frame[columns].itertuples(index=False):
             writer.writerow("" if v is None or v is pd.NA or _is_nan(v) else v for v in row)
+
+
+def _type_of(value: object) -> str:
+    if isinstance(value, tuple | np.ndarray):
+        return LIST if isinstance(value, tuple) else ARRAY
+    return "" if value is None else type(value).__name__
+
+
+def _label_cells(path: Path, frame: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+    """Return labels as cells, several as a list in JSON, and their types; arrays are written to files."""
+    cells: list[Any] = []
+    for id_, label in zip(frame["id"], frame["label"], strict=True):
+        if isinstance(label, np.ndarray):
+            folder = path.with_name(f"{path.stem}{FOLDER}")
+            folder.mkdir(exist_ok=True)
+            name = _file_name(id_, label)
+            with writing(folder / name) as file:
+                np.save(file, label, allow_pickle=False)
+            label = f"{folder.name}/{name}"
+        elif isinstance(label, tuple):
+            label = json.dumps(list(label), ensure_ascii=False)
+        cells.append(label)
+    return pd.Series(cells, index=frame.index, dtype=object), [_type_of(label) for label in frame["label"]]
+
+
+def _file_name(id_: object, label: np.ndarray) -> str:
+    """Return a name for the file of an id's label: what is readable of the id, and a hash of both.
+
+    So an older copy of the table, which names the label of its time, still finds that.
+    """
+    readable = re.sub("[^A-Za-z0-9_]+", "-", str(id_))[:_READABLE].strip("-")
+    whole = f"{to_json(id_, 'id')} {content_of(label)}"
+    digest = hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()
+    return f"{readable}-{digest}.npy".lstrip("-")
 
 
 def _is_nan(value: object) -> bool:

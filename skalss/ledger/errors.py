@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class LedgerError(RuntimeError):
-    """A ledger cannot be read or written: missing, damaged, of a newer format, or the disk is full."""
+    """A ledger cannot be read or written: missing, damaged, of a newer format, or the disk is full.
+
+    Attributes
+    ----------
+    answers : sequence of (id, answer)
+        What an oracle had answered, and could not be written down.
+    """
+
+    answers: Sequence[tuple[Any, Any]] = ()
 
 
 class LedgerLockedError(LedgerError):

@@ -23,12 +23,12 @@ WHOLE = ["campaign", "seed", "round"]  # pandas' own integers, which may be miss
 
 def questions(store: Store) -> pd.DataFrame:
     """Return a row for each question, then one for each answered item that nobody asked about."""
-    book = store.book
+    book, target = store.book, store.target
     rows = [
         {
             **_item(book.items[request.item - 1]),
-            **_answer(book.answer_to(request), store.target),
-            **_annotators(book, request.item),
+            **_answer(book.answer_to(request), target),
+            **_annotators(book, request.item, target),
             **_request(book, request),
         }
         for request in book.requests
@@ -36,8 +36,8 @@ def questions(store: Store) -> pd.DataFrame:
     asked = {request.item for request in book.requests}
     for item in book.items:
         if item.number not in asked:
-            answer = _answer(book.known(item.number), store.target)
-            rows.append({**_item(item), **answer, **_annotators(book, item.number)})
+            answer = _answer(book.known(item.number), target)
+            rows.append({**_item(item), **answer, **_annotators(book, item.number, target)})
     for row in rows:
         row["code"], row["row"] = _point(store, row.pop("number"))
     columns = ["id", "kind", "content", *ANSWER, *ANNOTATORS, *REQUEST, "code", "row"]
@@ -46,9 +46,9 @@ def questions(store: Store) -> pd.DataFrame:
 
 def answers(store: Store) -> pd.DataFrame:
     """Return a row for each answer."""
-    items = store.book.items
+    items, target = store.book.items, store.target
     rows = [
-        {"id": from_json(items[line.item - 1].id), **_answer(line, store.target)}
+        {"id": from_json(items[line.item - 1].id), **_answer(line, target)}
         for line in store.book.answers
     ]
     return _typed(pd.DataFrame(rows, columns=["id", *ANSWER], dtype=object))
@@ -66,10 +66,18 @@ def _answer(line: Answer | None, target: BaseTarget) -> dict[str, Any]:
     return {**found, "label": label, "charged": bool(line.charged)}
 
 
-def _annotators(book: Book, item: int) -> dict[str, Any]:
+def _annotators(book: Book, item: int, target: BaseTarget) -> dict[str, Any]:
     """Return how many gave a label or an abstention, and whether the last ones of each differ."""
-    lines = book.annotators(item).values()
-    return {"n_annotators": len(lines), "disagree": len({(line.state, line.label) for line in lines}) > 1}
+    lines = list(book.annotators(item).values())
+    return {"n_annotators": len(lines), "disagree": any(_disagree(lines[0], line, target) for line in lines)}
+
+
+def _disagree(first: Answer, second: Answer, target: BaseTarget) -> bool:
+    if (first.state, first.label) == (second.state, second.label):
+        return False
+    if first.label is None or second.label is None:
+        return True
+    return not target.same(target.from_text(first.label), target.from_text(second.label))
 
 
 def _request(book: Book, request: Request) -> dict[str, Any]:

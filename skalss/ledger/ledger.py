@@ -28,6 +28,9 @@ class Ledger:
     Campaigns make it and write to it (``AdaptiveLatentSampler(ledger=path)``). With an object of this class,
     or from another process with its path, one reads it and answers what is asked there.
 
+    Labels come back as what they were: scalars; tuples of several values or classes; read-only arrays for
+    masks and fields, which the file has in NumPy's own format.
+
     Parameters
     ----------
     path : str or path
@@ -79,9 +82,10 @@ class Ledger:
         ----------
         id_ : bool, int, float or str
             What was asked, of the type it has in `to_frame`.
-        label : scalar, None, ABSTAIN or Failed
-            A label (bool, int, float or str); None or ABSTAIN where there is none to be had; or
-            ``Failed(reason)`` for a question that waits.
+        label : scalar, list, array, None, ABSTAIN or Failed
+            A label: a bool, int, float or str; a list of values; a list of classes, or a row of 0 and 1; a
+            mask or a field. None or ABSTAIN where there is none to be had; or ``Failed(reason)`` for a
+            question that waits.
         annotator : str, default=""
             Who answered.
         cost : float, default=0.0
@@ -91,7 +95,7 @@ class Ledger:
         ------
         ValueError
             If the id was never asked, the label is none of the classes that campaigns named, or of another
-            kind, or a failure is told where nobody waits. Then nothing is recorded.
+            kind or shape, or a failure is told where nobody waits. Then nothing is recorded.
         LedgerError
             If there is no ledger, or it cannot be written.
         """
@@ -163,7 +167,9 @@ class Ledger:
 
         Codes and rows of generated points are left out. Text that a spreadsheet program takes for a formula
         (it starts with ``= + - @``), that has blanks at its ends, is empty or means "missing" to pandas gets
-        an apostrophe ahead of it, which `read_csv` takes away.
+        an apostrophe ahead of it, which `read_csv` takes away. Several values or classes are a list in JSON,
+        ``["car", "dog"]``. A mask or a field is a file of NumPy's in the folder ``<stem>-labels`` beside the
+        CSV file, and its relative path is in the cell.
 
         Parameters
         ----------
@@ -185,6 +191,9 @@ class Ledger:
             knows them, as they are written: "007", "NA" and "1e5" are read as such. Where it knows none,
             `label_type` (int, float, bool or str) says what a label is; without it, the type is that of the
             other labels, or else numbers where all labels are written as Python writes numbers, and text.
+            Several values are a list, ``[1.0, 2.5]`` or ``1.0; 2.5``; several classes ``["car", "dog"]``,
+            ``car; dog``, or a 0 or 1 for each class, and ``[]`` is none of them. A mask or a field is the path
+            of a file of ``numpy.save``, relative to the folder of the table.
             Further columns that are read: `state` (``abstained`` is an answer without a label; ``failed``
             counts where a question waits), `reason`, `annotator`, `cost`, `charged`, `id_type`,
             `answered_at` (a line that says what was recorded then says nothing new), and `content`, which
@@ -201,14 +210,15 @@ class Ledger:
         Raises
         ------
         ValueError
-            With the line of the file that cannot be read, or the column that is missing or there twice.
+            With the line of the file that cannot be read, or the column that is missing or there twice; of
+            an array that is not there or is no label, also with its path.
         """
         check_path("path", path)
         check_text("annotator", annotator)
         store = self._open()
         entries = csv_file.read(path)
         with store.writing() as book:
-            answers = CsvAnswers(entries, store, book, annotator)
+            answers = CsvAnswers(entries, store, book, annotator, Path(path).parent)
             n_recorded = answers.record()
             for why, ids in answers.notes.items():
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""

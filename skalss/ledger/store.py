@@ -19,7 +19,7 @@ from .book import Book
 from .errors import LedgerError, LedgerMismatchError, damaged, explaining
 from .opening import check_format, check_path, is_empty, limited, pragma
 from .tables import APPLICATION_ID, FORMAT, FROM_FILE, SCHEMA, TABLES, Item
-from .values import seal
+from .values import fault_of_label, seal
 from .watch import Watch, lost
 
 BUSY_SECONDS = 30.0  # how long a write waits for that of another process
@@ -42,8 +42,9 @@ class Store:
     ----------
     path : Path
     pool : dict, default=None
-        `task`, `dtype` and `shape` of the rows, for a campaign: a file that is not there is made, one of
-        another pool is refused. None: the file must be there.
+        `task`, `dtype` and `shape` of the rows, for a campaign, and as `target` the `spec` of its labels, if
+        that is not empty: a file that is not there is made, one of another pool is refused. None: the file
+        must be there.
     """
 
     def __init__(self, path: Path, pool: dict[str, Any] | None = None):
@@ -74,8 +75,13 @@ class Store:
 
     @property
     def target(self) -> BaseTarget:
-        """The kind of its labels, which knows the classes if the ledger does."""
-        target = target_of_task(self.meta["pool"]["task"])
+        """The kind of its labels, with what the ledger knows of them: classes, number of values, shape."""
+        pool = self.meta["pool"]
+        try:
+            target = target_of_task(pool["task"], pool.get("target"))
+            target.know_rows(tuple(pool.get("shape", ())))
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise damaged(self.path, f"its labels are to be of a kind that is none ({error})") from error
         if self.classes is not None:
             target.know(self.classes)
         return target
@@ -152,6 +158,12 @@ class Store:
                     f"The ledger {self.path} was made for {what} {held.get(name)}, this campaign has {got}. "
                     "One ledger serves one labelling task: give a path of its own to this one."
                 )
+        if (held.get("target") or {}) != (pool.get("target") or {}):
+            raise LedgerMismatchError(
+                f"The ledger {self.path} was made for labels of the kind {_described(held)}, this campaign "
+                f"has {_described(pool)}. Give the estimator a target like that of the file, or give a path "
+                "of its own to this one."
+            )
 
     # -- lines ------------------------------------------------------------------------------------
 
@@ -240,6 +252,7 @@ class Store:
 
     def _read_table(self, table: str) -> None:
         kind: Any = TABLES[table]
+        target = self.target if table == "answers" else None
         select = f"SELECT * FROM {table} WHERE number > ? ORDER BY number"
         for *values, sealed in self._connection.execute(select, (self._last[table],)):
             self._last[table] += 1
@@ -250,6 +263,10 @@ class Store:
                 if line.state not in FROM_FILE:
                     raise damaged(self.path, f"answer {line.number} has the state {line.state!r}")
                 line = line._replace(state=FROM_FILE[line.state])
+                if target is not None and line.label is not None and line.label not in self.book.labels:
+                    fault = fault_of_label(line.label, target)
+                    if fault is not None:
+                        raise damaged(self.path, f"the label of answer {line.number} is none: {fault}")
             self.book.add(table, line._replace(code=None, row=b"") if table == "points" else line)
 
     def point(self, item: int) -> tuple[bytes | None, bytes]:
@@ -284,6 +301,13 @@ class Store:
         """Tell who took the lock last."""
         with explaining(self.path):
             return self._read_meta().get("writer", {})
+
+
+def _described(pool: dict[str, Any]) -> str:
+    """Name the kind of the labels of a pool with what limits them."""
+    spec = pool.get("target") or {}
+    said = ", ".join(f"{key}={spec[key]}" for key in sorted(spec)) if isinstance(spec, dict) else str(spec)
+    return f"{type(target_of_task(pool['task'])).__name__}({said})"
 
 
 def _close(connection: sqlite3.Connection, pid: int) -> None:

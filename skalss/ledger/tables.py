@@ -66,7 +66,7 @@ class Answer(NamedTuple):
     item: int
     request: int | None  # the question it answers; None where nobody waited, as for a correction
     state: str
-    label: str | None  # JSON
+    label: str | bytes | None  # JSON; an array in NumPy's format
     reason: str
     cost: float
     charged: int

@@ -27,9 +27,18 @@ class AugmentedIterator:
     augment : callable
     device : torch.device
         Where rows are augmented.
+    maps : bool, default=False
+        Whether labels are maps, and move with their rows.
     """
 
-    def __init__(self, iterator_train: Callable[..., Any], augment: Augment, device: torch.device):
+    def __init__(
+        self,
+        iterator_train: Callable[..., Any],
+        augment: Augment,
+        device: torch.device,
+        maps: bool = False,
+    ):
+        self.maps = maps
         self.iterator_train = iterator_train
         self.augment = augment
         self.device = device
@@ -53,6 +62,19 @@ class AugmentedIterator:
         self.n_batches += 1
         # A copy: what is augmented in place may be a view of the training rows.
         X = X.to(self.device, copy=True)
+        if self.maps:
+            return self._both(X, rest[0])
+        X = self._changed(X)
+        return X, *rest
+
+    def _both(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Move rows, and their maps as further channels."""
+        channels = y.to(self.device, X.dtype).reshape(len(X), -1, *X.shape[2:])
+        moved = self._changed(torch.cat([X, channels], dim=1))
+        return moved[:, : X.shape[1]], moved[:, X.shape[1] :].reshape(y.shape).to(y.dtype)
+
+    def _changed(self, X: Tensor) -> Tensor:
+        """Return the batch augmented, or refuse what comes back."""
         before = X.shape, X.dtype, X.device
         with torch.no_grad(), drawing_own():
             X = self.augment(X)
@@ -66,11 +88,13 @@ class AugmentedIterator:
                 f"augment must return a batch as it gets it, {wanted}; it returned {got}. Keep the shape, "
                 "the dtype and the device."
             )
-        return X, *rest
+        return X
 
 
 @contextmanager
-def augmenting(net: NeuralNet, augment: Augment | None, device: torch.device) -> Iterator[None]:
+def augmenting(
+    net: NeuralNet, augment: Augment | None, device: torch.device, *, maps: bool = False
+) -> Iterator[None]:
     """Let a net, for one training, be trained on augmented rows. Run it under `seeded`.
 
     Parameters
@@ -81,17 +105,27 @@ def augmenting(net: NeuralNet, augment: Augment | None, device: torch.device) ->
         From a batch of rows, as the net sees them, to a batch of the same shape. What it draws from torch on
         the CPU comes from `own_generator`. None: rows as they are.
     device : torch.device
+    maps : bool, default=False
+        Whether labels are maps, which must move with their rows.
 
     Raises
     ------
     ValueError
-        If the net was trained without a look at its `iterator_train`.
+        If labels are maps and `augment` does more than move pixels, or if the net was trained without a look
+        at its `iterator_train`.
     """
     if augment is None:
         yield
         return
+    if maps and not getattr(augment, "moves_pixels", False):
+        raise ValueError(
+            f"augment={show(augment)} changes rows, and a label is a map of its row, which must move with "
+            "it. Use "
+            "Flip, ShiftCrop or ImageAugment without cutout of skalss.augment; a callable of yours that only "
+            "moves pixels says so by an attribute moves_pixels=True, and gets maps as further channels."
+        )
     given, n_epochs = net.iterator_train, len(net.history)
-    iterator = AugmentedIterator(given, augment, device)
+    iterator = AugmentedIterator(given, augment, device, maps)
     vars(net)["iterator_train"] = iterator  # an initialised net refuses parameters of its iterators
     try:
         yield

@@ -12,7 +12,8 @@ import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
-from ..targets import make_target
+from ..nets import net_classifier
+from ..targets import TARGETS
 from ..utils import store
 from ..utils.checks import check_path, check_text, show
 from ..utils.devices import resolve_device
@@ -52,7 +53,7 @@ def describe_net(model: TaskNet) -> dict[str, Any]:
         "parameters": dict(net.get_params_for("module")),
         "kind": _kind(net),
         "criterion": next((n for n, c in _CRITERIA.items() if isinstance(net.criterion_, c)), "MSELoss"),
-        "probabilities": net.predict_nonlinearity,
+        "probabilities": _given_net(model).predict_nonlinearity,
         "threshold": getattr(net, "threshold", None),
     }
 
@@ -159,6 +160,11 @@ def _kind(net: NeuralNet) -> str | None:
     return next((kind for kind, cls in _NETS.items() if isinstance(net, cls)), None)
 
 
+def _given_net(model: TaskNet) -> NeuralNet:
+    """Return the net as the user made it: its predictions may have been set for the kind of y."""
+    return net_classifier() if model.estimator is None else model.estimator
+
+
 def _fault(model: TaskNet) -> str:
     """Say what of a net plain text cannot name; empty if there is nothing."""
     net, kind = model.net_, _kind(model.net_)
@@ -169,13 +175,13 @@ def _fault(model: TaskNet) -> str:
         return (
             f"its module is an object or made by a function; give the net the class {module.__name__} itself"
         )
-    if net.predict_nonlinearity not in ("auto", None):
+    if _given_net(model).predict_nonlinearity not in ("auto", None):
         return "its predict_nonlinearity is a function"
     known = ("skorch.", "skalss.")
     changed = [name for name in _PREDICTING if not getattr(type(net), name).__module__.startswith(known)]
     if changed:
         return f"{type(net).__name__} has a {changed[0]} of its own"
-    if type(model.target_) is not type(make_target(_NETS[kind](nn.Identity))):
+    if type(model.target_) not in TARGETS:
         return f"its y is of the kind {type(model.target_).__name__}"
     try:
         store.check(net.get_params_for("module"))

@@ -24,6 +24,9 @@ from .rehearsal import rehearsing
 from .tags import copy_task_tags
 
 
+_SURE = 1e-9  # a probability of 0, of several labels
+
+
 def _has_probabilities(model: SklearnModel) -> bool:
     return hasattr(model.estimator, "predict_proba")
 
@@ -307,7 +310,8 @@ def _holding(estimator: BaseEstimator, rows: Any) -> np.ndarray:
     for i, (part, known) in enumerate(zip(found, estimator.classes_, strict=True)):
         if 1 in known:  # otherwise no label had it
             P[:, i] = part[:, list(known).index(1)]
-    return P
+    # Where all trees agree they are not sure: the logarithm of the odds stays finite.
+    return P.clip(_SURE, 1 - _SURE)
 
 
 def _flat(X: ArrayLike) -> Any:

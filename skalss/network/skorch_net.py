@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from ..nets import can_fuse
 from ..targets import BaseTarget, Classes, Labels
+from ..utils.seeds import drawing_own, seeded
 from ..utils.tensors import as_tensor
 from .loader import TensorLoader
 
@@ -116,6 +117,31 @@ def made_criterion(net: NeuralNet) -> nn.Module:
     """Return the criterion as a net that is not initialised would make it."""
     given: Any = net.criterion
     return given if isinstance(given, nn.Module) else given(**net.get_params_for("criterion"))
+
+
+def trains_each_output(net: NeuralNet) -> bool:
+    """Whether a classifier is trained as one that tells of each class by itself whether it holds."""
+    return not is_binary(net) and net.criterion in (nn.BCEWithLogitsLoss, nn.BCELoss)
+
+
+def tried_output(net: NeuralNet, row_shape: tuple[int, ...]) -> tuple[tuple[int, ...] | None, bool]:
+    """Return the shape of a module's output for a row, and whether its width was given.
+
+    None where the module cannot be tried; a module instance is not.
+    """
+    given = net.get_params(deep=False)
+    width_given = "module__output_dim" in given
+    if isinstance(net.module, nn.Module) or not callable(net.module):
+        return None, False
+    try:
+        trial = clone(net)
+        width_given |= "output_dim" not in inspect.signature(net.module).parameters
+        _set_dimensions(trial, input_dim=math.prod(row_shape), input_shape=row_shape, output_dim=2)
+        with seeded(0, torch.device("cpu")), drawing_own(), torch.no_grad():
+            module = made_module(trial).float().eval()
+            return tuple(first_output(module(torch.zeros(2, *row_shape))).shape[1:]), width_given
+    except Exception:  # whatever a module of the user raises, the dry run says it with more to go on
+        return None, False
 
 
 def _without_fused(net: NeuralNet) -> NeuralNet:

@@ -19,7 +19,7 @@ from .tasknet import TaskNet
 
 
 class TaskModel(Protocol):
-    """What a campaign trains. The last six methods are there only where `abilities` say so.
+    """What a campaign trains. The last seven methods are there only where `abilities` say so.
 
     What it can do besides predicting, `abilities`, is known from a rehearsal, before anything is trained:
 
@@ -30,6 +30,8 @@ class TaskModel(Protocol):
         and its weights.
     ``"gradient"``
         ``loss_gradient(decode, Z, y)`` and ``forward(rows)``: gradients with respect to rows.
+    ``"gradients"``
+        ``gradients(X)``: sketched gradients of the output with respect to the weights of all layers.
 
     A strategy names those that it cannot do without in its `needs`.
 
@@ -97,6 +99,9 @@ class TaskModel(Protocol):
 
     def head_weight(self) -> np.ndarray:
         """Return the weights of the last linear layer."""
+
+    def gradients(self, X: ArrayLike, n_components: int = 512, *, random_state: Any = 0) -> np.ndarray:
+        """Return sketched gradients of the output with respect to the weights."""
 
     def loss_gradient(
         self, decode: Callable[[Tensor], Tensor], Z: np.ndarray, y: np.ndarray

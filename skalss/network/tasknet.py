@@ -19,9 +19,10 @@ from skorch.dataset import Dataset
 from torch import Tensor, nn
 
 from ..nets import net_classifier
-from ..targets import TARGETS, BaseTarget, check_target, make_target, target_of_task
+from ..targets import TARGETS, BaseTarget, check_target, make_target, output_kind, target_of_task
 from ..utils.batchnorm import single_rows
 from ..utils.checks import (
+    LARGEST_WIDTH,
     check_callable,
     check_flag,
     check_positive_int,
@@ -55,6 +56,7 @@ from .epochs import Pseudo, drawing_epochs
 from .head import find_head, pooled, run_to_head
 from .held_out import converted_split
 from .rehearsal import keep_inside, rehearsing
+from .sketch import can_sketch, sketch_gradients
 from .skorch_net import (
     FORWARD_ROWS,
     check_net,
@@ -70,6 +72,8 @@ from .skorch_net import (
     prepare_net,
     probabilities,
     run_plain,
+    trains_each_output,
+    tried_output,
 )
 from .starting import start_module, start_weights
 from .tags import copy_task_tags
@@ -345,7 +349,7 @@ class TaskNet(BaseEstimator):
             converted_split(self.net_, self._held_out),
             single_rows(plain_module(self.net_)),
             drawing_epochs(self.net_, *data, extra, until, self.min_epoch_rows) as drawn,
-            augmenting(self.net_, self.augment, self.device_),
+            augmenting(self.net_, self.augment, self.device_, maps=self.target_.is_map),
         ):
             self.net_.partial_fit(*drawn, **fit_params)
 
@@ -402,10 +406,31 @@ class TaskNet(BaseEstimator):
                 trial.predict(X[:2])
         return trial
 
+    def suggested_target(self, row_shape: tuple[int, ...]) -> BaseTarget | None:
+        """Return the kind of y that the module's output suits, where nobody says and there are no labels yet.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+
+        Returns
+        -------
+        target : BaseTarget or None
+            None where the module cannot be tried.
+        """
+        net = net_classifier() if self.estimator is None else self.estimator
+        shape, given = tried_output(net, row_shape)
+        if shape is None:
+            return None
+        target = output_kind(shape, values=make_target(self).numeric, independent=trains_each_output(net))
+        # A width that was tried, and not given, says nothing.
+        return target if target.is_map or target.independent or given else None
+
     @property
     def abilities(self) -> frozenset[str]:
-        """What a strategy may ask of the network: "logits", "gradient", and "features" of its last layer."""
-        return frozenset({"logits", "gradient"} | ({"features"} if self.head_name_ is not None else set()))
+        """What a strategy may ask for: see `TaskModel`."""
+        found = {"logits", "gradient"} | ({"features"} if self.head_name_ is not None else set())
+        return frozenset(found | ({"gradients"} if self._has_gradients() else set()))
 
     def _check_training_data(self, X, y, target: BaseTarget, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         if y is None:
@@ -603,6 +628,50 @@ class TaskNet(BaseEstimator):
         head = plain_module(self.net_).get_submodule(self.head_name_)
         weight = as_numpy(head.get_parameter("weight").flatten(1))
         return np.vstack([np.zeros_like(weight), weight]) if is_binary(self.net_) else weight
+
+    # -- sketched gradients -----------------------------------------------------------------------
+
+    @usual_numerics()
+    def gradients(self, X, n_components: int = 512, *, random_state: Any = 0) -> np.ndarray:
+        """Return sketches of the gradients of the output with respect to the weights of all layers.
+
+        Two rows have similar ones where a training step on one moves what the network says of the other. The
+        inner product of two sketches is that of the gradients in the mean over seeds. The layers are all
+        ``nn.Linear`` and ``nn.Conv1d`` to ``nn.Conv3d`` that are trained; the net is in eval mode. An output
+        of several numbers, such as class scores, is multiplied by random signs first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, ...)
+        n_components : int, default=512
+            Numbers of a sketch. An inner product of two gradients of length 1 deviates by about
+            ``sqrt(3 / n_components)`` at most for each layer.
+        random_state : int, RandomState or None, default=0
+            Of the projections. Sketches can be compared where they have the same seed and the same weights.
+
+        Returns
+        -------
+        gradients : float32 array of shape (n_samples, n_components)
+
+        Raises
+        ------
+        ValueError
+            If the network trains no such layer.
+
+        References
+        ----------
+        Holzmüller et al., arXiv:2203.09410.
+        """
+        X = self._check_rows(X)
+        check_positive_int("n_components", n_components, most=LARGEST_WIDTH)
+        seed = int(checked_random_state(random_state).randint(2**31 - 1))
+        pieces = chunks(len(X), chunk_rows(self._row_shape))
+        batches = (rows for piece in pieces for rows in self._scaled(X[piece]).split(FORWARD_ROWS))
+        return sketch_gradients(self.net_, batches, int(n_components), seed)
+
+    @usual_numerics()
+    def _has_gradients(self) -> bool:
+        return can_sketch(self.net_, torch.zeros(2, *self._row_shape, device=self.device_))
 
     # -- save and load ----------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ class Named(NamedTuple):
     counted: bool  # 0, 1, 2, ...: what pandas puts where nobody gave names
 
 
-def named(values: object) -> Named | None:
+def named(values: object, *, tables: bool = False) -> Named | None:
     """Return values with the names of their rows, or None where they have none.
 
     Parameters
@@ -31,6 +31,8 @@ def named(values: object) -> Named | None:
     values : object
         A Series, a DataFrame of one column, or what turns into one with its labels, as of xarray or cuDF; a
         mapping from name to value. All else has no names.
+    tables : bool, default=False
+        Whether a DataFrame of several columns has a value for each row, too: an array.
 
     Examples
     --------
@@ -45,11 +47,16 @@ def named(values: object) -> Named | None:
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         values = values.iloc[:, 0]
     if isinstance(values, pd.Series):
-        counted = isinstance(values.index, pd.RangeIndex) and values.index.equals(pd.RangeIndex(len(values)))
-        return Named(values.index, values.array, counted)
+        return Named(values.index, values.array, _is_counted(values.index))
+    if tables and isinstance(values, pd.DataFrame) and values.shape[1]:
+        return Named(values.index, list(values.to_numpy()), _is_counted(values.index))
     if isinstance(values, Mapping):
         return Named(_index(list(values)), list(values.values()), counted=False)
     return None
+
+
+def _is_counted(index: pd.Index) -> bool:
+    return isinstance(index, pd.RangeIndex) and index.equals(pd.RangeIndex(len(index)))
 
 
 def names_of(rows: object) -> pd.Index | None:
@@ -82,10 +89,14 @@ def matched(names: pd.Index, wanted: pd.Index | None) -> np.ndarray | None:
 
 
 def column(values: object) -> list[Any]:
-    """Return an array-like of any library as a list of its entries; masked ones are None."""
+    """Return an array-like of any library as a list of its entries; masked ones are None.
+
+    An entry that is an array, some of it masked, keeps its mask.
+    """
     if isinstance(values, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(values)
-        return [None if mask.all() else value for value, mask in zip(values.data, hidden, strict=True)]
+        entries = values.data if values.ndim == 1 else values
+        return [None if mask.all() else value for value, mask in zip(entries, hidden, strict=True)]
     return [to_scalar(value) for value in to_host(values)]
 
 
@@ -96,7 +107,8 @@ def one_a_row(answers: object, rows: object, ids: np.ndarray, who: str) -> list[
     ----------
     answers : object
         What a function returned: without names, in the order of the rows. With names, they are those of the
-        rows: their index, for a DataFrame; their numbers from 0, for an array; or their ids.
+        rows: their index, for a DataFrame; their numbers from 0, for an array; or their ids. A table has one
+        answer a row.
     rows : rows that the function got
     ids : array of shape (n_rows,)
     who : str
@@ -112,7 +124,7 @@ def one_a_row(answers: object, rows: object, ids: np.ndarray, who: str) -> list[
         If there is not one for each row, or names are others than those of the rows, or leave open which
         row is meant.
     """
-    found, n = named(answers), len(ids)
+    found, n = named(answers, tables=True), len(ids)
     if found is None:
         return _counted(answers, n, who)
     if len(found.values) != n and not isinstance(answers, Mapping):
@@ -174,7 +186,7 @@ def in_order_of_ids(
     Parameters
     ----------
     ids : array-like of shape (n,)
-    answers : array-like of shape (n,), Series, DataFrame of one column, or mapping
+    answers : array-like of shape (n, ...), Series, DataFrame, or mapping
         With names, they are the ids; or the labels of the rows asked; or, where `ids` is a Series, those of
         `ids`, as of two columns of a table.
     labels_of : callable
@@ -189,7 +201,7 @@ def in_order_of_ids(
     ValueError
         If there is not one answer for each id, or it is not clear which answer is whose.
     """
-    asked, found = _told(ids, "ids"), named(answers)
+    asked, found = _told(ids, "ids"), named(answers, tables=True)
     values = _told(answers, "answers") if found is None else list(found.values)
     if len(values) != len(asked):
         raise ValueError(f"tell got {len(asked)} ids and {len(values)} answers; give one answer for each id.")

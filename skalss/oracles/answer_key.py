@@ -20,10 +20,13 @@ class AnswerKey(BaseOracle):
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,), or mapping from id to label
-        Labels; missing ones (None, NaN, pandas' NA, masked) are abstentions.
+    y : array-like of shape (n_samples, ...), DataFrame, or mapping from id to label
+        Labels; missing ones (None, NaN, pandas' NA, masked) are abstentions. Several values or classes a row
+        are an array (n_samples, n), a DataFrame of n columns, a list of lists or a Series of them; masks and
+        fields are an array (n_samples, height, width) or deeper. A row in which all is missing is an
+        abstention.
     sample_id : array-like of shape (n_samples,), default=None
-        The id of each label. None: ids are the index of a Series, unless that is 0, 1, 2, ..., or the keys of
+        The id of each label. None: ids are the index of a Series or DataFrame, unless that is 0, 1, 2, ..., or the keys of
         a mapping. Otherwise they are positions in `y`, and a pool without ids must be as long. Two Series
         with the same index in another order are brought together by it.
 
@@ -108,7 +111,7 @@ class AnswerKey(BaseOracle):
         ------
         ValueError
         """
-        found, labels = named(self.y), names_of(X)
+        found, labels = named(self.y, tables=True), names_of(X)
         if found is None or labels is None or sample_id is not None or labels.equals(found.names):
             return
         if matched(found.names, labels) is not None:
@@ -120,7 +123,7 @@ class AnswerKey(BaseOracle):
 
     def _labels(self) -> Sequence[Any]:
         """Return the labels, each at its position."""
-        found = named(self.y)
+        found = named(self.y, tables=True)
         if found is not None:
             return found.values
         on_host: Any = to_host(self.y)
@@ -134,7 +137,7 @@ class AnswerKey(BaseOracle):
 
     def _ids(self) -> np.ndarray | None:
         """Return the id of each label; None where these are positions."""
-        found, n_labels = named(self.y), len(self._labels())
+        found, n_labels = named(self.y, tables=True), len(self._labels())
         if self.sample_id is None:
             return None if found is None or found.counted else id_array(found.names, "The index of y")
         ids, beside = id_array(self.sample_id), named(self.sample_id)
@@ -160,4 +163,13 @@ class AnswerKey(BaseOracle):
 
 
 def _is_missing(label: Any) -> bool:
-    return np.size(label) == 1 and bool(np.all(pd.isna(label)))
+    """Whether a label, or all of a row or an array, is None, NaN, pandas' NA or masked."""
+    if isinstance(label, np.ma.MaskedArray):
+        label = to_host(label)
+    if isinstance(label, np.ndarray) and label.dtype == object:
+        label = label.ravel().tolist()
+    if isinstance(label, list | tuple):
+        return len(label) > 0 and all(_is_missing(one) for one in label)
+    if isinstance(label, np.ndarray):
+        return label.size > 0 and label.dtype.kind in "fcmM" and bool(pd.isna(label).all())
+    return not isinstance(label, Set | Mapping) and np.ndim(label) == 0 and bool(pd.isna(label))

@@ -171,7 +171,7 @@ def answer_chunks(labelled: Any) -> Generator[list[tuple[Any, Any]]]:
     [[(1, 'a')], [(2, 'b'), (3, 'c')]]
     """
     try:
-        for arrived in labelled if named(labelled) is None else [labelled]:
+        for arrived in labelled if named(labelled, tables=True) is None else [labelled]:
             yield _pairs(arrived)
     finally:
         if isinstance(labelled, Generator):
@@ -180,7 +180,7 @@ def answer_chunks(labelled: Any) -> Generator[list[tuple[Any, Any]]]:
 
 def _pairs(arrived: object) -> list[tuple[Any, Any]]:
     """Return what an oracle yielded as pairs of id and answer; nothing else that has two parts is a pair."""
-    found = named(arrived)
+    found = named(arrived, tables=True)
     if found is not None and not found.counted:  # 0, 1, 2, ... are hardly the ids that were asked
         arrived = list(zip(found.names, found.values, strict=True))
     pairs: list[Any] = arrived if isinstance(arrived, list) else [arrived]
@@ -199,9 +199,9 @@ def read_told(value: object, id_: Hashable) -> Any:
     Raises
     ------
     ValueError
-        If it is NaN.
+        If it is NaN, or nothing but NaN.
     """
-    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational) and math.isnan(value):
+    if _is_nan(value):
         raise ValueError(
             f"The answer to id {id_!r} is NaN, as an empty cell of a table is. Leave out what is not "
             "answered yet (frame.dropna(subset='label')); answer None where there is no label to be had, or "
@@ -214,7 +214,8 @@ def read_answer(value: object) -> Any:
     """Sort an oracle's raw answer: an Abstain, a Failed, or the label itself.
 
     None, ABSTAIN, pandas' NA and a masked entry are abstentions; a number that is NaN or infinite is a
-    failure.
+    failure, and so is a row or an array of nothing but NaN. Any other array, and a list, is the label itself;
+    but one of shape (1,) is the scalar in it.
 
     Raises
     ------
@@ -233,7 +234,7 @@ def read_answer(value: object) -> Any:
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).all():
         return ABSTAIN
     value = to_host(value)
-    if isinstance(value, np.ndarray) and value.size == 1:
+    if isinstance(value, np.ndarray) and value.shape in ((), (1,)):
         value = value.item()
     if isinstance(value, Abstain):
         return value if value.reason else ABSTAIN
@@ -245,7 +246,17 @@ def read_answer(value: object) -> Any:
     whole = isinstance(value, numbers.Rational)
     if isinstance(value, numbers.Real) and not whole and not math.isfinite(value):
         return Failed(f"the oracle returned {value}")
-    return value
+    return Failed("the oracle returned nothing but nan") if _is_nan(value) else value
+
+
+def _is_nan(value: object) -> bool:
+    """Whether a number, or each number of an array or a list, is NaN."""
+    if isinstance(value, numbers.Real):
+        return not isinstance(value, numbers.Rational) and math.isnan(value)
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(isinstance(one, float | np.floating) and one != one for one in value)
+    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return is_float and value.size > 0 and bool(np.isnan(value).all())
 
 
 def _checked_failure(failed: Failed) -> Failed:

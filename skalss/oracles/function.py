@@ -31,8 +31,10 @@ class FunctionOracle(BaseOracle):
         Gets a batch of rows exactly as the user passed them (a slice of the array or DataFrame, or of
         `show`) and returns one answer a row; with ``per_row=True`` one row (a Series, for a DataFrame) and
         returns its answer. None or ``ABSTAIN`` is an abstention, NaN or ``Failed(reason)`` a failure. A list
-        or array is in the order of the rows. A Series, or a DataFrame of one column, goes by its index: the
-        labels of the rows, for a DataFrame; numbers from 0, for an array; or ids. So does a dict by its keys.
+        or array, of shape (n_rows, ...), is in the order of the rows: an answer may be a row of values, a
+        list of classes (which is one answer), a mask or a field. A Series, or a DataFrame, one row an answer,
+        goes by its index: the labels of the rows, for a DataFrame; numbers from 0, for an array; or ids. So
+        does a dict by its keys.
         One that does not have just those is refused, among them a Series with the default index where rows
         have labels: return a list then, or ``answers.to_numpy()``.
     per_row : bool, default=False

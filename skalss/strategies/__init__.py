@@ -208,6 +208,7 @@ _NEEDS = {
     "logits": "class scores",
     "features": "the input of a last linear layer",
     "gradient": "gradients of the loss",
+    "gradients": "a linear layer or a convolution that is trained",
 }
 
 

@@ -57,9 +57,9 @@ class BaseStrategy(BaseEstimator):
         ``"segmentation"`` (masks), ``"regression"`` (one value or several) and ``"field regression"``. By
         default all of them.
     needs : set of str
-        What it cannot do without: ``"labels"``, and abilities of the network, ``"logits"``, ``"features"`` or
-        ``"gradient"``; see `TaskModel`. One that needs nothing can choose the first rows. A network without
-        what is needed is refused before the first question.
+        What it cannot do without: ``"labels"``, and abilities of the network, ``"logits"``, ``"features"``,
+        ``"gradient"`` or ``"gradients"``; see `TaskModel`. One that needs nothing can choose the first rows.
+        A network without what is needed is refused before the first question.
     generates_points : bool
         Whether it asks for points that are not in the pool.
     """

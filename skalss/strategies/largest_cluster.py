@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.preprocessing import normalize
+from torch import Tensor
 
 from ..utils.checks import check_choice, check_positive_int
 from ..utils.tensors import as_tensor
@@ -12,7 +14,8 @@ from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .snapshot import Snapshot
 
-SPACES = ("auto", "features", "codes")
+SPACES = ("auto", "gradients", "directions", "features", "codes")
+WIDE = 128  # columns
 
 
 class LargestClusterStrategy(BaseStrategy):
@@ -30,14 +33,18 @@ class LargestClusterStrategy(BaseStrategy):
     ----------
     n_candidates : int, default=2000
         Unlabelled rows drawn at random to choose from.
-    space : {"auto", "features", "codes"}, default="auto"
-        Where distances are taken: in the network's features before its last layer, as published, or in the
-        latent space, which needs no network. ``"auto"``: in the features, where there is a last linear layer.
+    space : {"auto", "gradients", "directions", "features", "codes"}, default="auto"
+        Where distances are taken. ``"gradients"``: between sketched gradients of the network's output with
+        respect to the weights of all its layers, as published; see `TaskNet.gradients`. ``"directions"``:
+        the same, each of length 1. ``"features"``: between inputs of its last linear layer. ``"codes"``: in
+        the latent space, which needs no network. ``"auto"``: for values, gradients, and directions where rows
+        have several axes, such as images; for classes, features. A network that lacks these serves with what
+        it has of gradients and features, else codes are compared.
 
     References
     ----------
     Holzmüller et al., "A framework and benchmark for deep batch active learning for regression",
-    arXiv:2203.09410: LCMD with the kernel of the last layer.
+    arXiv:2203.09410: LCMD, in mode TP, with the kernels of all layers, sketched, and of the last.
 
     Examples
     --------
@@ -52,10 +59,12 @@ class LargestClusterStrategy(BaseStrategy):
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
-        """Only the network's features need labels."""
+        """Codes alone need no labels."""
         if self.space == "codes":
             return frozenset()
-        return frozenset({"labels", "features"} if self.space == "features" else {"labels"})
+        if self.space == "auto":
+            return frozenset({"labels"})
+        return frozenset({"labels", "features" if self.space == "features" else "gradients"})
 
     def check(self) -> None:
         """Refuse a wrong parameter before anything is trained."""
@@ -64,7 +73,7 @@ class LargestClusterStrategy(BaseStrategy):
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
         """Whether distances are taken between codes."""
-        return self.space == "codes" or (self.space == "auto" and "features" not in abilities)
+        return self.space == "codes" or (self.space == "auto" and not abilities & {"gradients", "features"})
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows.
@@ -81,12 +90,28 @@ class LargestClusterStrategy(BaseStrategy):
         """
         some = draw(snapshot, max(self.n_candidates, n))
         n = min(n, len(some))
-        if self.space == "codes" or (self.space == "auto" and not snapshot.network.can("features")):
+        space = self._where(snapshot)
+        if space == "codes":
             points, centres = snapshot.latent.codes()[some], snapshot.latent.labeled_codes()
-        else:
+        elif space == "features":
             points, centres = snapshot.network.features(some), snapshot.network.labeled_features()
+        else:
+            points, centres = snapshot.network.gradients(some), snapshot.network.labeled_gradients()
+            if space == "directions":
+                points, centres = normalize(points), normalize(centres)
         chosen, gaps = farthest_of_largest(points, centres, n, snapshot.random_state, device=snapshot.device)
         return Candidates(rows=some[chosen], scores=gaps)
+
+    def _where(self, snapshot: Snapshot) -> str:
+        """Return the space that distances are taken in."""
+        if self.space != "auto":
+            return self.space
+        # Class scores have a gradient each; of these a sketch has one random sum, and less than the features.
+        order = ("features", "gradients") if snapshot.target.has_probabilities else ("gradients", "features")
+        found = next((space for space in order if snapshot.network.can(space)), "codes")
+        # A convolution adds up gradients over positions: they are long where an image is full, not where it
+        # is new.
+        return "directions" if found == "gradients" and snapshot.X.ndim > 2 else found
 
 
 def farthest_of_largest(
@@ -114,34 +139,48 @@ def farthest_of_largest(
     gaps : float array of shape (n,)
         Distance of each from its centre when it was chosen.
     """
-    # Not every accelerator has float64.
-    dtype = torch.float64 if torch.device(device).type == "cpu" else torch.float32
-    rows, middles = (as_tensor(np.asarray(part), device).to(dtype) for part in (points, centres))
+    rows, middles = _centred(points, centres, device)
+    norms = rows.square().sum(dim=1)
+    # A squared distance below it is that of a copy.
+    copies = 2 * (ROUNDING**2 if rows.dtype == torch.float64 else ROUNDING) * norms
     if len(middles):
         gaps, own = torch.cdist(rows, middles).min(dim=1)
         squares = gaps.square()
+        squares.masked_fill_(squares < copies, 0.0)
     else:
         own = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         squares = torch.full((len(rows),), torch.inf, dtype=rows.dtype, device=rows.device)
     n_centres = max(1, len(middles))
-    # Of the squared distance of two copies.
-    rounding = float(ROUNDING**2 * rows.square().sum(dim=1).max()) if n else 0.0
+    rounding = float(copies.max()) if n else 0.0
     free = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     chosen, found = np.empty(n, dtype=np.intp), np.empty(n)
     for i in range(n):
-        if torch.isinf(squares[0]):
-            from_mean = (rows - rows.mean(dim=0)).square().sum(dim=1)
-            far = one_of_largest(-from_mean, random_state, rounding=rounding)
+        if i == 0 and not len(middles):
+            far = one_of_largest(-norms, random_state, rounding=rounding)  # nearest to the mean
         else:
-            # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
             sizes = torch.zeros(n_centres + i, dtype=rows.dtype, device=rows.device)
             sizes.index_add_(0, own, squares)
-            inside = (own == one_of_largest(sizes, random_state)) & free & (squares > 0)
-            allowed = torch.where(inside if inside.any() else free, squares, -torch.inf)
-            far = one_of_largest(allowed, random_state, rounding=rounding)
+            largest = one_of_largest(sizes, random_state)
+            # Chosen rows, and their copies, are at 0. Where all are, any that is free will do.
+            inside = (own == largest) & (squares > 0) if sizes[largest] > 0 else free
+            far = one_of_largest(torch.where(inside, squares, -torch.inf), random_state, rounding=rounding)
         chosen[i], found[i] = far, float(squares[far].sqrt())
         free[far] = False
-        new = (rows - rows[far]).square().sum(dim=1)
+        new = torch.addmv(norms + norms[far], rows, rows[far], alpha=-2)
+        new.masked_fill_(new < copies, 0.0)
         nearer = new < squares
         squares, own = torch.where(nearer, new, squares), torch.where(nearer, n_centres + i, own)
     return chosen, found
+
+
+def _centred(points: np.ndarray, centres: np.ndarray, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Return points and centres less the mean of the points, which spares their distances digits.
+
+    Wide float32 points stay float32; the few columns of others cost nothing in float64, where there is that.
+    """
+    rows, middles = (as_tensor(np.asarray(part), device) for part in (points, centres))
+    exact = rows.shape[1] < WIDE or rows.dtype != torch.float32
+    dtype = torch.float64 if exact and torch.device(device).type == "cpu" else torch.float32
+    rows, middles = rows.to(dtype), middles.to(dtype)
+    mean = rows.mean(dim=0)
+    return rows - mean, middles - mean

@@ -16,6 +16,7 @@ from ..utils.progress import track, track_chunks
 from ..utils.tensors import as_numpy, as_tensor, chunk_rows, chunks
 from .latent_view import Edited, LatentView
 
+GRADIENT_COMPONENTS = 256  # with 512, as published, LCMD chose no better on the tables
 LABELED_ROWS = 2000  # with more, so many are drawn at random: a round looks at no more with the network
 
 
@@ -61,7 +62,12 @@ class NetworkView:
         self._train, self._member, self._X, self._labeled, self._made = train, member, X, labeled, made
         self._latent, self._target, self._random_state = latent, target, random_state
         self._members: list[TaskModel] = []
+        self._seed: int | None = None  # of the projections of gradients
         self.n_rows = 0
+
+    def model(self) -> TaskModel:
+        """Return the trained model itself; what a strategy has it do is not counted in `n_rows`."""
+        return self._train()
 
     def can(self, ability: str) -> bool:
         """Whether the network has one of the abilities of `TaskModel`, such as "features"."""
@@ -178,19 +184,69 @@ class NetworkView:
         -------
         features : float32 array of shape (min(n_labeled, limit), n_hidden)
         """
+        return self._of_labeled(limit, self.features, self.features_of)
+
+    def head_weight(self) -> np.ndarray:
+        """Return the weights of the last linear layer: float32 array of shape (n_outputs, n_hidden)."""
+        return self._train().head_weight()
+
+    # -- sketched gradients -----------------------------------------------------------------------
+
+    def gradients(self, rows: np.ndarray) -> np.ndarray:
+        """Return sketches of the gradients of the network's output with respect to its weights.
+
+        Parameters
+        ----------
+        rows : int array of shape (n,)
+
+        Returns
+        -------
+        gradients : float32 array of shape (n, 256)
+            See `TaskNet.gradients`. All of a query have the same projections.
+        """
+        self.n_rows += 2 * len(rows)  # the first pass is counted with the rows
+        return self._over_rows(rows, lambda X: (self._gradients(X),))[0]
+
+    def gradients_of(self, X: np.ndarray) -> np.ndarray:
+        """Return sketched gradients of rows that need not be in the pool; `X` as in `features_of`."""
+        self.n_rows += 3 * len(X)
+        return self._gradients(X)
+
+    def labeled_gradients(self, limit: int = LABELED_ROWS) -> np.ndarray:
+        """Return sketched gradients of what is labelled, made points too.
+
+        Parameters
+        ----------
+        limit : int, default=2000
+            With more labelled rows, so many are drawn at random.
+
+        Returns
+        -------
+        gradients : float32 array of shape (min(n_labeled, limit), 256)
+        """
+        return self._of_labeled(limit, self.gradients, self.gradients_of)
+
+    def _gradients(self, X: np.ndarray) -> np.ndarray:
+        if self._seed is None:
+            self._seed = int(self._random_state.randint(2**31 - 1))
+        return self._train().gradients(X, GRADIENT_COMPONENTS, random_state=self._seed)
+
+    def _of_labeled(
+        self,
+        limit: int,
+        of_rows: Callable[[np.ndarray], np.ndarray],
+        of_points: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        """Apply functions to labelled rows of the pool and to made points; to so many of both at most."""
         n_real, n_made = len(self._labeled), 0 if self._made is None else len(self._made)
         places = np.arange(n_real + n_made)
         if len(places) > limit:
             places = np.sort(self._random_state.choice(places, size=limit, replace=False))
         real, made = places[places < n_real], places[places >= n_real] - n_real
-        parts = [self.features(self._labeled[real])] if len(real) else []
+        parts = [of_rows(self._labeled[real])] if len(real) else []
         if len(made):
-            parts.append(self.features_of(np.asarray(self._made)[made]))
+            parts.append(of_points(np.asarray(self._made)[made]))
         return np.concatenate(parts)
-
-    def head_weight(self) -> np.ndarray:
-        """Return the weights of the last linear layer: float32 array of shape (n_outputs, n_hidden)."""
-        return self._train().head_weight()
 
     # -- a committee ------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ class BaseTarget(ABC):
         Whether each class holds or not by itself.
     is_map : bool
         Whether a label is an array with a number for each pixel or voxel.
+    written_as : str
+        How a table writes a label, where it is no scalar: ``"list"``, or ``"array"``, a file of its own.
     accuracy_of_rows : bool
         Whether the score ``"accuracy"`` is the share of rows that are right.
     classes : array of shape (n_classes,) or None
@@ -65,6 +67,7 @@ class BaseTarget(ABC):
     can_spread: ClassVar[bool]
     independent: ClassVar[bool] = False
     is_map: ClassVar[bool] = False
+    written_as: str = ""
     accuracy_of_rows: ClassVar[bool] = True
     classes: np.ndarray | None = None
 
@@ -137,6 +140,13 @@ class BaseTarget(ABC):
             self.know(y)
         for label in [] if self.numeric else np.unique(y):
             self.check(label)
+
+    def take_examples(self, y: np.ndarray) -> None:  # noqa: B027 (of most kinds one label says all)
+        """Take some labels of a column as examples of what will come: how many values or classes each has."""
+
+    def has_new(self, y: np.ndarray) -> bool:
+        """Tell whether labels hold a class that is none of those known."""
+        return self.classes is not None and not bool(np.isin(y, self.classes).all())
 
     def missing(self, y: np.ndarray) -> np.ndarray:
         """Tell which rows of a column have no label: bool array of shape (n_samples,)."""

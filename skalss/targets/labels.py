@@ -24,6 +24,12 @@ from .classes import Classes
 _TRIED = 20  # rows of labels that a network is rehearsed with
 
 
+class _Held(tuple):
+    """The classes that hold, as they are kept: never a row of 0 and 1, even if it looks like one."""
+
+    __slots__ = ()
+
+
 class Labels(BaseTarget):
     """Several classes at once, or none, for each row: which of them hold.
 
@@ -52,6 +58,7 @@ class Labels(BaseTarget):
     numeric = False
     has_probabilities = True
     independent = True
+    written_as = "list"
     accuracy_of_rows = False  # the share of rows of which all labels are right is another thing
     auto_strategy, auto_initial = "adaptive", "kmeans"
     can_spread = False
@@ -103,6 +110,15 @@ class Labels(BaseTarget):
         self.check_column(found)
         return found
 
+    def take_examples(self, y: np.ndarray) -> None:
+        """Take the classes, where they are not known."""
+        if self.classes is None:
+            self.know(_classes_of(y))
+
+    def has_new(self, y: np.ndarray) -> bool:
+        """Return False: all classes are known from the start."""
+        return False
+
     def missing(self, y: np.ndarray) -> np.ndarray:
         """Tell which rows have no label: bool array of shape (n_samples,)."""
         if y.ndim == 1:
@@ -130,7 +146,7 @@ class Labels(BaseTarget):
             )
         row = [to_scalar(one) for one in got]
         if _is_indicator(got, self.n_classes):
-            return tuple(label for label, one in zip(self.classes.tolist(), row, strict=True) if one)
+            return _Held(label for label, one in zip(self.classes.tolist(), row, strict=True) if one)
         if isinstance(got, np.ndarray) and got.dtype.kind in "biuf" and isinstance(self.classes[0], np.str_):
             raise ValueError(
                 f"The label of a row must be {self.n_classes} numbers, each 0 or 1, got {show(answer)}: "
@@ -146,7 +162,11 @@ class Labels(BaseTarget):
                 f"label in classes=, or give {self.n_classes} numbers, each 0 or 1."
             )
         holding = set(found)
-        return tuple(label for label in self.classes.tolist() if label in holding)
+        return _Held(label for label in self.classes.tolist() if label in holding)
+
+    def same(self, first: Any, second: Any) -> bool:
+        """Tell whether the same classes hold."""
+        return isinstance(first, tuple) and isinstance(second, tuple) and first == second
 
     def check_column(self, y: np.ndarray) -> None:
         """Refuse rows that are no labels."""
@@ -162,7 +182,7 @@ class Labels(BaseTarget):
             if not numbers:
                 wrong = y[~np.isin(y, (0, 1))] if y.dtype.kind in "biuf" else y.ravel()
                 raise ValueError(
-                    f"y must hold 0 and 1, one column for each class, got {show(wrong[0])}. To learn values, "
+                    f"y must hold 0 and 1, one column for each class, got {wrong[0]}. To learn values, "
                     "pass a regressor as estimator."
                 )
             return
@@ -174,7 +194,8 @@ class Labels(BaseTarget):
         """Return labels as an int64 array of 0 and 1, of shape (n_labels, n_classes)."""
         made = np.zeros((len(labels), self.n_classes), dtype=np.int64)
         for i, label in enumerate(labels):
-            made[i, [self._place[one] for one in self.check(label)]] = 1
+            held = label if isinstance(label, tuple) else self.check(label)
+            made[i, [self._place[one] for one in held]] = 1
         return made
 
     def to_text(self, label: Any) -> str | bytes:
@@ -183,7 +204,10 @@ class Labels(BaseTarget):
 
     def from_text(self, text: str | bytes) -> Any:
         """Read what `to_text` wrote."""
-        return tuple(from_json(text))  # type: ignore[arg-type]
+        found = from_json(text)  # type: ignore[arg-type]
+        if not isinstance(found, list):
+            raise ValueError(f"The label of a row must be a list of classes, got {show(found)}.")
+        return _Held(found)
 
     # -- what a network is trained on -------------------------------------------------------------
 
@@ -345,7 +369,7 @@ def _is_missing(row: object) -> bool:
 
 def _is_indicator(row: object, n: int) -> bool:
     """Whether a row is as many numbers as there are classes, each 0 or 1."""
-    if isinstance(row, Set | str | bytes | Mapping) or not np.iterable(row):
+    if isinstance(row, _Held | Set | str | bytes | Mapping) or not np.iterable(row):
         return False
     ones = [to_scalar(one) for one in row]
     numbers = all(isinstance(one, bool | int | float | np.bool_ | np.number) for one in ones)

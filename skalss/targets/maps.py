@@ -34,17 +34,37 @@ class BaseMap(BaseTarget):
     """
 
     is_map = True
+    written_as = "array"
     accuracy_of_rows = False
     can_spread = False
 
     def __init__(self, shape: Sequence[int] | None = None):
         self.shape = None if shape is None else checked_shape("shape", shape)
         self._from_rows = False
+        self._said = self.shape  # by whoever made it, where rows have another one
 
     def know_rows(self, row_shape: tuple[int, ...]) -> None:
         """Take the shape of a label from that of a row (n_channels, height, width) or deeper."""
+        if len(row_shape) >= 3 and self._said == tuple(row_shape[1:]):
+            self._said = None
         if self.shape is None and len(row_shape) >= 3:
             self.shape, self._from_rows = tuple(row_shape[1:]), True
+
+    def remember(self, labels: Sequence[Any]) -> None:
+        """Take the shape of maps that came before, where it is not known."""
+        for label in labels[:1]:
+            self.shape = np.shape(label) if self.shape is None else self.shape
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The shape, where it was said and is not that of the rows."""
+        return {} if self._said is None else {"shape": list(self._said)}
+
+    def take_spec(self, spec: Mapping[str, Any]) -> Self:
+        """Return itself, with the shape of another target."""
+        if "shape" in spec:
+            self.shape = self._said = checked_shape("shape", spec["shape"])
+        return self
 
     def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return maps as an array (n_samples, ...); where some are None, as objects of shape (n_samples,)."""
@@ -207,6 +227,10 @@ class ClassMap(BaseMap):
         known = "" if self.classes is None else f"{self.classes.tolist()}, "
         return f"ClassMap({known}ignore={self.ignore})"
 
+    def has_new(self, y: np.ndarray) -> bool:
+        """Tell whether masks hold a class that is none of those known."""
+        return self.classes is not None and bool(np.setdiff1d(self._found_in(y), self.classes).size)
+
     def know(self, labels: ArrayLike | None) -> None:
         """Take these as all classes that may come; None: any whole number."""
         found = Classes(labels).classes
@@ -267,20 +291,15 @@ class ClassMap(BaseMap):
         text = str(self.classes.tolist())
         return text if len(text) < 100 else f"{text[:80]} ..."
 
-    def remember(self, labels: Sequence[Any]) -> None:
-        """Take the shape of masks that came before."""
-        for label in labels[:1]:
-            self.shape = np.shape(label) if self.shape is None else self.shape
-
     @property
     def spec(self) -> dict[str, Any]:
-        """The value of pixels that nobody labelled."""
-        return {"ignore": self.ignore}
+        """The value of pixels that nobody labelled, and what a map says."""
+        return {"ignore": self.ignore, **super().spec}
 
     def take_spec(self, spec: Mapping[str, Any]) -> Self:
-        """Return itself, with the `ignore` of another target."""
+        """Return itself, with the `ignore` and the shape of another target."""
         self.ignore = int(spec.get("ignore", self.ignore))
-        return self
+        return super().take_spec(spec)
 
     @property
     def positions(self) -> tuple[int, ...] | None:

@@ -65,6 +65,11 @@ class Values(BaseTarget):
     def _several(self) -> bool:
         return self.n_values is not None and self.n_values > 1
 
+    @property
+    def written_as(self) -> str:  # type: ignore[override]
+        """A list, where there are several values."""
+        return "list" if self._several else ""
+
     def column(self, y: ArrayLike, name: str = "y") -> np.ndarray:
         """Return y as an array of shape (n_samples,), or of shape (n_samples, n_values)."""
         found = to_column(y)
@@ -97,6 +102,12 @@ class Values(BaseTarget):
         """Take a column without missing values as an example of what may come."""
         self.check_column(y)
         self.n_values = 1 if y.ndim == 1 else y.shape[1]
+
+    def take_examples(self, y: np.ndarray) -> None:
+        """Take the number of values, where it is not known."""
+        if self.n_values is None:
+            rows = _stacked(y)
+            self.n_values = 1 if rows.ndim == 1 else rows.shape[1]
 
     def check(self, answer: object) -> Any:
         """Return a number as a float; several ones as a tuple of floats."""
@@ -187,6 +198,13 @@ class Values(BaseTarget):
     def examples(self) -> np.ndarray:
         """Return two values, or two rows of them."""
         return np.stack([np.zeros(self._row), np.ones(self._row)])
+
+    def made_up(self, n: int, known: Sequence[Any] = ()) -> np.ndarray:
+        """Return values like those that are known, or 0 and 1."""
+        if not self._several:
+            return super().made_up(n, known)
+        examples = self.as_array(known) if len(known) else self.examples()
+        return examples[np.arange(n) % len(examples)]
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return standardised values in float32."""

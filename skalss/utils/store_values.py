@@ -84,7 +84,7 @@ def _encode_frame(frame: pd.DataFrame, name: str, tensors: dict[str, Tensor]) ->
         if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
             values = _encode_array(series.to_numpy(), f"{name}.{column}", tensors)
         elif str(series.dtype) in _FRAME_DTYPES:
-            values = [encode(value, f"{name}.{column}", tensors) for value in series]
+            values = [encode(value, f"{name}.{column}[{j}]", tensors) for j, value in enumerate(series)]
         else:
             raise TypeError(
                 f"Column {column!r} of {name} has the type {series.dtype}, which cannot be saved without "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -61,9 +63,13 @@ def one_of_largest(
     position : int
     """
     values = as_tensor(values)
-    least = torch.finfo(values.dtype).min
-    values = torch.nan_to_num(values, nan=least / 2, posinf=torch.inf, neginf=-torch.inf)
-    top = values.max()
-    near = values == top if torch.isinf(top) else values >= top - (ROUNDING * top.abs() + rounding)
+    top = float(values.max())
+    if math.isfinite(top):
+        near = values >= top - (ROUNDING * abs(top) + rounding)
+    else:
+        least = torch.finfo(values.dtype).min
+        values = torch.nan_to_num(values, nan=least / 2, posinf=torch.inf, neginf=-torch.inf)
+        top = float(values.max())
+        near = values == top if math.isinf(top) else values >= top - (ROUNDING * abs(top) + rounding)
     found = near.nonzero().flatten()
     return int(found[0] if len(found) == 1 else found[random_state.randint(len(found))])

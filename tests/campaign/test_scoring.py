@@ -74,6 +74,7 @@ class Constant:
     """Predicts the class that it knows first."""
 
     classes_ = np.array([0, 1])
+    target_ = Classes().fitted(classes_)
 
     def predict(self, X):
         return np.zeros(len(X), dtype=int)

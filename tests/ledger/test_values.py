@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skalss.ledger.values import pack, unpack
+from skalss.utils.arrays import pack, unpack
 from skalss.utils.scalars import from_json, to_json
 
 

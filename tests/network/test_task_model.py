@@ -24,11 +24,11 @@ from .nets import X_REG, Y_REG, Y_TWO, X, Y, binary_net
 
 FAST = {"max_epochs": 3}
 HEADLESS = nn.Sequential(nn.Unflatten(1, (5, 1)), nn.Conv1d(5, 3, 1), nn.Flatten())
-EVERYTHING = {"logits", "features", "gradient"}
+EVERYTHING = {"logits", "features", "gradient", "gradients"}
 CASES = {
     "net": (net_classifier(**FAST), X, Y, EVERYTHING),
     "net with text": (net_classifier(**FAST), X, np.array(["b", "a", "c"])[Y], EVERYTHING),
-    "net without a last layer": (net_classifier(HEADLESS, **FAST), X, Y, {"logits", "gradient"}),
+    "net without a last layer": (net_classifier(HEADLESS, **FAST), X, Y, EVERYTHING - {"features"}),
     "binary net": (binary_net(max_epochs=3), X, Y_TWO, EVERYTHING),
     "net of values": (net_regressor(**FAST), X_REG, Y_REG, EVERYTHING),
     "forest": (RandomForestClassifier(5), X, Y, {"logits"}),

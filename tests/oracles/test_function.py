@@ -184,7 +184,7 @@ def test_a_tensor_or_a_column_is_one_answer_a_row():
         assert answers(FunctionOracle(lambda X, a=answer: a), np.zeros((2, 1))) == [1, 0]
 
 
-@pytest.mark.parametrize("answer", [{"x": "a", "y": "b"}, {"a", "b"}, pd.DataFrame([[1, 2], [3, 4]])])
+@pytest.mark.parametrize("answer", [{"x": "a", "y": "b"}, {"a", "b"}, pd.DataFrame([[1, 2], [3, 4]], [5, 6])])
 def test_a_container_whose_order_says_nothing(answer):
     with pytest.raises(ValueError, match=f"returned a {type(answer).__name__}"):
         list(FunctionOracle(lambda X: answer).label(np.zeros((2, 1)), np.arange(2)))

@@ -135,6 +135,7 @@ def test_a_strategy_works_or_is_refused_with_those_that_work(model, task, world_
         (InterpolationStrategy(climb="disagreement"), "needs gradients of the loss"),
         (CoreSetStrategy("features"), "needs the input of a last linear layer"),
         (LargestClusterStrategy(space="features"), "needs the input of a last linear layer"),
+        (LargestClusterStrategy(space="gradients"), "needs a linear layer or a convolution that is trained"),
     ],
     ids=str,
 )

@@ -72,6 +72,21 @@ def test_made_points_are_labelled_too(world):
     assert snapshot.network.n_rows == 42
 
 
+def test_pool_and_labelled_rows_have_the_same_projections(world_of):
+    world = world_of("regression")
+    made = MadePoints(world.codes[-2:], world.X[-2:])
+    snapshot = world.snapshot(y_labeled=np.concatenate([world.y[world.labeled], [3, 4]]), made=made)
+    view = snapshot.network
+    of_labeled = view.labeled_gradients()
+    assert view.n_rows == 3 * 42
+    rows = np.concatenate([world.labeled, [len(world.X) - 2, len(world.X) - 1]])
+    np.testing.assert_allclose(view.gradients(rows), of_labeled, rtol=1e-4, atol=1e-5)
+    assert view.n_rows == 2 * 3 * 42
+    assert len(view.labeled_gradients(limit=15)) == 15
+    other = world.snapshot(seed=1).network.gradients(rows)
+    assert not np.allclose(other, of_labeled)
+
+
 # -- a committee ----------------------------------------------------------------------------------
 
 

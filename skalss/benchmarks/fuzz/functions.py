@@ -147,6 +147,8 @@ def methods() -> Iterator[Subject]:
         yield method(AdaptiveLatentSampler, last, world.fitted_sampler, X=X)
     for last in ("predict", "predict_proba", "features", "logits", "features_and_logits"):
         yield method(network.TaskNet, last, world.fitted_tasknet, X=X)
+    sketch = {"n_components": 8, "random_state": 0}
+    yield method(network.TaskNet, "gradients", world.fitted_tasknet, X=X, **sketch)
     weights = {"sample_weight": lambda: np.ones(24)}
     yield method(AdaptiveLatentSampler, "score", world.fitted_sampler, **LABELED_DATA, **weights)
     yield method(network.TaskNet, "score", world.fitted_tasknet, **LABELED_DATA, **weights)
@@ -238,7 +240,15 @@ read_csv.__doc__ = Ledger.read_csv.__doc__
 
 def _target_methods() -> Iterator[Subject]:
     yield of_class("skalss.targets.Classes", targets.Classes, use_target, classes=(0, 1), y=world.labels)
-    yield of_class("skalss.targets.Values", targets.Values, use_target, y=world.values)
+    yield of_class("skalss.targets.Values", targets.Values, use_target, y=world.values, n_values=None)
+    several = {"classes": (0, 1, 2), "y": lambda: np.eye(3, dtype=int)}
+    yield of_class("skalss.targets.Labels", targets.Labels, use_target, **several)
+    masks = {"classes": (0, 1), "shape": (2, 2), "y": lambda: np.ones((3, 2, 2), dtype=int)}
+    yield of_class("skalss.targets.ClassMap", targets.ClassMap, use_target, **masks)
+    fields = {"shape": (2, 2), "y": lambda: np.linspace(0, 1, 12).reshape(3, 2, 2), "finite": False}
+    yield of_class("skalss.targets.ValueMap", targets.ValueMap, use_target, **fields)
+    yield of_function("skalss.targets.says_kind", targets.says_kind, estimator=world.net)
+    yield of_function("skalss.targets.check_target", targets.check_target, target="auto")
     for cls, make in ((targets.Classes, lambda: targets.Classes([0, 1])), (targets.Values, targets.Values)):
         checked = method(cls, "check", make, answer=1)
         yield checked._replace(documented={"answer": "label"})
