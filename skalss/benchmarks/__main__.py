@@ -21,6 +21,7 @@ BENCHMARKS = {
     "labels": "several labels a row: macro F1 by number of labels, strategies over random rows",
     "ledger": "durable answers a second, and what a ledger costs a campaign",
     "ledger-kills": "campaigns that are killed and go on: nothing lost, nothing bought twice",
+    "maps": "masks as labels: mean IoU of a U-Net by number of labels",
     "neighbor-index": "an index of codes: seconds to build and to search, neighbours missed",
     "oracle-jobs": "a simulator asked by two worker processes against one",
     "rare-classes": "imbalanced pools: macro-F1 by number of labels, with and without a share of rare rows",

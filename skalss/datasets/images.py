@@ -240,7 +240,7 @@ def _read_part(arrays: Mapping[str, np.ndarray], part: str, spec: _ImageSet) -> 
 
 
 def _decode_jpegs(jpeg: np.ndarray, offset: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    Image = _import_pillow()
+    Image = import_pillow("Decoding the JPEG files of CIFAR-10")
     n_images = len(offset) - 1
     X = np.empty((n_images, *shape), dtype=np.uint8)
     for i in range(n_images):
@@ -249,9 +249,10 @@ def _decode_jpegs(jpeg: np.ndarray, offset: np.ndarray, shape: tuple[int, int, i
     return X
 
 
-def _import_pillow() -> Any:
+def import_pillow(what: str) -> Any:
+    """Return Pillow's module `Image`; `what` needs it."""
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("Decoding the JPEG files of CIFAR-10 needs Pillow: pip install pillow.") from error
+        raise ImportError(f"{what} needs Pillow: pip install pillow.") from error
     return Image
