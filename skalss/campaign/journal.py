@@ -135,7 +135,7 @@ class Journal:
         for label in () if pool.target.classes is None else pool.target.classes.tolist():
             to_json(label)  # before anything is bought: what a file cannot keep is refused
         dtype, shape = pool.kind_of_rows()
-        self._rows = {"task": pool.target.task, "dtype": dtype, "shape": shape}
+        self._rows: dict[str, Any] = {"task": pool.target.task, "dtype": dtype, "shape": shape}
         target = pool.target.copy()
         target.know_rows(tuple(shape))
         if target.spec:  # one label a row has none, and the same note in the file as ever

@@ -139,9 +139,9 @@ def _listed(entry: Entry, text: str, target: BaseTarget) -> Any:
     row = [survives(part) if isinstance(part, str) else part for part in parts]
     found = [_class_of(part, target) if isinstance(part, str) else part for part in parts]
     classes = target.classes.tolist()
-    if entry.get("label_type") == LIST and all(one in classes for one in found):
-        if len({*found}) == len(found):
-            return {*found}
+    named = entry.get("label_type") == LIST and all(one in classes for one in found)
+    if named and len({*found}) == len(found):
+        return {*found}
     return row if len(row) == len(classes) and all(one in (0, 1) for one in row) else found
 
 

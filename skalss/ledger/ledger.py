@@ -192,8 +192,8 @@ class Ledger:
             `label_type` (int, float, bool or str) says what a label is; without it, the type is that of the
             other labels, or else numbers where all labels are written as Python writes numbers, and text.
             Several values are a list, ``[1.0, 2.5]`` or ``1.0; 2.5``; several classes ``["car", "dog"]``,
-            ``car; dog``, or a 0 or 1 for each class, and ``[]`` is none of them. A mask or a field is the path
-            of a file of ``numpy.save``, relative to the folder of the table.
+            ``car; dog``, or a 0 or 1 for each class, and ``[]`` is none of them. A mask or a field is the
+            path of a file of ``numpy.save``, relative to the folder of the table.
             Further columns that are read: `state` (``abstained`` is an answer without a label; ``failed``
             counts where a question waits), `reason`, `annotator`, `cost`, `charged`, `id_type`,
             `answered_at` (a line that says what was recorded then says nothing new), and `content`, which

@@ -26,9 +26,9 @@ class AnswerKey(BaseOracle):
         fields are an array (n_samples, height, width) or deeper. A row in which all is missing is an
         abstention.
     sample_id : array-like of shape (n_samples,), default=None
-        The id of each label. None: ids are the index of a Series or DataFrame, unless that is 0, 1, 2, ..., or the keys of
-        a mapping. Otherwise they are positions in `y`, and a pool without ids must be as long. Two Series
-        with the same index in another order are brought together by it.
+        The id of each label. None: ids are the index of a Series or DataFrame, unless that is 0, 1, 2, ...,
+        or the keys of a mapping. Otherwise they are positions in `y`, and a pool without ids must be as long.
+        Two Series with the same index in another order are brought together by it.
 
     Examples
     --------

@@ -255,8 +255,9 @@ def _is_nan(value: object) -> bool:
         return not isinstance(value, numbers.Rational) and math.isnan(value)
     if isinstance(value, list | tuple):
         return len(value) > 0 and all(isinstance(one, float | np.floating) and one != one for one in value)
-    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    return is_float and value.size > 0 and bool(np.isnan(value).all())
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return False
+    return value.size > 0 and bool(np.isnan(value).all())
 
 
 def _checked_failure(failed: Failed) -> Failed:
