@@ -205,6 +205,22 @@ def test_flips_and_shifts_move_the_masks_too():
         TaskNet(net, augment=Cutout(2)).fit(X, left)
 
 
+def test_classes_of_pixels_can_be_weighed():
+    kind = KINDS["masks with gaps"]
+    rare = np.where(kind.X[:, 0] > 1.0, 1, 0)
+    rare[:, :2] = -1
+    net = net_classifier(PixelNet, max_epochs=20, lr=0.02)
+    shares = {}
+    for weight in (None, "balanced", {1: 50.0}):
+        model = TaskNet(net, class_weight=weight, random_state=0).fit(kind.X * 0, rare)  # nothing to see
+        shares[str(weight)] = model.predict_proba(kind.X * 0)[:, 1, 2:].mean()
+    assert shares["None"] == pytest.approx((rare[:, 2:] == 1).mean(), abs=0.05)
+    assert shares["balanced"] == pytest.approx(0.5, abs=0.05)
+    assert shares["{1: 50.0}"] > 0.7
+    with pytest.raises(ValueError, match="here several may hold.*pos_weight"):
+        TaskNet(net_classifier(**FAST), class_weight="balanced").fit(FLAT, KINDS["several labels"].y)
+
+
 def test_the_network_tells_the_kind_where_there_are_no_labels():
     def kind_of(net, X=FLAT, **settings):
         return Campaign(AdaptiveLatentSampler(net, strategy="random", **settings), X).pool.target

@@ -1,8 +1,9 @@
 """Several labels a row: macro F1 of a network by number of labelled rows, strategies over random rows.
 
-Gains are hundredths of macro F1, the area under the curve over that of random rows, with paired 95 % intervals
-over seeds. The table ``yeast`` comes with a package that need not run: ``pip install --no-deps river``. The
-runs are kept in CSV files, one for each table; the command, called again, goes on where it stopped.
+Gains are hundredths of macro F1, the area under the curve over that of random rows, with paired 95 %
+intervals over seeds. The table ``yeast`` comes with a package that need not run, river: install it with
+``pip install --no-deps river``. The runs are kept in CSV files, one for each table; the command, called again,
+goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks labels generated yeast --arms auto margin --folder results``
 """

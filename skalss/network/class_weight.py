@@ -39,6 +39,11 @@ def check_class_weight(class_weight: ClassWeight, target: BaseTarget) -> None:
             f"class_weight={class_weight!r} weighs classes, and this is a {target.task} task. Leave "
             "class_weight=None."
         )
+    if target.independent:
+        raise ValueError(
+            f"class_weight={class_weight!r} weighs the class of a row, and here several may hold. Leave "
+            "class_weight=None, and weigh labels in the loss: criterion__pos_weight=torch.tensor([...])."
+        )
     if isinstance(class_weight, str) and class_weight == "balanced":
         return
     if not isinstance(class_weight, Mapping):
@@ -161,6 +166,8 @@ def weighing_classes(net: NeuralNet, weights: np.ndarray | None) -> Iterator[Non
 
     def after(module: Any, args: tuple[Any, ...], losses: Tensor) -> Tensor:
         wanted = module.reduction = asked.pop()
+        if args[1].ndim > 1 and args[1].shape == losses.shape and not args[1].is_floating_point():
+            return _weighted_pixels(losses, args[1], by_class, module)
         y = args[1].long().reshape(-1)
         if losses.shape[:1] != y.shape:
             raise ValueError(
@@ -179,6 +186,15 @@ def weighing_classes(net: NeuralNet, weights: np.ndarray | None) -> Iterator[Non
         criterion.reduction, vars(net)["criterion_"] = reduction, given
         for handle in handles:
             handle.remove()
+
+
+def _weighted_pixels(losses: Tensor, y: Tensor, by_class: Tensor, criterion: Any) -> Tensor:
+    """Weigh the loss of each pixel that is labelled, and reduce as the criterion does."""
+    known = y != getattr(criterion, "ignore_index", -100)
+    weighted = losses * by_class.to(losses.device)[torch.where(known, y, 0)]
+    if criterion.reduction == "none":
+        return weighted
+    return weighted.sum() / (known.sum().clamp_min(1) if criterion.reduction == "mean" else 1)
 
 
 def _plain(criterion: nn.Module) -> nn.Module:

@@ -358,7 +358,9 @@ class TaskNet(BaseEstimator):
         """Return the weights of the classes in this training, or None."""
         if self.class_weight is None:
             return None
-        return weights_of_classes(self.class_weight, y, self.classes_, more_may_come=more_may_come)
+        check_class_weight(self.class_weight, self.target_)
+        labels = self.target_.each_class(y)
+        return weights_of_classes(self.class_weight, labels, self.classes_, more_may_come=more_may_come)
 
     @usual_numerics()
     def rehearse(self, X, y, target: BaseTarget, *, pseudo: Pseudo | None = None) -> Self:

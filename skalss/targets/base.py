@@ -304,6 +304,10 @@ class BaseTarget(ABC):
         """
         return function(logits) if weight is None else function(logits, weight)
 
+    def each_class(self, y: np.ndarray) -> np.ndarray:
+        """Return every class that labels hold, as often as they do: an array of shape (n,)."""
+        return y
+
     def present(self, beliefs: Tensor) -> np.ndarray:
         """Tell which classes each row is taken to have: bool array of shape (n_samples, n_classes)."""
         best = beliefs[:, : self.n_classes].argmax(dim=1).cpu().numpy()

@@ -407,6 +407,10 @@ class ClassMap(BaseMap):
         found = function(scores) if weight is None else function(scores, weight)
         return found.reshape(len(logits), -1).mean(dim=1)
 
+    def each_class(self, y: np.ndarray) -> np.ndarray:
+        """Return the class of each labelled pixel: an array of shape (n,)."""
+        return self._readable(self.column(y))
+
     def present(self, beliefs: Tensor) -> np.ndarray:
         """Tell which classes each row is taken to have, in a pixel at least."""
         best = beliefs[:, : self.n_classes].argmax(dim=1).flatten(1)
