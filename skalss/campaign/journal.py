@@ -404,6 +404,7 @@ class Journal:
                 f"cannot use: {error} Correct it with Ledger(path).answer(id, label), or mend the settings."
             ) from error
 
+
     def _is_new(self, question: Question, answered: Answered) -> bool:
         """Whether an answer says something else than the one that a question has."""
         if isinstance(answered.answer, Abstain):

@@ -48,7 +48,8 @@ def answers(store: Store) -> pd.DataFrame:
     """Return a row for each answer."""
     items, target = store.book.items, store.target
     rows = [
-        {"id": from_json(items[line.item - 1].id), **_answer(line, target)} for line in store.book.answers
+        {"id": from_json(items[line.item - 1].id), **_answer(line, target)}
+        for line in store.book.answers
     ]
     return _typed(pd.DataFrame(rows, columns=["id", *ANSWER], dtype=object))
 

@@ -129,11 +129,7 @@ def test_the_note_of_a_label_a_row_is_as_it_was(path):
     [
         (Values(), Values(2), r"kind Values\(\), this campaign has Values\(n_values=2\)"),
         (Values(2), Values(3), r"Values\(n_values=2\), this campaign has Values\(n_values=3\)"),
-        (
-            ClassMap(ignore=255),
-            ClassMap(),
-            r"ClassMap\(ignore=255\), this campaign has ClassMap\(ignore=-1\)",
-        ),
+        (ClassMap(ignore=255), ClassMap(), r"ClassMap\(ignore=255\), this campaign has ClassMap\(ignore=-1\)"),
         (ValueMap(), ValueMap((2, 2)), r"ValueMap\(\), this campaign has ValueMap\(shape=\[2, 2\]\)"),
         (Labels([0, 1]), ClassMap([0, 1]), "made for the task multilabel, this campaign has segmentation"),
     ],
@@ -315,9 +311,7 @@ def test_lists_as_people_write_them(path, tmp_path, name, cell, label):
 )
 def test_lists_that_are_no_labels_name_the_line(path, tmp_path, name, cell, kind, message):
     ledger = make_ledger(path, KINDS[name][0])
-    with pytest.raises(
-        ValueError, match=rf"sheet.csv, line 2: (.|\n)*{message}.* Nothing of the file was rec"
-    ):
+    with pytest.raises(ValueError, match=rf"sheet.csv, line 2: (.|\n)*{message}.* Nothing of the file was rec"):
         fill(ledger, tmp_path / "sheet.csv", cell, kind)
     assert ledger.history().empty
 
@@ -368,9 +362,7 @@ def test_files_that_hold_no_label_name_the_line(path, tmp_path, monkeypatch, fil
     ledger = make_ledger(path, ClassMap([0, 3], ignore=255))
     sheet = f"id,label\nrow 1,masks/good.npy\nrow 0,{cell}\n"
     (tmp_path / "sheet.csv").write_text(sheet)
-    with pytest.raises(
-        ValueError, match=rf"sheet.csv, line 3: .*{message}.*Nothing of the file was recorded"
-    ):
+    with pytest.raises(ValueError, match=rf"sheet.csv, line 3: .*{message}.*Nothing of the file was recorded"):
         ledger.read_csv(tmp_path / "sheet.csv")
     assert ledger.history().empty
     assert not (tmp_path / "opened").exists()

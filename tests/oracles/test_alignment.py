@@ -319,10 +319,7 @@ def test_two_columns_of_a_table_in_two_orders():
         (lambda ids: pd.Series(["up"] * 8, index=ids[:8]), "got 9 ids and 8 answers"),
         (lambda ids: dict.fromkeys(range(100, 109), "up"), "does not tell which answer is whose"),
         (lambda ids: {"up", "down"}, "got the set"),
-        (
-            lambda ids: pd.DataFrame({"a": ["up"] * 9, "b": ["up"] * 9}),
-            "A class label must be a number or a string, got array",
-        ),
+        (lambda ids: pd.DataFrame({"a": ["up"] * 9, "b": ["up"] * 9}), "A class label must be a number or a string, got array"),
         (lambda ids: 3, "got 3 as answers"),
     ],
 )

@@ -59,9 +59,7 @@ def test_a_batch_gets_one_answer_a_row(returned, expected):
 @pytest.mark.parametrize("rows", [VALUES.tolist(), NAMES, MASKS, list(torch.tensor(MASKS))])
 def test_a_function_of_one_row_returns_one_answer(rows):
     answers = iter(rows)
-    check(
-        pairs(FunctionOracle(lambda row: next(answers), per_row=True), FRAME), [np.asarray(r) for r in rows]
-    )
+    check(pairs(FunctionOracle(lambda row: next(answers), per_row=True), FRAME), [np.asarray(r) for r in rows])
 
 
 @pytest.mark.parametrize(
@@ -93,10 +91,7 @@ HOLES = np.where(np.arange(3)[:, None, None] == 1, np.nan, MASKS)
         (GAPS.tolist(), [VALUES[0], ABSTAIN, VALUES[2]]),
         (pd.DataFrame(GAPS), [VALUES[0], ABSTAIN, VALUES[2]]),
         (pd.DataFrame(GAPS).astype("Float64"), [VALUES[0], ABSTAIN, VALUES[2]]),
-        (
-            np.where([[0, 0], [1, 0], [0, 0]], np.nan, VALUES),
-            np.where([[0, 0], [1, 0], [0, 0]], np.nan, VALUES),
-        ),
+        (np.where([[0, 0], [1, 0], [0, 0]], np.nan, VALUES), np.where([[0, 0], [1, 0], [0, 0]], np.nan, VALUES)),
         (np.ma.masked_invalid(GAPS), [VALUES[0], ABSTAIN, VALUES[2]]),
         (NAMES, NAMES),
         ([["car"], None, []], [["car"], ABSTAIN, []]),
