@@ -246,11 +246,10 @@ def test_unet_learns_masks():
 def test_networks_of_other_libraries_learn_masks(library):
     pytest.importorskip(library, exc_type=ImportError)
     if library == "monai":
-        from monai.networks.nets import BasicUNet
+        from monai.networks.nets import UNet as MonaiUNet
 
-        module = partial(
-            BasicUNet, spatial_dims=2, in_channels=1, out_channels=2, features=(8, 8, 16, 16, 16, 8)
-        )
+        sizes = {"channels": (8, 16, 32), "strides": (2, 2)}
+        module = partial(MonaiUNet, spatial_dims=2, in_channels=1, out_channels=2, **sizes)
     else:
         from segmentation_models_pytorch import Unet
 
