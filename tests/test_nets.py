@@ -7,7 +7,7 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
 from skalss import TaskNet
-from skalss.nets import MLP, LeNet, ResNet8, net_classifier, net_regressor
+from skalss.nets import MLP, LeNet, ResNet8, UNet, net_classifier, net_regressor
 
 POOLING = LeNet().body[1]
 FACTORIES = [(net_classifier, NeuralNetClassifier), (net_regressor, NeuralNetRegressor)]
@@ -199,3 +199,62 @@ def test_adam_is_fused_where_nothing_speaks_against_it():
     assert net_classifier(optimizer=torch.optim.AdamW).get_params()["optimizer__fused"]
     assert not net_classifier(optimizer__fused=False).get_params()["optimizer__fused"]
     assert "optimizer__fused" not in net_classifier(optimizer__foreach=True).get_params()
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 4, 4), (2, 5, 7), (1, 33, 18), (3, 16, 64), (1, 4, 5, 6), (2, 9, 8, 17)], ids=str
+)
+@pytest.mark.parametrize("n", [1, 3])
+def test_unet_puts_out_the_size_of_its_rows(shape, n):
+    net = UNet(shape, 3, width=2)
+    output = net(torch.randn(n, *shape))
+    assert output.shape == (n, 3, *shape[1:])
+    output.square().sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    flat = torch.randn(n, *shape)
+    net.eval()
+    torch.testing.assert_close(net(flat.flatten(1)), net(flat))
+
+
+def test_unet_is_as_deep_as_its_rows_allow():
+    depths = {side: len(UNet((1, side, 70), width=2).up) for side in (4, 7, 8, 16, 31, 32, 64)}
+    assert depths == {4: 0, 7: 0, 8: 1, 16: 2, 31: 2, 32: 3, 64: 3}
+    assert len(UNet((1, 64, 64), width=2, depth=4).up) == 4
+    with pytest.raises(ValueError, match=r"depth must be at most 1 for sides of \(8, 9\), got 2"):
+        UNet((1, 8, 9), depth=2)
+    with pytest.raises(ValueError, match=r"at least 4 pixels each way, got \(1, 3, 8\)"):
+        UNet((1, 3, 8))
+
+
+def _moved(X):
+    """Rows of bright squares, and the mask of each."""
+    masks = np.zeros((len(X), 16, 16), dtype=np.int64)
+    for mask, (top, left) in zip(masks, X, strict=True):
+        mask[top : top + 6, left : left + 6] = 1
+    return (masks[:, None] + np.random.default_rng(0).normal(0, 0.2, (len(X), 1, 16, 16))).astype("f4"), masks
+
+
+def test_unet_learns_masks():
+    X, y = _moved(np.random.default_rng(1).integers(0, 10, (40, 2)))
+    net = TaskNet(net_classifier(UNet, module__width=4, lr=0.01, max_epochs=15), random_state=0)
+    assert net.fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.9
+    assert net.predict(X[:1]).shape == (1, 16, 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["segmentation_models_pytorch", "monai"])
+def test_networks_of_other_libraries_learn_masks(library):
+    pytest.importorskip(library, exc_type=ImportError)
+    if library == "monai":
+        from monai.networks.nets import UNet as MonaiUNet
+
+        sizes = {"channels": (8, 16, 32), "strides": (2, 2)}
+        module = partial(MonaiUNet, spatial_dims=2, in_channels=1, out_channels=2, **sizes)
+    else:
+        from segmentation_models_pytorch import Unet
+
+        small = {"encoder_depth": 3, "decoder_channels": (16, 8, 8), "encoder_weights": None}
+        module = partial(Unet, "resnet18", in_channels=1, classes=2, **small)
+    X, y = _moved(np.random.default_rng(1).integers(0, 10, (40, 2)))
+    net = TaskNet(net_classifier(module, lr=0.01, max_epochs=30), random_state=0)
+    assert net.fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.8

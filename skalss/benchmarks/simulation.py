@@ -3,8 +3,9 @@
 A network learns the logarithm of the peak stress of vessels from simulations. Arms choose rows of a pool of
 vessels, or make up vessels with a latent model: level sets, or a VAE where the name ends so. ``si-paper`` is
 the published procedure with the VAE, and ``random-paper`` its control: random rows, trained on as it trains.
-A simulation that is refused counts like any other. The runs are kept in a CSV file; the command, called
-again, goes on where it stopped.
+A simulation that is refused counts like any other. With ``--output map`` a U-Net learns the von Mises stress
+at each pixel of the wall, in units of 100 kPa. The runs are kept in a CSV file; the command, called again,
+goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks simulation --arms auto si-mixed --seeds 5 --csv simulation.csv``
 """
@@ -24,8 +25,11 @@ from sklearn.frozen import FrozenEstimator
 from ..compare import compare_strategies, labels_to_target, mean_interval, paired_runs
 from ..datasets import make_vessels
 from ..latent import ConvVAE, LevelSetLatent
+from ..nets import UNet, net_regressor
 from ..network.tasknet import TaskNet
+from ..oracles import Abstain, FunctionOracle
 from ..sampler import AdaptiveLatentSampler
+from ..schedules import CosineLR
 from ..simulation import VesselStress
 from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
 from .common import conditions, markdown_table
@@ -66,6 +70,31 @@ def make_arms(names: Sequence[str], vae: Any) -> dict[str, Any]:
             known = [*STRATEGIES, "si-paper", "random-paper"]
             raise SystemExit(f"There is no arm {name!r}. Choose of {known}, or one of them with -vae.")
     return arms
+
+
+def label_maps(X: np.ndarray) -> list[Any]:
+    """Simulate vessels; return their stress in 100 kPa, (height, width) each, or why there is none."""
+    answers = (answer for _, answer in VesselStress(output="map").label(X, np.arange(len(X))))
+    return [answer if isinstance(answer, Abstain) else answer / 100 for answer in answers]
+
+
+def map_net(max_epochs: int) -> Any:
+    """Build the U-Net that learns stress at each pixel."""
+    rate = [("lr", CosineLR())]
+    return net_regressor(
+        UNet, module__width=8, module__depth=2, max_epochs=max_epochs, lr=0.01, batch_size=16, callbacks=rate
+    )
+
+
+def rmse_map(network: Any, X: np.ndarray, y: np.ndarray) -> float:
+    """Return the root mean squared error over all pixels of walls."""
+    return float(np.sqrt(np.nanmean((network.predict(X) - y) ** 2)))
+
+
+def rmse_hardest_map(network: Any, X: np.ndarray, y: np.ndarray) -> float:
+    """Return the same over the tenth of the pixels with the highest stress."""
+    high = np.nan_to_num(y) >= np.nanquantile(y, 0.9)
+    return float(np.sqrt(np.mean((network.predict(X) - y)[high] ** 2)))
 
 
 def rmse_hardest(network: Any, X: np.ndarray, y: np.ndarray) -> float:
@@ -121,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m skalss.benchmarks simulation", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--arms", nargs="+", default=["auto", "si-mixed", "si-paper", "random-paper"])
+    parser.add_argument(
+        "--output", choices=("peak", "map"), default="peak", help="map: stress at each pixel of the wall"
+    )
     parser.add_argument("--pool", type=int, default=6500, help="vessels that may be simulated")
     parser.add_argument("--test", type=int, default=2000, help="other vessels, to test on")
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
@@ -149,14 +181,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     X = make_vessels(options.pool, random_state=0).X
     X_test = make_vessels(options.test, random_state=1).X
-    simulate = VesselStress(output="log_peak")
-    y_test = np.array([label for _, label in simulate.label(X_test, np.arange(options.test))], dtype=float)
+    maps = options.output == "map"
+    simulate: Any = FunctionOracle(label_maps) if maps else VesselStress(output="log_peak")
+    if maps:
+        y_test = np.stack(label_maps(X_test))
+    else:
+        y_test = np.array(
+            [label for _, label in simulate.label(X_test, np.arange(options.test))], dtype=float
+        )
     level_sets, vae = _latent_models(X, options)
     sampler = AdaptiveLatentSampler(
-        TaskNet(vessel_net(options.max_epochs), min_epoch_rows=MIN_ROWS),
+        TaskNet((map_net if maps else vessel_net)(options.max_epochs), min_epoch_rows=MIN_ROWS),
         level_sets,
         oracle=simulate,
-        scoring="neg_root_mean_squared_error",
+        scoring=None if maps else "neg_root_mean_squared_error",
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
         max_labels=options.n_initial + options.rounds * options.n_per_round,
@@ -170,16 +208,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         y_test=y_test,
         seeds=range(options.first_seed, options.first_seed + options.seeds),
         csv=options.csv,
-        metrics={"rmse_hardest": rmse_hardest},
+        metrics=(
+            {"rmse": rmse_map, "rmse_hardest": rmse_hardest_map} if maps else {"rmse_hardest": rmse_hardest}
+        ),
     )
-    results["rmse"] = -results["score"]
+    if not maps:
+        results["rmse"] = -results["score"]
     end = results[results["arm"] == "random"].groupby("seed").tail(1)["rmse"].mean()
     target = None if options.target is None else options.target * end
     print(f"Pool of {options.pool} vessels, {options.test} others to test on, {conditions('wall')}.\n")
-    print(table_of(results, float(y_test.var()), target))
+    print(table_of(results, float(np.nanvar(y_test)), target))
     for metric in ("rmse", "rmse_hardest"):
         curves = results.pivot_table(index="n_queries", columns="arm", values=metric, sort=False)
-        print(f"\n{metric} of the logarithm of the peak stress, mean over seeds:\n")
+        what = "stress in the wall, in 100 kPa" if maps else "the logarithm of the peak stress"
+        print(f"\n{metric} of {what}, mean over seeds:\n")
         lines = [[n, *("" if np.isnan(v) else f"{v:.4f}" for v in line)] for n, line in curves.iterrows()]
         print(markdown_table(["simulations", *curves.columns], lines))
 

@@ -39,7 +39,7 @@ class VesselSimulation:
     peak: float
 
     def to_image(self, shape: tuple[int, int]) -> np.ndarray:
-        """Return the von Mises stress at each pixel, 0 outside of the wall.
+        """Return the von Mises stress at each pixel, NaN outside of the wall.
 
         Parameters
         ----------
@@ -60,4 +60,4 @@ class VesselSimulation:
         depth = np.log(np.maximum(radius, 1e-9) / low) / np.log(high / low)  # as the layers are spaced
         layer = np.clip(depth * n_layers, 0, n_layers - 1).astype(int)
         ray = np.minimum(angle / at[1], n_angles - 1).astype(int)
-        return np.where((depth >= 0) & (depth <= 1), self.von_mises[ray, layer], 0)
+        return np.where((depth >= 0) & (depth <= 1), self.von_mises[ray, layer], np.nan)

@@ -48,7 +48,8 @@ class VesselStress(BaseOracle):
     output : {"peak", "log_peak", "map"}, default="peak"
         "peak" labels with a float in kPa, for regression; "log_peak" with its natural logarithm, which suits
         a squared error, since the spread of peaks grows with them. "map" labels with an array (height, width)
-        of von Mises stress, 0 outside of the wall: for use outside of a campaign, whose labels are numbers.
+        of von Mises stress in kPa, NaN outside of the wall: a `skalss.targets.ValueMap`, whose errors count
+        where there is a value.
     solver : {"banded", "scikit-fem"}, default="banded"
         "banded" is a kernel of our own on SciPy. "scikit-fem" solves the same equations with that library
         (``pip install "skalss[simulation]"``), many times slower: a reference.

@@ -22,6 +22,11 @@ TINY = {
         *("--dtype", "auto", "--batch-size", "16"),
     ],
     "ledger": ["--answers", "20", "--labels", "20", "--repeats", "1"],
+    "maps": [
+        *("--pool", "20", "--test", "5", "--size", "16", "--arms", "in-features", "--seeds", "1"),
+        *("--n-initial", "5", "--n-per-round", "5", "--rounds", "1", "--max-epochs", "1", "--steps", "1"),
+        *("--width", "2", "--depth", "1"),
+    ],
     "neighbor-index": ["--rows", "2000", "3000", "--rounds", "2", "--repeats", "1"],
     "oracle-jobs": ["--rows", "4", "--milliseconds", "1", "--repeats", "1"],
     "rare-classes": [

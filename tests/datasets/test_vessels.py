@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skalss.datasets import make_vessels
+from skalss.datasets import make_vessel_masks, make_vessels
 from skalss.datasets.painting import paint
 
 
@@ -128,3 +128,28 @@ def test_calcium_lies_over_lipid():
 def test_wrong_parameters_are_refused(params, error, text):
     with pytest.raises(error, match=text):
         make_vessels(**params)
+
+
+def test_masks_are_those_of_the_vessels():
+    masks, vessels = make_vessel_masks(20, random_state=0), make_vessels(20, random_state=0)
+    assert masks.X.shape == (20, 1, 32, 32)
+    assert masks.target_names == ["background", "lumen", "wall", "lipid", "calcification"]
+    assert 0 <= masks.X.min() < masks.X.max() <= 1
+    wall, lipid, calcification = vessels.X.swapaxes(0, 1)
+    assert (masks.y[wall == 0] < 2).all()
+    assert (masks.y[(wall == 1) & (lipid + calcification == 0)] == 2).all()
+    assert (masks.y[lipid > 0.6] == 3).all()
+    assert (masks.y[calcification > 0.6] == 4).all()
+    assert (masks.y[:, 0] == 0).all()  # the edge of the image is no lumen
+    lumen = (masks.y == 1).sum(axis=(1, 2)) * masks.mm_per_pixel**2
+    np.testing.assert_allclose(lumen, area(vessels.contours["lumen"]), rtol=0.15)
+    clean, other = (make_vessel_masks(20, noise=noise, random_state=0) for noise in (0, 1))
+    np.testing.assert_array_equal(clean.y, other.y)
+    assert clean.X[:, 0][masks.y == 1].mean() < 0.2
+    assert other.X.std() > clean.X.std()
+
+
+@pytest.mark.parametrize(("noise", "error"), [(-1, ValueError), (3, ValueError), ("much", TypeError)])
+def test_wrong_noise_is_refused(noise, error):
+    with pytest.raises(error, match="noise must be"):
+        make_vessel_masks(2, noise=noise)

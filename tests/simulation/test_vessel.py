@@ -111,10 +111,10 @@ def test_the_map_lies_on_the_wall(X):
     (image,) = labels(X[:1], output="map")
     assert image.shape == (32, 32)
     wall = X[0, 0]
-    assert (image[wall == 0] == 0).all()
+    assert np.isnan(image[wall == 0]).all()
     assert (image[wall == 1] > 0).all()
     simulation = VesselStress().simulate(X[0])
-    assert image.max() <= simulation.von_mises.max()
+    assert np.nanmax(image) <= simulation.von_mises.max()
     # A round wall has its highest stress at the lumen.
     (image,) = labels([vessel(ring(inner=6, outer=12))], output="map")
     assert image[15, 22] > image[15, 26] > 0

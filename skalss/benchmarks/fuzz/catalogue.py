@@ -64,7 +64,8 @@ LEFT_OUT = {
     "TaskModel": "a protocol",
     "SkactivemlStrategy": "of an optional library",
     **dict.fromkeys(["FaissIndex", "UsearchIndex"], "of an optional library"),
-    **dict.fromkeys(["load_images"], "downloads"),
+    "load_images": "downloads",
+    "load_scratch_assay": "of an optional package",
     "Abstain": "any reason is kept as text",
     "VesselSimulation": "made by VesselStress",
     **dict.fromkeys(

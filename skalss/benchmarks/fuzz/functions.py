@@ -47,6 +47,7 @@ def functions() -> Iterator[Subject]:
     yield of_function("skalss.targets.target_of_task", targets.target_of_task, task="regression")
     yield of_function("skalss.datasets.load_digits_pool", datasets.load_digits_pool)
     yield of_function("skalss.datasets.make_vessels", datasets.make_vessels, size=16)
+    yield of_function("skalss.datasets.make_vessel_masks", datasets.make_vessel_masks, size=16)
     box = {"low": (0.0, 1.0), "high": (1.0, 2.0), "n": 16}
     yield of_class("skalss.simulation.Box", simulation.Box, lambda made: made.draw(0), **box)
     yield of_function("skalss.nets.net_classifier", train_classifier, module=s.mlp_factory)
@@ -295,7 +296,7 @@ def tensors() -> Iterator[Subject]:
     rows = {"rows": lambda: torch.zeros(3, 4)}
     yield of_class("skalss.nets.MLP", nets.MLP, s.use_module, input_dim=4, **rows)
     pixels = {"input_shape": (1, 8, 8), "rows": lambda: torch.zeros(3, 1, 8, 8)}
-    for module in (nets.LeNet, nets.ResNet8):
+    for module in (nets.LeNet, nets.ResNet8, nets.UNet):
         yield of_class(f"skalss.nets.{module.__name__}", module, s.use_module, **pixels)
     ready = (augment.Flip, augment.ShiftCrop, augment.Cutout, augment.ImageAugment)
     for made in (*ready, augment.ImageViews, augment.CorruptedViews):
