@@ -24,7 +24,7 @@ from ..compare import compare_strategies, summarize_comparison
 from ..nets import MLP, net_classifier
 from ..network.tasknet import TaskNet
 from ..sampler import AdaptiveLatentSampler
-from ..strategies import AdaptiveStrategy
+from ..strategies import AdaptiveStrategy, LargestClusterStrategy
 from .common import conditions, markdown_table
 from .tables import folder_of_package
 
@@ -35,6 +35,12 @@ ARMS: dict[str, Any] = {
     "entropy": "entropy",
     "badge": "badge",
     "lcmd": "lcmd",
+    "lcmd-features": LargestClusterStrategy(space="features"),
+    "lcmd-gradients": LargestClusterStrategy(space="gradients"),
+    "in-features": AdaptiveStrategy(space="features"),
+    "random/in-features": {"strategy": AdaptiveStrategy(space="features"), "initial": "random"},
+    "rare": AdaptiveStrategy(space="features", rare_share=0.5),
+    "kmeans/lcmd": {"strategy": "lcmd", "initial": "kmeans"},
     "coreset": "coreset",
     "kmeans": "kmeans",
     "committee": "committee",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..augment import ImageAugment
 from ..compare import compare_strategies, summarize_comparison
 from ..datasets import load_scratch_assay, make_vessel_masks
 from ..latent import LinearLatent
@@ -25,23 +26,25 @@ from ..nets import UNet, net_classifier
 from ..network.tasknet import TaskNet
 from ..sampler import AdaptiveLatentSampler
 from ..schedules import CosineLR
-from ..strategies import AdaptiveStrategy, CommitteeStrategy, CoreSetStrategy, Snapshot, UncertaintyStrategy
+from ..strategies import (
+    AdaptiveStrategy,
+    CommitteeStrategy,
+    CoreSetStrategy,
+    LargestClusterStrategy,
+    UncertaintyStrategy,
+)
 from .common import conditions, markdown_table
 from .label_efficiency import table_of
 
 BATCH = 16
 
 
-class FeatureCover(AdaptiveStrategy):
-    """The default with rows covered in the network's features, whatever the codes."""
-
-    def _codes_say_little(self, snapshot: Snapshot) -> bool:
-        return True
-
-
 ARMS: dict[str, Any] = {
     "auto": "auto",
-    "in-features": FeatureCover(),
+    "in-features": AdaptiveStrategy(space="features"),
+    "lcmd": "lcmd",
+    "lcmd-gradients": LargestClusterStrategy(space="gradients"),
+    "lcmd-directions": LargestClusterStrategy(space="directions"),
     "margin": UncertaintyStrategy("margin"),
     "entropy": UncertaintyStrategy("entropy"),
     "committee": CommitteeStrategy(n_candidates=500),
@@ -50,7 +53,8 @@ ARMS: dict[str, Any] = {
     "kmeans": "kmeans",
     "kmeans/margin": {"initial": "kmeans", "strategy": "margin"},
     "random/auto": {"initial": "random", "strategy": "auto"},
-    "random/in-features": {"initial": "random", "strategy": FeatureCover()},
+    "random/in-features": {"initial": "random", "strategy": AdaptiveStrategy(space="features")},
+    "kmeans/in-features": {"initial": "kmeans", "strategy": AdaptiveStrategy(space="features")},
     "random/margin": {"initial": "random", "strategy": "margin"},
 }
 
@@ -59,7 +63,7 @@ def load(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarra
     """Return pool and test set with their masks."""
     if options.data == "assay":
         try:
-            tiles = load_scratch_assay(size=options.size)
+            tiles = load_scratch_assay(size=options.size, channels=options.channels)
         except ImportError as error:
             raise SystemExit(str(error)) from error
         return tiles.X, tiles.y, tiles.X_test, tiles.y_test
@@ -82,7 +86,7 @@ def make_sampler(options: argparse.Namespace) -> AdaptiveLatentSampler:
         callbacks=[("lr", CosineLR())],
     )
     return AdaptiveLatentSampler(
-        TaskNet(net, min_epoch_rows=options.steps * BATCH, device="cpu"),
+        TaskNet(net, min_epoch_rows=options.steps * BATCH, augment=ImageAugment(shift=4), device="cpu"),
         LinearLatent(16, random_state=0),
         n_initial=options.n_initial,
         n_per_round=options.n_per_round,
@@ -97,6 +101,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--data", choices=("assay", "vessels"), default="vessels")
     parser.add_argument("--size", type=int, default=32, help="pixels across a tile or an image")
+    parser.add_argument("--channels", nargs="+", default=["oblique", "stain"], help="of the assay")
     parser.add_argument("--noise", type=float, default=0.3, help="speckle of vessels")
     parser.add_argument("--pool", type=int, default=1000, help="vessels that may be labelled")
     parser.add_argument("--test", type=int, default=300, help="other vessels, to test on")
@@ -104,11 +109,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="paired campaigns of each arm")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--n-initial", type=int, default=10)
-    parser.add_argument("--n-per-round", type=int, default=15)
-    parser.add_argument("--rounds", type=int, default=5, help="after the first")
+    parser.add_argument("--n-per-round", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=7, help="after the first")
     parser.add_argument("--width", type=int, default=8, help="channels of the first block of the U-Net")
     parser.add_argument("--depth", type=int, default=2, help="halvings of the U-Net")
-    parser.add_argument("--max-epochs", type=int, default=15)
+    parser.add_argument("--max-epochs", type=int, default=40)
     parser.add_argument("--steps", type=int, default=10, help="of an epoch, at least")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--csv", type=Path, default=None, help="where runs are kept, and read from")

@@ -26,6 +26,7 @@ LATER: dict[str, object] = {
     "max_steps": None,
     "min_right": 0.33,
     "rare_share": 0.0,
+    "space": "auto",
     "target": "auto",
     "temperature": 4.0,
     "vectorizer": "auto",

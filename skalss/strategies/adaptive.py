@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from ..latent import MANY_HUBS
-from ..utils.checks import check_between, check_number, check_positive_int, check_share
+from ..utils.checks import check_between, check_choice, check_number, check_positive_int, check_share
 from ..utils.tensors import as_numpy
 from .base import BaseStrategy, Candidates
 from .diversity import draw
 from .herding import herd
 from .snapshot import Snapshot
 
+SPACES = ("auto", "codes", "features")
 _LEAST = 0.5  # doubt of a row that is asked, as a share of the usual doubt of the candidates
 _PER_ROW = 4  # candidates for each row wanted: fewer leave little to choose
 _MOST = 10_000  # candidates for that reason; their distances take 400 MB
@@ -50,6 +51,9 @@ class AdaptiveStrategy(BaseStrategy):
         themselves as all others are. 0: classes are not looked at.
     temperature : float, default=4.0
         What logits are divided by: a network trained to the end on few labels is sure of too much.
+    space : {"auto", "codes", "features"}, default="auto"
+        Where rows are covered: in the latent space, or in the network's features, where it has some. ``"auto"``:
+        in the codes, unless they do not keep the classes apart.
     closeness : float, default=0.3
         How far a label reaches: this quantile of the distances of labelled rows to their nearest.
 
@@ -79,6 +83,7 @@ class AdaptiveStrategy(BaseStrategy):
         min_structure: float = 0.05,
         rare_share: float = 0.0,
         temperature: float = 4.0,
+        space: str = "auto",
         closeness: float = 0.3,
     ):
         self.n_candidates = n_candidates
@@ -86,6 +91,7 @@ class AdaptiveStrategy(BaseStrategy):
         self.min_structure = min_structure
         self.rare_share = rare_share
         self.temperature = temperature
+        self.space = space
         self.closeness = closeness
 
     def check(self) -> None:
@@ -96,10 +102,11 @@ class AdaptiveStrategy(BaseStrategy):
         check_share("rare_share", self.rare_share)
         check_number("temperature", self.temperature)
         check_share("closeness", self.closeness)
+        check_choice("space", self.space, SPACES)
 
     def uses_codes(self, abilities: frozenset[str]) -> bool:
-        """Return True."""
-        return True
+        """Whether codes are compared."""
+        return self.space != "features" or "features" not in abilities
 
     def query(self, snapshot: Snapshot, n: int) -> Candidates:
         """Choose up to `n` rows that cover hard ones.
@@ -127,7 +134,7 @@ class AdaptiveStrategy(BaseStrategy):
         gaps = -torn
         # Above 0: where the network is sure of all rows, they count alike.
         weight = (1 + doubt).clip(1e-6) ** float(self.power)
-        if features is not None and self._codes_say_little(snapshot):
+        if features is not None and self._covers_features(snapshot):
             labeled, points = network.labeled_features(), features
         else:
             labeled, points = snapshot.latent.compared_labeled(), snapshot.latent.compared(some)
@@ -157,6 +164,10 @@ class AdaptiveStrategy(BaseStrategy):
                 rest = choose(np.setdiff1d(every, first), n - n_rare, first)
                 chosen = np.concatenate([first, rest])
         return Candidates(rows=some[chosen], scores=gaps[chosen])
+
+    def _covers_features(self, snapshot: Snapshot) -> bool:
+        """Whether rows are covered in the network's features: as set, or where codes say little."""
+        return self.space == "features" or (self.space == "auto" and self._codes_say_little(snapshot))
 
     def _codes_say_little(self, snapshot: Snapshot) -> bool:
         """Whether the codes do not keep the classes apart; with hubs, the graph that would tell does not."""
