@@ -1,9 +1,9 @@
 """Several labels a row: macro F1 of a network by number of labelled rows, strategies over random rows.
 
 Gains are hundredths of macro F1, the area under the curve over that of random rows, with paired 95 %
-intervals over seeds. The table ``yeast`` comes with a package that need not run, river: install it with
-``pip install --no-deps river``. The runs are kept in CSV files, one for each table; the command, called again,
-goes on where it stopped.
+intervals over seeds. The table ``yeast`` comes with the package river, which need not run: install it with
+``pip install --no-deps river``. The runs are kept in CSV files, one for each table; the command, called
+again, goes on where it stopped.
 
 Example: ``python -m skalss.benchmarks labels generated yeast --arms auto margin --folder results``
 """
@@ -41,6 +41,9 @@ ARMS: dict[str, Any] = {
     "random/in-features": {"strategy": AdaptiveStrategy(space="features"), "initial": "random"},
     "rare": AdaptiveStrategy(space="features", rare_share=0.5),
     "kmeans/lcmd": {"strategy": "lcmd", "initial": "kmeans"},
+    "kmeans/badge": {"strategy": "badge", "initial": "kmeans"},
+    "kmeans/even": {"strategy": AdaptiveStrategy(space="features", power=0), "initial": "kmeans"},
+    "kmeans/mild": {"strategy": AdaptiveStrategy(space="features", power=1), "initial": "kmeans"},
     "coreset": "coreset",
     "kmeans": "kmeans",
     "committee": "committee",

@@ -52,8 +52,8 @@ class AdaptiveStrategy(BaseStrategy):
     temperature : float, default=4.0
         What logits are divided by: a network trained to the end on few labels is sure of too much.
     space : {"auto", "codes", "features"}, default="auto"
-        Where rows are covered: in the latent space, or in the network's features, where it has some. ``"auto"``:
-        in the codes, unless they do not keep the classes apart.
+        Where rows are covered: in the latent space, or in the network's features, where it has some.
+        ``"auto"``: in the codes, unless they do not keep the classes apart.
     closeness : float, default=0.3
         How far a label reaches: this quantile of the distances of labelled rows to their nearest.
 
