@@ -33,7 +33,7 @@ from ..schedules import CosineLR
 from ..simulation import VesselStress
 from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
 from .common import conditions, markdown_table
-from .vessel_net import all_turns, vessel_net
+from .vessel_net import Turn, all_turns, vessel_net
 
 MIN_ROWS = 300  # of an epoch: few labels are trained on for as long as 300
 _JITTER: dict[str, Any] = {"climb": "random", "n_steps": 1, "residual": True, "on_refusal": "nearest"}
@@ -191,7 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     level_sets, vae = _latent_models(X, options)
     sampler = AdaptiveLatentSampler(
-        TaskNet((map_net if maps else vessel_net)(options.max_epochs), min_epoch_rows=MIN_ROWS),
+        TaskNet(map_net(options.max_epochs), min_epoch_rows=MIN_ROWS, augment=Turn())
+        if maps
+        else TaskNet(vessel_net(options.max_epochs), min_epoch_rows=MIN_ROWS),
         level_sets,
         oracle=simulate,
         scoring=None if maps else "neg_root_mean_squared_error",

@@ -7,6 +7,7 @@ from skorch import NeuralNetRegressor
 from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 
+from ..augment import BaseAugment
 from ..nets import net_regressor
 
 
@@ -38,6 +39,17 @@ class TurningNet(nn.Module):
 def all_turns(X: Tensor) -> Tensor:
     """Turn and mirror images in all eight ways: (n, channels, h, h) to (8 n, channels, h, h)."""
     return torch.cat([torch.rot90(side, k, (2, 3)) for side in (X, X.flip(3)) for k in range(4)])
+
+
+class Turn(BaseAugment):
+    """Turn and mirror each square image in one of eight ways, at random; maps turn with it."""
+
+    moves_pixels = True
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Turn images (n, channels, h, h)."""
+        ways = torch.randint(8, (len(X),), device=X.device)
+        return all_turns(X).view(8, *X.shape)[ways, torch.arange(len(X), device=X.device)]
 
 
 def vessel_net(max_epochs: int) -> NeuralNetRegressor:
