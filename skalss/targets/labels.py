@@ -60,7 +60,8 @@ class Labels(BaseTarget):
     independent = True
     written_as = "list"
     accuracy_of_rows = False  # the share of rows of which all labels are right is another thing
-    auto_strategy, auto_initial = "adaptive", "kmeans"
+    # On four sets the only one of eleven ways that gained on each; doubt gains on clean labels alone.
+    auto_strategy, auto_initial = "lcmd", "kmeans"
     can_spread = False
 
     def __init__(self, classes: ArrayLike | None = None):
