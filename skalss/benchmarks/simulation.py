@@ -31,7 +31,12 @@ from ..oracles import Abstain, FunctionOracle
 from ..sampler import AdaptiveLatentSampler
 from ..schedules import CosineLR
 from ..simulation import VesselStress
-from ..strategies import CommitteeStrategy, InterpolationStrategy, RandomCodesStrategy
+from ..strategies import (
+    CommitteeStrategy,
+    InterpolationStrategy,
+    LargestClusterStrategy,
+    RandomCodesStrategy,
+)
 from .common import conditions, markdown_table
 from .vessel_net import Turn, all_turns, vessel_net
 
@@ -42,6 +47,8 @@ STRATEGIES: dict[str, Any] = {
     "auto": "auto",
     "committee": CommitteeStrategy(n_candidates=2000),
     "coreset": "coreset",
+    "lcmd-features": LargestClusterStrategy(space="features"),
+    "lcmd-directions": LargestClusterStrategy(space="directions"),
     "snn": "snn",
     "random-codes": RandomCodesStrategy(),
     "latin-hypercube": RandomCodesStrategy("latin_hypercube"),

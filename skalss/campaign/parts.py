@@ -173,7 +173,8 @@ def assemble(settings: BaseEstimator, oracle: Any, random_state: SeedLike, data:
 def _target_of(s: BaseEstimator, X: Any, y: ArrayLike | None) -> BaseTarget:
     """Return the kind of y: as the estimator says, or by `y`; without labels, by what a network puts out."""
     model = make_task_model(s.estimator)
-    shape = np.shape(X)[1:] if isinstance(to_host(X), np.ndarray) else ()
+    rows = to_host(X)
+    shape = rows.shape[1:] if isinstance(rows, np.ndarray) else ()
     if y is None and shape and isinstance(model, TaskNet) and not says_kind(model):
         suggested = model.suggested_target(tuple(shape))
         if suggested is not None:

@@ -106,8 +106,10 @@ class LargestClusterStrategy(BaseStrategy):
         """Return the space that distances are taken in."""
         if self.space != "auto":
             return self.space
-        # Class scores have a gradient each; of these a sketch has one random sum, and less than the features.
-        order = ("features", "gradients") if snapshot.target.has_probabilities else ("gradients", "features")
+        # Class scores, and pixels, have a gradient each; of these a sketch has one random sum, and less than
+        # the features.
+        many = snapshot.target.has_probabilities or snapshot.target.is_map
+        order = ("features", "gradients") if many else ("gradients", "features")
         found = next((space for space in order if snapshot.network.can(space)), "codes")
         # A convolution adds up gradients over positions: they are long where an image is full, not where it
         # is new.

@@ -220,7 +220,8 @@ class ClassMap(BaseMap):
     metric, metric_title = "mean_iou", "mean IoU"
     numeric = False
     has_probabilities = True
-    auto_strategy, auto_initial = "adaptive", "kmeans"
+    # Codes of raw pixels say little of what a mask holds, neither for a start nor later (`benchmarks maps`).
+    auto_strategy, auto_initial = "lcmd", "random"
 
     def __init__(
         self, classes: ArrayLike | None = None, ignore: int = -1, shape: Sequence[int] | None = None
