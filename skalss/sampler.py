@@ -85,15 +85,15 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
         ``"lcmd"``, ``"random_codes"`` or an object, whose parameters a grid search reaches as
         ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today `AdaptiveStrategy`
-        for classes and `LargestClusterStrategy` for values. Where some classes are rare, see
+        for one class a row and `LargestClusterStrategy` for all other labels. Where some classes are rare, see
         ``AdaptiveStrategy(rare_share=...)`` and ``TaskNet(net, class_weight="balanced")``.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="auto"
         How the first rows are chosen, before there are labels: ``"random"``; from the codes alone
         ``"kmeans"``, ``"typical"`` or ``"coreset"``; points made of ``"random_codes"``; or a strategy whose
-        `needs` are empty. ``"auto"``: ``"kmeans"`` with a classifier and ``strategy="auto"``, otherwise
-        ``"random"``.
+        `needs` are empty. ``"auto"``: ``"kmeans"`` for classes, one or several a row, with
+        ``strategy="auto"``; otherwise ``"random"``.
     n_initial : int, default=50
         Rows labelled before the strategy takes over, those that are known from the start among them.
     n_per_round : int, default=50
@@ -114,7 +114,7 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         Whether the network trains on the labelled rows, on their decoded codes, or on both.
     pseudo_labels : {"auto", "spread"}, LabelSpreader or None, default="auto"
         Whether rows that nobody labelled train the network, too, in the first part of each training: labels
-        spread over the neighbour graph of the codes. ``"auto"``: with a classifier and ``strategy="auto"``.
+        spread over the neighbour graph of the codes. ``"auto"``: for one class a row and ``strategy="auto"``.
     control_share : float, default=0.0
         Share, in [0, 1), of the questions after the first set that go to control rows: rows drawn at random
         from the whole pool before anything is asked, which no strategy may choose. Their labels are held out
