@@ -85,8 +85,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         ``"least_confident"``, ``"badge"``, ``"coreset"``, ``"kmeans"``, ``"typical"``, ``"committee"``,
         ``"lcmd"``, ``"random_codes"`` or an object, whose parameters a grid search reaches as
         ``strategy__step`` and so on. ``"auto"``: the best we have for the task, today `AdaptiveStrategy`
-        for one class a row and `LargestClusterStrategy` for all other labels. Where some classes are rare, see
-        ``AdaptiveStrategy(rare_share=...)`` and ``TaskNet(net, class_weight="balanced")``.
+        for one class a row and `LargestClusterStrategy` for all other labels. Where some classes are rare,
+        see ``AdaptiveStrategy(rare_share=...)`` and ``TaskNet(net, class_weight="balanced")``.
     oracle : BaseOracle or callable, default=None
         Who labels. None: `y` is the answer key, and labels are looked up when they are bought.
     initial : str or BaseStrategy, default="auto"
