@@ -100,8 +100,8 @@ print(f"100 with strokes: mean IoU {partly.fit(pool.X[many], strokes[many]).scor
 # %%
 # Does choosing pay?
 # ------------------
-# Two seeds only show the way to ask. With masks we have not seen choosing pay for sure: the user guide has runs
-# with five seeds and intervals ("What a label can be").
+# Two seeds only show the way to ask. With masks we have not seen choosing pay for sure: the user guide has
+# runs with five seeds and intervals ("What a label can be").
 
 results = compare_strategies(sampler, pool.X, pool.y, ["auto"], X_test=test.X, y_test=test.y, seeds=n_seeds)
 LabelEfficiencyDisplay.from_results(results)
