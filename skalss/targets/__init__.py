@@ -8,10 +8,12 @@ from sklearn.utils import get_tags
 
 from ..utils.checks import check_choice, is_word, show
 from .base import BaseTarget
+from .class_map import ClassMap
 from .classes import Classes
 from .kinds import kind_of
 from .labels import Labels
-from .maps import BaseMap, ClassMap, ValueMap
+from .maps import BaseMap
+from .value_map import ValueMap
 from .values import Values
 
 __all__ = [

@@ -11,9 +11,10 @@ from scipy.sparse import issparse
 
 from ..utils.tensors import to_host
 from .base import BaseTarget
+from .class_map import ClassMap
 from .classes import Classes
 from .labels import Labels
-from .maps import ClassMap, ValueMap
+from .value_map import ValueMap
 from .values import Values
 
 
