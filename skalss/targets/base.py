@@ -103,6 +103,20 @@ class BaseTarget(ABC):
         self.check_column(checked)
         return checked
 
+    def whole_column(self, y: ArrayLike) -> np.ndarray:
+        """Return a column of labels that are no scalars, or refuse it.
+
+        Raises
+        ------
+        ValueError
+            If a label is missing, or cannot be one.
+        """
+        found = self.column(y)
+        if self.missing(found).any():
+            raise ValueError("y has missing labels. Leave out the rows that have none, of X, too.")
+        self.check_column(found)
+        return found
+
     @abstractmethod
     def check(self, answer: object) -> Any:
         """Return a label as it is kept.

@@ -98,11 +98,7 @@ class BaseMap(BaseTarget):
 
     def checked_column(self, y: ArrayLike) -> np.ndarray:
         """Return the maps of training rows, or refuse them."""
-        found = self.column(y)
-        if self.missing(found).any():
-            raise ValueError("y has missing labels. Leave out the rows that have none, of X, too.")
-        self.check_column(found)
-        return found
+        return self.whole_column(y)
 
     def missing(self, y: np.ndarray) -> np.ndarray:
         """Tell which rows have no map: bool array of shape (n_samples,)."""
