@@ -159,8 +159,8 @@ class AdaptiveLatentSampler(MetaEstimatorMixin, BaseEstimator):
         empty where no network was trained), `outlook` (whether choosing these rows is likely to gain over
         random ones, and why; empty where nothing is known), `error_ratio` (of values: RMSE over MAE on rows
         that no network had seen, held-out or control rows, otherwise those asked last; from about 1.4 on
-        choosing is likely to pay, NaN where there are fewer than 20). With `control_share`: `n_control` (labels
-        of control rows so far), `control_score` on them with its 95 % interval from `control_low` to
+        choosing is likely to pay, NaN where there are fewer than 20). With `control_share`: `n_control`
+        (labels of control rows so far), `control_score` on them with its 95 % interval from `control_low` to
         `control_high` (Wilson's for an accuracy, otherwise a percentile bootstrap), and `asked_score` of the
         same network on the rows that the strategy chose by it, before it trained on them; NaN where there are
         fewer than two control rows, none of the strategy's, or too few classes among them for the scorer. The
